@@ -1,0 +1,208 @@
+"""What a task is: as it is asked for, and as it is recorded."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from muster.domain.ids import task_workflow_id
+from muster.domain.states import AgentStatus, Reason, TaskStatus
+
+LOST_ATTEMPTS = 5
+"""Attempts in a row that may be lost with their worker before the task fails. They do not count against
+`retry.max_attempts`: the machine failed, not the agent."""
+
+MAX_SECONDS = 30 * 86_400
+"""Longest life of one attempt, also when the task sets no timeout."""
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL's text and jsonb hold neither; refusing here gives a 422 instead of a failed write.
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be valid Unicode (lone surrogate)") from None
+    return text
+
+
+def _storable_json(value: Any) -> Any:
+    depth = 0
+    stack = [(value, 1)]
+    while stack:
+        item, depth = stack.pop()
+        if depth > 64:
+            raise ValueError("is nested deeper than 64 levels")
+        if isinstance(item, str):
+            _storable(item)
+        elif isinstance(item, dict):
+            stack += [(part, depth + 1) for pair in item.items() for part in pair]
+        elif isinstance(item, list):
+            stack += [(part, depth + 1) for part in item]
+        elif isinstance(item, float) and (item != item or item in (float("inf"), float("-inf"))):
+            raise ValueError("must hold finite numbers only")
+        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) >= 2**63:
+            raise ValueError("must hold integers of at most 64 bits")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Label = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
+EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
+
+
+class Spec(BaseModel):
+    """Something a person wrote: unknown fields are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RetryPolicy(Spec):
+    max_attempts: int = Field(default=1, ge=1, le=100, description="Attempts in all, the first included.")
+    initial_seconds: float = Field(default=1.0, ge=0, le=86_400, description="Wait before the second attempt.")
+    factor: float = Field(default=2.0, ge=1, le=10, description="What each further wait is multiplied by.")
+    max_seconds: float = Field(default=300.0, ge=0, le=86_400, description="Longest wait.")
+
+    def wait_before(self, attempt: int) -> float:
+        """Seconds between the end of the attempt before and this one (`attempt` counts from 1)."""
+        if attempt < 2:
+            return 0.0
+        # The exponent is bounded because max_attempts is: 10 ** 98 is still a float.
+        return min(self.max_seconds, self.initial_seconds * self.factor ** (attempt - 2))
+
+
+class CommandRunner(Spec):
+    """Runs a program. Never through a shell: ask for one (`["bash", "-c", …]`) where one is wanted."""
+
+    kind: Literal["command"] = "command"
+    argv: list[Text] = Field(min_length=1, max_length=4096, description="The program and its arguments.")
+    env: dict[EnvName, Text] = Field(default_factory=dict, max_length=1000, description="Added to its environment.")
+    cwd: Text | None = Field(default=None, max_length=4096, description="Directory to run in.")
+    stdin: Text | None = Field(default=None, description="Standard input. Default: the task's prompt.")
+    timeout_seconds: Seconds | None = Field(default=None, description="Longest run of one attempt.")
+
+    @model_validator(mode="after")
+    def _names_a_program(self) -> Self:
+        if not self.argv[0]:
+            raise ValueError("argv[0] must name a program")
+        return self
+
+
+RunnerSpec = CommandRunner
+"""The union of runner specs, by `kind`."""
+
+
+class TaskSpec(Spec):
+    """A task as a person asks for it."""
+
+    title: Text = Field(min_length=1, max_length=500)
+    prompt: Text | None = Field(default=None, description="What the agent is told; its standard input.")
+    project: Text | None = Field(default=None, max_length=200, description="Id or slug of a project.")
+    parent_id: UUID | None = Field(default=None, description="Makes this a subtask.")
+    depends_on: list[UUID] = Field(default_factory=list, max_length=1000, description="Tasks to complete first.")
+    priority: int = Field(default=5, ge=1, le=10, description="10 is the most urgent.")
+    labels: list[Label] = Field(default_factory=list, max_length=50)
+    metadata: Metadata = Field(default_factory=dict)
+    timeout_seconds: Seconds | None = Field(
+        default=None, description="Longest life of the whole task: waiting, and all its attempts."
+    )
+    retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    runner: RunnerSpec | None = Field(
+        default=None, description="How to execute it. Without one, the task stands for its subtasks."
+    )
+
+
+class Task(BaseModel):
+    """A task as it is recorded and mirrored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    workspace_id: UUID
+    project_id: UUID | None = None
+    parent_id: UUID | None = None
+    depends_on: list[UUID] = Field(default_factory=list)
+    title: str
+    prompt: str | None = None
+    status: TaskStatus
+    priority: int
+    labels: list[str] = Field(default_factory=list)
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    timeout_seconds: float | None = None
+    retry: RetryPolicy
+    runner: RunnerSpec | None = None
+    run: int = Field(default=1, description="1, and one more for each time a person retried it.")
+    attempts: int = Field(default=0, description="Agents spawned for it so far.")
+    agent_id: UUID | None = Field(default=None, description="The current or latest agent.")
+    result: JsonValue = None
+    reason: Reason | None = None
+    error: str | None = None
+    waiting_for: Literal["dependencies", "slot", "backoff", "subtasks"] | None = None
+    queued_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        return task_workflow_id(self.id)
+
+
+class TaskStart(BaseModel):
+    """Argument of a TaskWorkflow: what it needs to decide, and what it carries into its next run.
+
+    The specification itself travels once, to be recorded; after that the rows are the reference.
+    """
+
+    workspace_id: UUID
+    task_id: UUID
+    user_id: UUID
+    request_hash: str | None = None
+    spec: TaskSpec | None = Field(default=None, description="To be recorded first. None: the row is there.")
+    project_id: UUID | None = None
+    mode: Literal["create", "spawn", "retry", "respawn", "resume"] = Field(
+        default="create",
+        description="create: queue it. spawn: refuse unless a slot is free. retry, respawn: the same for a "
+        "failed task. resume: go on from the state carried over.",
+    )
+    request_id: str | None = None
+    deadline: datetime | None = None
+    failures: int = Field(default=0, description="Attempts of this run that count against the retry policy.")
+    losses: int = Field(default=0, description="Attempts in a row that were lost with their worker.")
+
+
+class Grant(BaseModel):
+    """A slot, given to a task: the agent that is to fill it."""
+
+    task_id: UUID
+    agent_id: UUID
+    attempt: int
+
+
+class Outcome(BaseModel):
+    """How an agent ended."""
+
+    agent_id: UUID
+    status: AgentStatus
+    reason: Reason | None = None
+    error: str | None = None
+    exit_code: int | None = None
+    result: JsonValue = None
+    retry: bool = Field(default=False, description="Whoever killed it asked for another attempt.")
+
+
+class KillRequest(Spec):
+    grace_seconds: float = Field(
+        default=5.0, ge=0, le=3600, allow_inf_nan=False, description="Time between SIGTERM and SIGKILL."
+    )
+    reason: Text | None = Field(default=None, max_length=1000, description="Why; kept with the agent.")
+    retry: bool = Field(default=False, description="Try the task again afterwards, if attempts remain.")

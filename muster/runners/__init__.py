@@ -1,0 +1,1 @@
+"""Ways to execute an agent. May import: muster.domain, muster.models."""

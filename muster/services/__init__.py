@@ -1,0 +1,1 @@
+"""Temporal, PostgreSQL and Valkey from wheels, supervised. May import: muster.settings."""

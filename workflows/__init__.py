@@ -1,0 +1,1 @@
+"""WHAT happens, in order. Deterministic. May import: muster.domain, workflows.steps, temporalio."""
