@@ -6,9 +6,10 @@ and no other. Without one, the embedded service under `MUSTER_HOME` is meant.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -217,12 +218,10 @@ class Settings(BaseSettings):
 
 
 def mask(url: str) -> str:
-    """The address without its password, fit for logs and error messages."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.hostname or ""
-    if ":" in host:
-        host = f"[{host}]"
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}{port}"))
+    """The address without its password, fit for logs and error messages.
+
+    By pattern rather than by parsing: what libpq accepts (several hosts, key=value strings) and what people
+    mistype must not get past it either.
+    """
+    url = re.sub(r"([a-z+]+://[^/?#:@\s]*):\S*@", r"\1:***@", url, flags=re.IGNORECASE)
+    return re.sub(r"(\bpassword\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url, flags=re.IGNORECASE)

@@ -8,6 +8,7 @@ states what every runner must do.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -52,6 +53,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._requested = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
         self.reason: Reason | None = None
         self.grace_seconds = 0.0
 
@@ -61,6 +63,12 @@ class Stop:
         else:
             self.grace_seconds = min(self.grace_seconds, grace_seconds)
         self._requested.set()
+        for listener in tuple(self._listeners):
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call this at every request from now on, also at one that only shortens the grace."""
+        self._listeners.append(listener)
 
     @property
     def requested(self) -> bool:

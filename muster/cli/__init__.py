@@ -1,0 +1,105 @@
+"""The `muster` command. May import anything; only tests import it.
+
+Commands are named here and imported when they run: `muster ps` should not pay for what `muster api` needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+
+import click
+
+# section → command → (where its click command is, what the list says)
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Run Muster": {
+        "up": ("muster.cli.runtime:up", "Run everything in the foreground until Ctrl-C."),
+        "start": ("muster.cli.runtime:start", "Run everything in the background."),
+        "stop": ("muster.cli.runtime:stop", "Stop what `start` or `up` runs."),
+        "restart": ("muster.cli.runtime:restart", "Stop, then start."),
+        "status": ("muster.cli.runtime:status", "Say what runs, and where."),
+        "doctor": ("muster.cli.doctor:doctor", "Check every dependency."),
+        "api": ("muster.cli.parts:api", "Run the HTTP API alone."),
+        "worker": ("muster.cli.parts:worker", "Run one worker alone."),
+        "migrate": ("muster.cli.parts:migrate", "Bring the database's schema up to date."),
+        "seed": ("muster.cli.parts:seed", "Add sample data; may be repeated."),
+        "rebuild": ("muster.cli.parts:rebuild", "Write Valkey's live picture anew from Postgres."),
+        "temporal": ("muster.cli.parts:temporal", "Run the bundled Temporal CLI against this Muster."),
+    },
+    "Work with it": {},
+}
+
+
+def _entries() -> Iterator[tuple[str, str, str]]:
+    for commands in COMMANDS.values():
+        for name, (target, summary) in commands.items():
+            yield name, target, summary
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, _, _ in _entries()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for name, target, _ in _entries():
+            if name == cmd_name:
+                module, _, attribute = target.partition(":")
+                command: click.Command = getattr(importlib.import_module(module), attribute)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, commands in COMMANDS.items():
+            if commands:
+                with formatter.section(section):
+                    formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()])
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from muster.services.runtime import version
+
+        click.echo(f"muster {version()}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
+def cli() -> None:
+    """Runs fleets of AI agents durably."""
+
+
+def _explain(error: Exception) -> str | None:
+    """One line for what people cause and can mend; None for what is a fault of ours."""
+    from pydantic import ValidationError
+
+    from muster.domain.errors import MusterError
+    from muster.services.errors import StartupError
+
+    if isinstance(error, StartupError | MusterError):
+        return str(error)
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        problems = []
+        for problem in error.errors(include_url=False, include_context=False):
+            name = ".".join(str(part) for part in problem["loc"])
+            what = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{name}: {what}" if name else what)
+        return "; ".join(problems)
+    return None
+
+
+def main() -> None:
+    if sys.version_info < (3, 11):  # noqa: UP036 - installed past the wheel's own check
+        sys.exit(f"muster: Python 3.11 or later is needed, and this is {sys.version.split()[0]}")
+    try:
+        cli(prog_name="muster")
+    except Exception as error:
+        explanation = _explain(error)
+        if explanation is None or os.environ.get("MUSTER_LOG_LEVEL") == "debug":
+            raise
+        click.echo(f"muster: {explanation}", err=True)
+        sys.exit(1)

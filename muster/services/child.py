@@ -1,0 +1,233 @@
+"""One supervised process: started, watched, restarted when it dies, stopped in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from muster.services.errors import StartupError
+
+logger = logging.getLogger("muster.services")
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+LOG_BYTES = 10 * 1024 * 1024
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 10.0
+HEALTHY_AFTER = 30.0  # a child that lived this long starts again with the shortest backoff
+
+Probe = Callable[[], Awaitable[str | None]]
+
+
+@dataclass(frozen=True)
+class RunAs:
+    """How a child steps down from root; neither: it stays who we are."""
+
+    namespace: bool = False
+    user: tuple[int, int] | None = None
+
+    @property
+    def options(self) -> list[str]:
+        if self.namespace:
+            return ["--namespace"]
+        return ["--user", f"{self.user[0]}:{self.user[1]}"] if self.user else []
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    title: str  # for people
+    argv: list[str]
+    env: Mapping[str, str]
+    log: Path
+    probe: Probe  # raises until the program truly answers; may tell its version
+    run_as: RunAs = field(default_factory=RunAs)
+    cwd: str = "/"  # a folder every identity may stand in
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10.0
+    death_signal: signal.Signals = signal.SIGKILL  # what it gets when its supervisor dies
+    before_start: Callable[[], Awaitable[None]] | None = None
+    hint: str = ""  # what to change when it does not start
+
+
+def launcher_argv(run_as: RunAs, argv: list[str], death_signal: signal.Signals = signal.SIGKILL) -> list[str]:
+    return [
+        sys.executable, "-I", "-S", str(LAUNCHER),
+        "--parent", str(os.getpid()), "--death-signal", str(int(death_signal)),
+        *run_as.options, "--", *argv,
+    ]  # fmt: skip
+
+
+def trim_log(path: Path) -> None:
+    """Keep one old generation. Children append, so a file cut to nothing goes on from its start."""
+    try:
+        if path.stat().st_size <= LOG_BYTES:
+            return
+        with path.open("rb") as source, path.with_suffix(".log.1").open("wb") as old:
+            source.seek(-LOG_BYTES, os.SEEK_END)
+            while block := source.read(1 << 20):
+                old.write(block)
+        os.truncate(path, 0)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        logger.warning("cannot trim %s: %s", path, error)
+
+
+class Child:
+    def __init__(self, program: Program, on_change: Callable[[], None] | None = None) -> None:
+        self.program = program
+        self.restarts = 0
+        self.version = ""
+        self.since: datetime | None = None
+        self._on_change = on_change or (lambda: None)
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._spawning = asyncio.Lock()
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def start(self, timeout: float = 30.0) -> None:
+        """Run it and wait until it answers; a program that ends instead is a StartupError."""
+        try:
+            # Shielded: cancelled between fork and bookkeeping, the process would be nobody's.
+            await asyncio.shield(asyncio.ensure_future(self._spawn()))
+            await self._until_ready(timeout)
+        except BaseException:
+            await self.stop()
+            raise
+        self._watch = asyncio.create_task(self._keep_alive(), name=f"keep {self.program.name}")
+
+    async def _spawn(self) -> None:
+        program = self.program
+        async with self._spawning:
+            if self._stopping:
+                return
+            if program.before_start:
+                await program.before_start()
+            trim_log(program.log)
+            try:
+                descriptor = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise StartupError(f"cannot write {program.log} ({error.strerror}); see MUSTER_HOME") from None
+            try:
+                self._log_start = os.fstat(descriptor).st_size
+                self._process = await asyncio.create_subprocess_exec(
+                    *launcher_argv(program.run_as, program.argv, program.death_signal),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=descriptor,
+                    stderr=descriptor,
+                    env=dict(program.env),
+                    cwd=program.cwd,
+                    start_new_session=True,  # Ctrl-C goes to the supervisor alone, which stops them in order
+                )
+            finally:
+                os.close(descriptor)
+            self.since = datetime.now(UTC)
+
+    async def _until_ready(self, timeout: float) -> None:
+        assert self._process is not None  # noqa: S101
+        deadline = time.monotonic() + timeout
+        problem: Exception | None = None
+        while True:
+            if self._process.returncode is not None:
+                raise StartupError(self._failure(f"ended with {describe_exit(self._process.returncode)}"))
+            try:
+                async with asyncio.timeout(2.0):
+                    self.version = await self.program.probe() or ""
+            except Exception as error:  # whatever a half-started server answers
+                problem = error
+            else:
+                # Somebody else's server on our port answers too; ours would have ended by then.
+                if self._process.returncode is None:
+                    return
+                continue
+            if time.monotonic() > deadline:
+                raise StartupError(self._failure(f"did not answer within {timeout:.0f} s ({problem})"))
+            await asyncio.sleep(0.02)
+
+    def _failure(self, what: str) -> str:
+        hint = f"; {self.program.hint}" if self.program.hint else ""
+        return f"{self.program.title} {what}{self._last_words()}{hint} (log: {self.program.log})"
+
+    def _last_words(self) -> str:
+        """The most telling line this run wrote."""
+        try:
+            with self.program.log.open("rb") as file:
+                file.seek(self._log_start)
+                lines = file.read(200_000).decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        telling = [line for line in lines if re.search(r"FATAL|PANIC|[Ee]rror|bind", line)] or lines
+        return f": {telling[-1].strip()[:300]}" if telling else ""
+
+    async def _keep_alive(self) -> None:
+        backoff = FIRST_BACKOFF
+        while True:
+            assert self._process is not None  # noqa: S101
+            started = time.monotonic()
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            if time.monotonic() - started > HEALTHY_AFTER:
+                backoff = FIRST_BACKOFF
+            self._on_change()
+            while not self._stopping:
+                logger.warning(
+                    "%s ended with %s; restarting in %.1f s", self.program.title, describe_exit(code), backoff
+                )
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF)
+                try:
+                    await self._spawn()
+                except (OSError, StartupError) as error:
+                    logger.error("%s cannot be started: %s", self.program.title, error)
+                    continue
+                break
+            self.restarts += 1
+            self._on_change()
+            logger.warning("%s is back with pid %s (restart %d)", self.program.title, self.pid, self.restarts)
+
+    async def stop(self) -> bool:
+        """Ask, wait, then force. True when asking was enough."""
+        self._stopping = True
+        async with self._spawning:  # a restart under way either has its process by now or will not begin
+            watch, self._watch = self._watch, None
+        if watch:
+            watch.cancel()
+            await asyncio.wait([watch])
+        process = self._process
+        if process is None or process.returncode is not None:
+            return True
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(self.program.stop_signal)
+        try:
+            await asyncio.wait_for(process.wait(), self.program.stop_seconds)
+        except TimeoutError:
+            logger.warning("%s did not stop within %.0f s; killing it", self.program.title, self.program.stop_seconds)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            return False
+        return True
+
+
+def describe_exit(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

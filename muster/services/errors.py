@@ -1,0 +1,11 @@
+"""The failures of this room."""
+
+from __future__ import annotations
+
+
+class StartupError(Exception):
+    """Muster cannot start, or is not there. The message is one line that names what to change."""
+
+
+class AlreadyRunning(StartupError):  # noqa: N818 - named for the situation
+    """Another runtime holds this MUSTER_HOME."""
