@@ -7,5 +7,5 @@ class StartupError(Exception):
     """Muster cannot start, or is not there. The message is one line that names what to change."""
 
 
-class AlreadyRunning(StartupError):  # noqa: N818 - named for the situation
+class AlreadyRunning(StartupError):
     """Another runtime holds this MUSTER_HOME."""

@@ -1,1 +1,1 @@
-"""The only SQL and the only Valkey keys. May import: muster.domain, psycopg, pgvector, redis."""
+"""The only SQL, the only Valkey keys. May import: domain, psycopg, pgvector, redis."""

@@ -63,6 +63,12 @@ RETURN jsonb_build_object(
     'id', e.id, 'position', e.position, 'type', e.type, 'workspace_id', e.workspace_id, 'task_id', e.task_id,
     'agent_id', e.agent_id, 'attempt', e.attempt, 'at', e.at, 'data', e.data);
 
+-- What the API answers for a project.
+CREATE FUNCTION project_json(p projects) RETURNS jsonb LANGUAGE sql STABLE
+RETURN jsonb_build_object(
+    'id', p.id, 'workspace_id', p.workspace_id, 'slug', p.slug, 'name', p.name, 'description', p.description,
+    'status', p.status, 'version', p.version, 'created_at', p.created_at, 'updated_at', p.updated_at);
+
 -- Appends one event and its activity row. The caller holds the mutex. A move happens once, so its event does.
 CREATE FUNCTION emit(p_type event_type, p_task tasks, p_agent agents) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

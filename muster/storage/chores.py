@@ -1,0 +1,46 @@
+"""What looks across tenants: through the chores_… functions alone, which name things and show nothing of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from muster.storage.database import Database
+
+SWEEP_LOCK = 7_208_645_117_302
+"""Advisory lock: of all workers, one sweeps at a time."""
+
+
+class Log(NamedTuple):
+    workspace_id: UUID
+    position: int
+    published: int
+
+
+class QuietTask(NamedTuple):
+    workspace_id: UUID
+    task_id: UUID
+    task_status: str
+    agent_id: UUID | None
+    agent_status: str | None
+
+
+async def logs(db: Database) -> list[Log]:
+    return [Log(*row) for row in await db.across("SELECT * FROM chores_logs()")]
+
+
+async def quiet_tasks(db: Database, *, seconds: float, limit: int) -> list[QuietTask]:
+    rows = await db.across(
+        "SELECT workspace_id, task_id, task_status::text, agent_id, agent_status::text "
+        "FROM chores_quiet_tasks(%s, %s)",
+        (seconds, limit),
+    )  # fmt: skip
+    return [QuietTask(*row) for row in rows]
+
+
+async def remember_published(db: Database, workspace_id: UUID, position: int) -> None:
+    await db.query(
+        workspace_id,
+        "UPDATE workspace_log SET published = %s WHERE workspace_id = %s AND published < %s",
+        (position, workspace_id, position),
+    )

@@ -1,0 +1,131 @@
+"""Connections to Postgres. Whoever asks names the tenant; row-level security holds them to it.
+
+Two ways in:
+
+* `move`: one call of a function in 0003_moves.sql. It enters its workspace itself.
+* `query`: one statement in one round trip, the tenant set before it in the same implicit transaction. That needs
+  the simple protocol, hence parameters bound on this side (`AsyncClientCursor`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from muster.domain.errors import BY_CODE, MusterError, Unavailable
+
+Row = tuple[Any, ...]
+Params = Sequence[Any] | Mapping[str, Any]
+
+REFUSED = "MUSTR"
+"""SQLSTATE of a refusal; its hint is the error's code."""
+
+_ENTER = "SELECT set_config('app.current_workspace_id', %s, true), set_config('app.current_user_id', %s, true);"
+
+
+class Database:
+    def __init__(self, url: str, *, size: int = 8, name: str = "muster", wait_seconds: float = 5.0) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
+            url,
+            min_size=min(2, size),
+            max_size=size,
+            open=False,
+            timeout=wait_seconds,
+            name=name,
+            reconnect_timeout=30.0,
+            kwargs={"autocommit": True, "application_name": name, "connect_timeout": 5},
+            configure=_configure,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=2.0)
+
+    async def move(self, call: LiteralString, params: Sequence[Any]) -> dict[str, Any]:
+        """`call` is `SELECT function(%s, …)`. Refusals come back as the error they name."""
+        async with self._errors(), self._pool.connection() as connection:
+            row = await (await connection.execute(call, params)).fetchone()
+        assert row is not None  # noqa: S101 - a call of a function has one row
+        answer: dict[str, Any] = row[0]
+        return answer
+
+    async def query(
+        self,
+        workspace_id: UUID,
+        statement: LiteralString,
+        params: Sequence[Any] = (),
+        *,
+        user_id: UUID | None = None,
+    ) -> list[Row]:
+        """Rows of one statement, as this tenant."""
+        async with self._errors(), self._pool.connection() as connection:
+            cursor = AsyncClientCursor(connection)
+            await cursor.execute(_ENTER + statement, (str(workspace_id), str(user_id or ""), *params))
+            cursor.nextset()
+            return await cursor.fetchall() if cursor.description else []
+
+    async def read(self, workspace_id: UUID, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
+        """`query` for statements that write nothing: tried again when Postgres went away and came back."""
+        try:
+            return await self.query(workspace_id, statement, params)
+        except Unavailable:
+            await self._pool.check()
+            return await self.query(workspace_id, statement, params)
+
+    async def across(self, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
+        """Rows of one of the chores_… functions, which look across tenants. No tenant is set."""
+        async with self._errors(), self._pool.connection() as connection:
+            return await (await connection.execute(statement, params)).fetchall()
+
+    @asynccontextmanager
+    async def lock(self, number: int) -> AsyncIterator[bool]:
+        """Whether this process now holds the advisory lock; let go at the end, or with the connection."""
+        async with self._errors(), self._pool.connection() as connection:
+            row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (number,))).fetchone()
+            taken = bool(row and row[0])
+            try:
+                yield taken
+            finally:
+                if taken and not connection.closed:
+                    await connection.execute("SELECT pg_advisory_unlock(%s)", (number,))
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            if (refusal := as_refusal(error)) is not None:
+                raise refusal from None
+            if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
+                raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
+            raise
+
+
+def as_refusal(error: psycopg.Error) -> MusterError | None:
+    if error.sqlstate != REFUSED:
+        return None
+    kind = BY_CODE.get(error.diag.message_hint or "", MusterError)
+    return kind(error.diag.message_primary or str(error))
+
+
+async def _configure(connection: AsyncConnection[Row]) -> None:
+    # By statement, not by start-up option: connection poolers refuse those.
+    await connection.execute(
+        "SET ROLE muster_app; SET TIME ZONE 'UTC'; SET statement_timeout = '30s'; SET lock_timeout = '20s'; "
+        "SET idle_in_transaction_session_timeout = '60s'"
+    )
+
+
+async def connect(url: str) -> AsyncConnection[Row]:
+    """One connection outside any pool, as whoever the URL names: for migrations and seeds."""
+    async with asyncio.timeout(10):
+        return await AsyncConnection.connect(url, autocommit=True, connect_timeout=8, application_name="muster")

@@ -1,0 +1,105 @@
+"""Reads of tasks. What changes them is in moves.py."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from muster.domain.errors import NotFound
+from muster.domain.states import TaskStatus
+from muster.storage import pages
+from muster.storage.database import Database
+
+
+async def get(db: Database, workspace_id: UUID, task_id: UUID) -> dict[str, Any]:
+    rows = await db.read(
+        workspace_id,
+        "SELECT task_json(t) FROM tasks t WHERE workspace_id = %s AND id = %s",
+        (workspace_id, task_id),
+    )
+    if not rows:
+        raise NotFound(f"there is no task {task_id}")
+    task: dict[str, Any] = rows[0][0]
+    return task
+
+
+async def get_with_agents(db: Database, workspace_id: UUID, task_id: UUID) -> dict[str, Any]:
+    """The task, its agents in `agents` (latest first, at most 100) and its subtasks' ids and states."""
+    rows = await db.read(
+        workspace_id,
+        "SELECT task_json(t), "
+        "(SELECT coalesce(jsonb_agg(agent_json(a) ORDER BY a.attempt DESC), '[]') FROM ("
+        "   SELECT * FROM agents WHERE workspace_id = t.workspace_id AND task_id = t.id"
+        "   ORDER BY attempt DESC LIMIT 100) a), "
+        "(SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'title', c.title, 'status', c.status) "
+        "        ORDER BY c.created_at, c.id), '[]') FROM ("
+        "   SELECT * FROM tasks WHERE workspace_id = t.workspace_id AND parent_id = t.id"
+        "   ORDER BY created_at, id LIMIT 1000) c) "
+        "FROM tasks t WHERE workspace_id = %s AND id = %s",
+        (workspace_id, task_id),
+    )
+    if not rows:
+        raise NotFound(f"there is no task {task_id}")
+    task, agents, subtasks = rows[0]
+    return {**task, "agents": agents, "subtasks": subtasks}
+
+
+async def page(
+    db: Database,
+    workspace_id: UUID,
+    *,
+    status: list[TaskStatus] | None = None,
+    project_id: UUID | None = None,
+    parent_id: UUID | None = None,
+    labels: list[str] | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Newest first. Several labels: tasks that have them all."""
+    at, last = pages.after(cursor)
+    rows = await db.read(
+        workspace_id,
+        # Spelt out as literals by the driver, so the planner sees which filters are there.
+        "SELECT task_json(t) FROM tasks t WHERE workspace_id = %s "
+        "AND (%s::task_status[] IS NULL OR status = ANY (%s::task_status[])) "
+        "AND (%s::uuid IS NULL OR project_id = %s::uuid) AND (%s::uuid IS NULL OR parent_id = %s::uuid) "
+        "AND (%s::text[] IS NULL OR labels @> %s::text[]) "
+        "AND (%s::timestamptz IS NULL OR (created_at, id) < (%s::timestamptz, %s::uuid)) "
+        "ORDER BY created_at DESC, id DESC LIMIT %s",
+        (workspace_id, status, status, project_id, project_id, parent_id, parent_id, labels, labels, at, at, last,
+         limit + 1),
+    )  # fmt: skip
+    return pages.page(rows, limit)
+
+
+async def queue(db: Database, workspace_id: UUID, limit: int) -> dict[str, Any]:
+    """The workspace's queue in the order it is served, with how full the workspace is."""
+    rows = await db.read(
+        workspace_id,
+        "SELECT w.max_concurrent_agents, "
+        "(SELECT count(*) FROM agents WHERE workspace_id = w.id AND status IN ('spawning', 'running')), "
+        "(SELECT count(*) FROM tasks WHERE workspace_id = w.id AND queued_at IS NOT NULL), "
+        "(SELECT coalesce(jsonb_agg(task_json(t) ORDER BY t.priority DESC, t.created_at, t.id), '[]') FROM ("
+        "   SELECT * FROM tasks WHERE workspace_id = w.id AND queued_at IS NOT NULL"
+        "   ORDER BY priority DESC, created_at, id LIMIT %s) t) "
+        "FROM workspaces w WHERE w.id = %s",
+        (limit, workspace_id),
+    )
+    if not rows:
+        raise NotFound(f"there is no workspace {workspace_id}")
+    most, active, waiting, items = rows[0]
+    return {"max_concurrent_agents": most, "active_agents": active, "waiting": waiting, "items": items}
+
+
+async def counts(db: Database, workspace_id: UUID) -> dict[str, dict[str, int]]:
+    """How many tasks and agents are in each state."""
+    rows = await db.read(
+        workspace_id,
+        "SELECT 'tasks', status::text, count(*) FROM tasks WHERE workspace_id = %s GROUP BY status "
+        "UNION ALL SELECT 'agents', status::text, count(*) FROM agents WHERE workspace_id = %s GROUP BY status",
+        (workspace_id, workspace_id),
+    )
+    found: dict[str, dict[str, int]] = {"tasks": {}, "agents": {}}
+    for what, status, number in rows:
+        found[what][status] = number
+    return found
