@@ -1,1 +1,1 @@
-"""HOW it touches the world. Idempotent. May import: muster.domain, muster.storage, muster.runners, muster.models."""
+"""HOW it touches the world. Idempotent. May import: domain, storage, runners, models."""

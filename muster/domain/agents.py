@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from muster.domain.ids import agent_workflow_id
 from muster.domain.states import AgentStatus, Reason
-from muster.domain.tasks import KillRequest, RunnerSpec
+from muster.domain.tasks import KillCommand, KillWish, RunnerSpec
 
 
 class Agent(BaseModel):
@@ -29,7 +29,7 @@ class Agent(BaseModel):
     result: JsonValue = None
     runner: RunnerSpec
     worker: str | None = None
-    kill_request: KillRequest | None = None
+    kill_request: KillWish | None = None
     output_lines: int = 0
     output_truncated: bool = False
     version: int
@@ -49,10 +49,27 @@ class AgentStart(BaseModel):
     workspace_id: UUID
     agent_id: UUID
     task_id: UUID
+    project_id: UUID | None = None
     attempt: int
     runner: str
     heartbeat_timeout_seconds: float = 20.0
     max_seconds: float
+
+
+class AskKill(BaseModel):
+    workspace_id: UUID
+    agent_id: UUID
+    command: KillCommand
+
+
+class SettleAgent(BaseModel):
+    """Its worker did not say how it ended: record that, unless it was recorded after all."""
+
+    workspace_id: UUID
+    agent_id: UUID
+    status: AgentStatus
+    reason: Reason
+    error: str
 
 
 class OutputLine(BaseModel):

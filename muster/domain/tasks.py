@@ -30,7 +30,7 @@ def _storable(text: str) -> str:
     return text
 
 
-def _storable_json(value: Any) -> Any:
+def storable_json(value: Any) -> Any:
     depth = 0
     stack = [(value, 1)]
     while stack:
@@ -53,7 +53,7 @@ def _storable_json(value: Any) -> Any:
 Text = Annotated[str, AfterValidator(_storable)]
 Label = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(storable_json)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
@@ -117,6 +117,12 @@ class TaskSpec(Spec):
         default=None, description="How to execute it. Without one, the task stands for its subtasks."
     )
 
+    @model_validator(mode="after")
+    def _waits_only_if_it_runs(self) -> Self:
+        if self.runner is None and self.depends_on:
+            raise ValueError("a task without a runner stands for its subtasks; let those depend on other tasks")
+        return self
+
 
 class Task(BaseModel):
     """A task as it is recorded and mirrored."""
@@ -178,6 +184,24 @@ class TaskStart(BaseModel):
     deadline: datetime | None = None
     failures: int = Field(default=0, description="Attempts of this run that count against the retry policy.")
     losses: int = Field(default=0, description="Attempts in a row that were lost with their worker.")
+    attempt: int = Field(default=0, description="The last attempt that was followed to its end.")
+    heartbeat_timeout_seconds: float = 20.0
+
+
+class Submitted(BaseModel):
+    """The row is there; with a slot, its agent is too."""
+
+    task_id: UUID
+    agent_id: UUID | None = None
+
+
+class SpawnRequest(BaseModel):
+    user_id: UUID
+
+
+class CancelRequest(BaseModel):
+    user_id: UUID
+    reason: str | None = None
 
 
 class Grant(BaseModel):
@@ -188,21 +212,95 @@ class Grant(BaseModel):
     attempt: int
 
 
-class Outcome(BaseModel):
-    """How an agent ended."""
-
-    agent_id: UUID
-    status: AgentStatus
-    reason: Reason | None = None
-    error: str | None = None
-    exit_code: int | None = None
-    result: JsonValue = None
-    retry: bool = Field(default=False, description="Whoever killed it asked for another attempt.")
-
-
 class KillRequest(Spec):
     grace_seconds: float = Field(
         default=5.0, ge=0, le=3600, allow_inf_nan=False, description="Time between SIGTERM and SIGKILL."
     )
     reason: Text | None = Field(default=None, max_length=1000, description="Why; kept with the agent.")
     retry: bool = Field(default=False, description="Try the task again afterwards, if attempts remain.")
+
+
+class KillWish(KillRequest):
+    """As it is kept with the agent."""
+
+    cause: Reason = Field(default=Reason.KILLED, description="killed; or cancelled or timeout, with its task.")
+
+
+class KillCommand(BaseModel):
+    """A kill, and who wants it."""
+
+    user_id: UUID | None = None
+    request: KillRequest = Field(default_factory=KillRequest)
+    cause: Reason = Reason.KILLED
+
+    @property
+    def wish(self) -> KillWish:
+        return KillWish(**self.request.model_dump(exclude={"cause"}), cause=self.cause)
+
+
+class Standing(BaseModel):
+    """Where a task stands, as far as its workflow needs to know."""
+
+    status: TaskStatus
+    reason: Reason | None = None
+    error: str | None = None
+    title: str = ""
+    attempts: int = 0
+    project_id: UUID | None = None
+    runner: str | None = None
+    attempt_seconds: float | None = None
+    timeout_seconds: float | None = None
+    retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    next_attempt_at: datetime | None = None
+    grant: Grant | None = Field(default=None, description="The agent that holds its slot.")
+
+
+class TaskAt(BaseModel):
+    """A task to look at again."""
+
+    workspace_id: UUID
+    task_id: UUID
+    backoff_over: bool = False
+
+
+class SpawnTask(BaseModel):
+    workspace_id: UUID
+    task_id: UUID
+    user_id: UUID
+
+
+class FinishTask(BaseModel):
+    workspace_id: UUID
+    task_id: UUID
+    user_id: UUID | None = None
+    status: TaskStatus
+    reason: Reason | None = None
+    error: str | None = None
+
+
+class RescheduleTask(BaseModel):
+    workspace_id: UUID
+    task_id: UUID
+    after_attempt: int
+    wait_seconds: float
+
+
+class Outcome(BaseModel):
+    """How an agent ended, as far as its task needs to know."""
+
+    status: AgentStatus
+    reason: Reason | None = None
+    error: str | None = None
+    wish: KillWish | None = Field(default=None, description="Whoever wanted it gone, and whether to try again.")
+
+
+class KillAllStart(BaseModel):
+    workspace_id: UUID
+    user_id: UUID
+    request: KillRequest = Field(default_factory=KillRequest)
+
+
+class KillAllResult(BaseModel):
+    asked: int
+    killed: int = 0
+    ended: int = Field(default=0, description="Ended by themselves before the kill reached them.")

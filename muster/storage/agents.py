@@ -122,3 +122,12 @@ async def output(
                     return lines, rows[0][0]
                 lines.append(OutputLine(n=n, stream=stream, at=at, text=text))
     return lines, rows[0][0]
+
+
+async def statuses(db: Database, workspace_id: UUID, agent_ids: Sequence[UUID]) -> list[AgentStatus]:
+    rows = await db.read(
+        workspace_id,
+        "SELECT status::text FROM agents WHERE workspace_id = %s AND id = ANY (%s)",
+        (workspace_id, list(agent_ids)),
+    )
+    return [AgentStatus(row[0]) for row in rows]

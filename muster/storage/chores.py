@@ -20,9 +20,11 @@ class Log(NamedTuple):
 class QuietTask(NamedTuple):
     workspace_id: UUID
     task_id: UUID
-    task_status: str
+    attempts: int
     agent_id: UUID | None
     agent_status: str | None
+    forgotten: bool
+    """Something it waited for has happened, and it has not acted on it."""
 
 
 async def logs(db: Database) -> list[Log]:
@@ -31,7 +33,7 @@ async def logs(db: Database) -> list[Log]:
 
 async def quiet_tasks(db: Database, *, seconds: float, limit: int) -> list[QuietTask]:
     rows = await db.across(
-        "SELECT workspace_id, task_id, task_status::text, agent_id, agent_status::text "
+        "SELECT workspace_id, task_id, attempts, agent_id, agent_status::text, forgotten "
         "FROM chores_quiet_tasks(%s, %s)",
         (seconds, limit),
     )  # fmt: skip

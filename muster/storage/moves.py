@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
 from muster.domain.states import AgentStatus, Reason, TaskStatus
-from muster.domain.tasks import Grant, KillRequest, TaskSpec
+from muster.domain.tasks import Grant, KillWish, TaskSpec
 from muster.storage.database import Database
 
 
@@ -98,12 +98,11 @@ async def finish_task(
     *,
     reason: Reason | None = None,
     error: str | None = None,
-    result: JsonValue = None,
 ) -> Changes:
     return _changes(
         await db.move(
-            "SELECT task_finish(%s, %s, %s, %s::task_status, %s::failure_reason, %s, %s)",
-            (workspace_id, user_id, task_id, status, reason, error, _json(result)),
+            "SELECT task_finish(%s, %s, %s, %s::task_status, %s::failure_reason, %s)",
+            (workspace_id, user_id, task_id, status, reason, error),
         )
     )
 
@@ -143,13 +142,11 @@ async def finish_agent(
     )
 
 
-async def ask_kill(
-    db: Database, workspace_id: UUID, user_id: UUID | None, agent_id: UUID, request: KillRequest
-) -> Changes:
+async def ask_kill(db: Database, workspace_id: UUID, user_id: UUID | None, agent_id: UUID, wish: KillWish) -> Changes:
     return _changes(
         await db.move(
             "SELECT agent_ask_kill(%s, %s, %s, %s)",
-            (workspace_id, user_id, agent_id, Jsonb(request.model_dump(mode="json"))),
+            (workspace_id, user_id, agent_id, Jsonb(wish.model_dump(mode="json"))),
         )
     )
 

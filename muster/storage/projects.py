@@ -83,7 +83,8 @@ async def update(db: Database, workspace_id: UUID, user_id: UUID, ref: str, chan
         rows = await db.query(
             workspace_id,
             # Only what is named changes, so two writers of different fields do not undo each other.
-            "WITH p AS (UPDATE projects SET slug = coalesce(c.c ->> 'slug', slug), name = coalesce(c.c ->> 'name', name), "
+            "WITH p AS (UPDATE projects SET slug = coalesce(c.c ->> 'slug', slug), "
+            "                  name = coalesce(c.c ->> 'name', name), "
             "                  description = CASE WHEN jsonb_exists(c.c, 'description') THEN c.c ->> 'description' "
             "                                     ELSE description END, "
             "                  status = coalesce((c.c ->> 'status')::project_status, status), "

@@ -47,6 +47,7 @@ CREATE TABLE tasks (
     timeout_seconds double precision CHECK (timeout_seconds > 0),
     retry           jsonb NOT NULL,
     runner          jsonb,                          -- null: it stands for its subtasks
+    runs            boolean NOT NULL GENERATED ALWAYS AS (runner IS NOT NULL) STORED,
     run             integer NOT NULL DEFAULT 1,     -- one more for each retry by a person
     attempts        integer NOT NULL DEFAULT 0,
     agent_id        uuid,                           -- the current or latest agent

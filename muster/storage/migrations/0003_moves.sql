@@ -386,12 +386,14 @@ BEGIN
 END $$;
 
 -- Its agent is done and so is the task, or it failed for good. A completed task with open subtasks waits for them.
+-- Its result is that of its last agent.
 CREATE FUNCTION task_finish(p_workspace uuid, p_user uuid, p_task uuid, p_status task_status,
-                            p_reason failure_reason, p_error text, p_result jsonb) RETURNS jsonb
+                            p_reason failure_reason, p_error text) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
     v_since bigint := enter(p_workspace, p_user);
     t tasks := the_task(p_workspace, p_task);
+    v_result jsonb := (SELECT a.result FROM agents a WHERE a.id = t.agent_id AND p_status = 'completed');
     v_wake uuid[] := '{}'; v_cancel uuid[] := '{}';
 BEGIN
     IF t.status = p_status AND t.reason IS NOT DISTINCT FROM p_reason THEN
@@ -407,17 +409,17 @@ BEGIN
     IF p_status = 'completed' AND t.status = 'executing' THEN
         IF EXISTS (SELECT 1 FROM tasks WHERE workspace_id = p_workspace AND parent_id = p_task
                    AND status NOT IN ('completed', 'failed')) THEN
-            UPDATE tasks SET awaits_subtasks = true, result = p_result, version = version + 1,
+            UPDATE tasks SET awaits_subtasks = true, result = v_result, version = version + 1,
                 updated_at = clock_timestamp() WHERE id = p_task;
             RETURN changes(p_workspace, v_since, p_task);
         END IF;
-        UPDATE tasks SET awaits_subtasks = true, result = p_result WHERE id = p_task AND EXISTS (
+        UPDATE tasks SET awaits_subtasks = true, result = v_result WHERE id = p_task AND EXISTS (
             SELECT 1 FROM tasks WHERE workspace_id = p_workspace AND parent_id = p_task AND status = 'failed');
         IF FOUND THEN
             RETURN task_advance(p_workspace, p_task, false);
         END IF;
     END IF;
-    SELECT c.wake, c.cancel INTO v_wake, v_cancel FROM conclude(t, p_status, p_reason, p_error, p_result) c;
+    SELECT c.wake, c.cancel INTO v_wake, v_cancel FROM conclude(t, p_status, p_reason, p_error, v_result) c;
     RETURN changes(p_workspace, v_since, p_task, v_wake, v_cancel);
 END $$;
 

@@ -1,13 +1,16 @@
--- The only doors between tenants: three read-only functions that name workspaces and tasks to look after, and
+-- The only doors between tenants: two read-only functions that name workspaces and tasks to look after, and
 -- nothing of what is in them. They belong to muster_chores, which may read just these columns.
 
 GRANT SELECT (id) ON workspaces TO muster_chores;
 GRANT SELECT ON workspace_log TO muster_chores;
-GRANT SELECT (id, workspace_id, status, agent_id, updated_at, queued_at, next_attempt_at) ON tasks TO muster_chores;
+GRANT SELECT (id, workspace_id, parent_id, status, runs, attempts, agent_id, awaits_subtasks, updated_at, queued_at,
+              next_attempt_at) ON tasks TO muster_chores;
+GRANT SELECT ON task_dependencies TO muster_chores;
 GRANT SELECT (id, workspace_id, status) ON agents TO muster_chores;
 CREATE POLICY chores ON workspaces FOR SELECT TO muster_chores USING (true);
 CREATE POLICY chores ON workspace_log FOR SELECT TO muster_chores USING (true);
 CREATE POLICY chores ON tasks FOR SELECT TO muster_chores USING (true);
+CREATE POLICY chores ON task_dependencies FOR SELECT TO muster_chores USING (true);
 CREATE POLICY chores ON agents FOR SELECT TO muster_chores USING (true);
 
 -- Every workspace, with how far its log and its publishing are.
@@ -16,11 +19,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public AS $$
     SELECT l.workspace_id, l.position, l.published FROM workspace_log l
 $$;
 
--- Open tasks that nothing has touched for a while: their workflow, or a message to it, may be gone.
+-- Open tasks that nothing has touched for a while: their workflow, or a message to it, may be gone. `forgotten`:
+-- what it waited for has happened (a dependency ended, its subtasks have, its backoff is over), and it has not moved.
 CREATE FUNCTION chores_quiet_tasks(p_seconds double precision, p_limit integer)
-RETURNS TABLE (workspace_id uuid, task_id uuid, task_status task_status, agent_id uuid, agent_status agent_status)
+RETURNS TABLE (workspace_id uuid, task_id uuid, attempts integer, agent_id uuid, agent_status agent_status,
+               forgotten boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public AS $$
-    SELECT t.workspace_id, t.id, t.status, t.agent_id, a.status
+    SELECT t.workspace_id, t.id, t.attempts, t.agent_id, a.status,
+        CASE WHEN t.status = 'executing' AND t.awaits_subtasks THEN NOT EXISTS (
+                SELECT 1 FROM tasks c WHERE c.workspace_id = t.workspace_id AND c.parent_id = t.id
+                AND c.status NOT IN ('completed', 'failed'))
+             WHEN t.status <> 'pending' OR t.queued_at IS NOT NULL THEN false
+             WHEN t.next_attempt_at IS NOT NULL THEN t.next_attempt_at < now() - interval '10 seconds'
+             WHEN NOT t.runs THEN false
+             ELSE coalesce((SELECT bool_or(d.status = 'failed') OR bool_and(d.status = 'completed')
+                   FROM task_dependencies td JOIN tasks d
+                     ON d.workspace_id = td.workspace_id AND d.id = td.depends_on_id
+                   WHERE td.workspace_id = t.workspace_id AND td.task_id = t.id), true) END
     FROM tasks t LEFT JOIN agents a ON a.id = t.agent_id
     WHERE t.status IN ('pending', 'assigned', 'executing')
       AND t.updated_at < now() - make_interval(secs => p_seconds)

@@ -1,0 +1,275 @@
+"""Agents: run one, end it when told, record how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from temporalio import activity
+
+from activities.messages import Messages
+from activities.output import Output, wait
+from muster.domain.agents import AgentStart, AskKill, SettleAgent
+from muster.domain.errors import Fenced, MusterError, Unavailable
+from muster.domain.states import FINAL_AGENT, AgentStatus, Reason
+from muster.domain.tasks import KillAllResult, KillAllStart, KillWish, Outcome, RunnerSpec
+from muster.runners.protocol import Finish, Job, Stop, Stream
+from muster.runners.registry import Runners
+from muster.storage import agents, moves
+from muster.storage.database import Database
+from muster.storage.mirror import Mirror
+
+log = logging.getLogger(__name__)
+
+_SPEC: TypeAdapter[RunnerSpec] = TypeAdapter(RunnerSpec)
+_WISH_SECONDS = 0.5
+"""How often an agent that is being ended looks whether somebody shortened its grace."""
+
+T = TypeVar("T")
+
+
+class AgentActivities:
+    def __init__(
+        self,
+        db: Database,
+        mirror: Mirror,
+        messages: Messages,
+        runners: Runners,
+        *,
+        worker: str,
+        max_output_bytes: int,
+        api_url: str | None = None,
+    ) -> None:
+        self._db, self._mirror, self._messages, self._runners = db, mirror, messages, runners
+        self._worker = worker
+        self._max_output_bytes = max_output_bytes
+        self._api_url = api_url
+
+    @activity.defn
+    async def run_agent(self, start: AgentStart) -> Outcome:
+        found = await _patiently(lambda: agents.job(self._db, start.workspace_id, start.agent_id))
+        if found["status"] != AgentStatus.SPAWNING:
+            # Ended while it waited for a worker, or run by a worker that then could not tell.
+            return await self._settle(start, AgentStatus.FAILED, Reason.LOST, "its worker went away")
+        job = Job(
+            workspace_id=start.workspace_id,
+            task_id=start.task_id,
+            agent_id=start.agent_id,
+            attempt=start.attempt,
+            spec=_SPEC.validate_python(found["runner"]),
+            prompt=found["prompt"],
+            max_output_bytes=self._max_output_bytes,
+            env=self._environment(start, found),
+        )
+        life = _Life(self, start, job)
+        return await life.live()
+
+    def _environment(self, start: AgentStart, found: dict[str, Any]) -> dict[str, str]:
+        known = {
+            "MUSTER_WORKSPACE_ID": str(start.workspace_id),
+            "MUSTER_PROJECT_ID": found["project_id"],
+            "MUSTER_TASK_ID": str(start.task_id),
+            "MUSTER_TASK_TITLE": found["title"],
+            "MUSTER_AGENT_ID": str(start.agent_id),
+            "MUSTER_ATTEMPT": str(start.attempt),
+            "MUSTER_URL": self._api_url,
+        }
+        return {name: value for name, value in known.items() if value}
+
+    @activity.defn
+    async def ask_kill(self, request: AskKill) -> bool:
+        command = request.command
+        changes = await moves.ask_kill(
+            self._db, request.workspace_id, command.user_id, request.agent_id, command.wish
+        )  # fmt: skip
+        await self._messages.spread(changes)
+        return changes.agents[0]["status"] not in FINAL_AGENT
+
+    @activity.defn
+    async def settle_agent(self, request: SettleAgent) -> Outcome:
+        return await self._settle(request, request.status, request.reason, request.error)
+
+    async def _settle(
+        self, agent: AgentStart | SettleAgent, status: AgentStatus, reason: Reason, error: str
+    ) -> Outcome:
+        if status == AgentStatus.KILLED:
+            found = await agents.get(self._db, agent.workspace_id, agent.agent_id)
+            reason = _wish(found).cause if found["kill_request"] else reason
+        return await self.finish(agent.workspace_id, agent.agent_id, status, Finish(reason=reason, error=error))
+
+    async def finish(self, workspace_id: UUID, agent_id: UUID, status: AgentStatus, finish: Finish) -> Outcome:
+        """Record an ending. Answers with the one that stands."""
+        changes = await _patiently(
+            lambda: moves.finish_agent(
+                self._db,
+                workspace_id,
+                agent_id,
+                status,
+                reason=finish.reason,
+                error=finish.error,
+                exit_code=finish.exit_code,
+                result=finish.result,
+            )
+        )
+        await self._messages.spread(changes)
+        agent = changes.agent or {}
+        return Outcome(
+            status=agent["status"],
+            reason=agent["reason"],
+            error=agent["error"],
+            wish=_wish(agent) if agent["kill_request"] else None,
+        )
+
+    @activity.defn
+    async def kill_agents(self, start: KillAllStart) -> KillAllResult:
+        """Ask all of a workspace's agents to end, and wait until they have."""
+        details = activity.info().heartbeat_details
+        if details:  # a worker died over it: go on with the same agents, not with those that came since
+            asked = [UUID(item) for item in details[0]]
+        else:
+            asked = await agents.active(self._db, start.workspace_id)
+        activity.heartbeat([str(item) for item in asked])
+        wish = KillWish(**start.request.model_dump())
+        for agent_id in asked:
+            changes = await _patiently(
+                lambda agent_id=agent_id: moves.ask_kill(  # type: ignore[misc]
+                    self._db, start.workspace_id, start.user_id, agent_id, wish
+                )
+            )
+            await self._mirror.apply(changes)
+        await asyncio.gather(*(self._messages.killed(agent_id) for agent_id in asked))
+        beat = asyncio.create_task(_beat([str(item) for item in asked]))
+        try:
+            while True:
+                ends = await _patiently(lambda: agents.statuses(self._db, start.workspace_id, asked))
+                if all(status in FINAL_AGENT for status in ends):
+                    break
+                await asyncio.sleep(0.1)
+        finally:
+            beat.cancel()
+        killed = sum(status == AgentStatus.KILLED for status in ends)
+        return KillAllResult(asked=len(asked), killed=killed, ended=len(asked) - killed)
+
+
+class _Life:
+    """One run of one agent on this worker: the sink of its runner, and who listens for its end."""
+
+    def __init__(self, room: AgentActivities, start: AgentStart, job: Job) -> None:
+        self._room, self._start, self._job = room, start, job
+        self._stop = Stop()
+        self._began = False
+        self._over = asyncio.Event()
+        self._output = Output(room._db, room._mirror, start.workspace_id, start.agent_id, room._worker)
+
+    async def live(self) -> Outcome:
+        runner = self._room._runners.runner_for(self._job.spec)
+        running = asyncio.create_task(runner.run(self._job, self, self._stop))
+        helpers = [asyncio.create_task(self._keep_alive()), asyncio.create_task(self._watch_the_worker())]
+        try:
+            while not running.done():
+                try:
+                    await asyncio.wait({running})
+                except asyncio.CancelledError:
+                    # Asked for. The runner ends it and says how; until then this activity is not over.
+                    helpers.append(asyncio.create_task(self._grant_the_wish()))
+            status, finish = self._ending(running)
+            await self._output.close()
+        finally:
+            # Told rather than cancelled: in the middle of a query, a cancellation may be lost.
+            self._over.set()
+            helpers[1].cancel()
+        return await self._room.finish(self._start.workspace_id, self._start.agent_id, status, finish)
+
+    def _ending(self, running: asyncio.Task[Finish]) -> tuple[AgentStatus, Finish]:
+        try:
+            finish = running.result()
+        except Fenced as fenced:
+            return AgentStatus.FAILED, Finish(reason=Reason.LOST, error=fenced.message)
+        except Exception as error:
+            log.exception("the runner of agent %s broke", self._start.agent_id)
+            return AgentStatus.FAILED, Finish(reason=Reason.INTERNAL, error=f"{type(error).__name__}: {error}")
+        if finish.reason is None:
+            if self._began:
+                return AgentStatus.COMPLETED, finish
+            return AgentStatus.FAILED, Finish(reason=Reason.INTERNAL, error="it ended without having begun")
+        if self._stop.requested and finish.reason == self._stop.reason and finish.reason != Reason.LOST:
+            return AgentStatus.KILLED, finish
+        return AgentStatus.FAILED, finish
+
+    # -- The runner's sink --------------------------------------------------------------------------------------
+
+    async def started(self, pid: int | None) -> None:
+        start, room = self._start, self._room
+        changes = await _patiently(
+            lambda: moves.start_agent(room._db, start.workspace_id, start.agent_id, room._worker)
+        )  # fmt: skip
+        self._began = True
+        await room._messages.spread(changes)
+
+    async def line(self, stream: Stream, at: datetime, text: str) -> None:
+        await self._output.line(stream, at, text)
+
+    # -- Beside it ----------------------------------------------------------------------------------------------
+
+    async def _keep_alive(self) -> None:
+        """Heartbeat, and see now and then whether the agent is still ours: another may run in its place."""
+        start = self._start
+        pause = min(5.0, start.heartbeat_timeout_seconds / 4)
+        while not await self._over_within(pause):
+            activity.heartbeat()
+            with suppress(MusterError):
+                found = await agents.job(self._room._db, start.workspace_id, start.agent_id)
+                if found["status"] in FINAL_AGENT:
+                    self._stop.request(Reason.LOST, 0.0)
+
+    async def _watch_the_worker(self) -> None:
+        await activity.wait_for_worker_shutdown()
+        # Say so now rather than be missed later: the task goes on elsewhere at once.
+        self._stop.request(Reason.LOST, 2.0)
+
+    async def _grant_the_wish(self) -> None:
+        """End it as whoever asked wants it ended; later wishes may only shorten the grace."""
+        start, waited = self._start, 0.0
+        while not self._over.is_set():
+            try:
+                found = await agents.job(self._room._db, start.workspace_id, start.agent_id)
+            except MusterError:
+                # Without Postgres the wish cannot be read. It was to end the agent, so that is what happens.
+                if waited >= 3.0:
+                    self._stop.request(Reason.KILLED, KillWish().grace_seconds)
+            else:
+                wish = _wish(found) if found["kill_request"] else KillWish()
+                self._stop.request(wish.cause, wish.grace_seconds)
+            await self._over_within(_WISH_SECONDS)
+            waited += _WISH_SECONDS
+
+    async def _over_within(self, seconds: float) -> bool:
+        await wait(self._over, seconds)
+        return self._over.is_set()
+
+
+def _wish(agent: dict[str, Any]) -> KillWish:
+    return KillWish.model_validate(agent["kill_request"])
+
+
+async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
+    """Until Postgres is back. The process the step is about does not wait, nor can it be run again."""
+    pause = 0.1
+    while True:
+        try:
+            return await step()
+        except Unavailable:
+            await asyncio.sleep(pause)
+            pause = min(2.0, pause * 2)
+
+
+async def _beat(details: Any) -> None:
+    while True:
+        await asyncio.sleep(5)
+        activity.heartbeat(details)

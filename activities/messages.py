@@ -1,0 +1,69 @@
+"""Telling workflows what a move means for them. A message that cannot be sent is repeated by the sweep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import UUID
+
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from muster.domain.ids import agent_workflow_id, task_workflow_id
+from muster.domain.tasks import Grant
+from muster.storage.mirror import Mirror
+from muster.storage.moves import Changes
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 20
+
+
+class Messages:
+    """After a move: Valkey is told, then the workflows it concerns."""
+
+    def __init__(self, client: Client, mirror: Mirror) -> None:
+        self._client = client
+        self._mirror = mirror
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def spread(self, changes: Changes, *, to_all_but: UUID | None = None) -> None:
+        """`to_all_but`: the task whose workflow made the move, and reads the answer."""
+        await self._mirror.apply(changes)
+        for grant in changes.grants:
+            if grant.task_id != to_all_but:
+                self._send(self.grant(grant))
+        for task_id in changes.wake:
+            self._send(self._signal(task_workflow_id(task_id), "wake"))
+        for task_id in changes.cancel:
+            self._send(self._signal(task_workflow_id(task_id), "abort", "its parent task is over"))
+
+    async def grant(self, grant: Grant) -> None:
+        await self._signal(task_workflow_id(grant.task_id), "granted", grant)
+
+    async def wake(self, task_id: UUID) -> None:
+        await self._signal(task_workflow_id(task_id), "wake")
+
+    async def killed(self, agent_id: UUID) -> None:
+        await self._signal(agent_workflow_id(agent_id), "killed")
+
+    async def flush(self) -> None:
+        """Wait for what is under way: a worker that ends should have said what it knows."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=2)
+
+    def _send(self, message: object) -> None:
+        # Beside the move, not in it: the slot's next owner is told while this one's workflow goes on.
+        task = asyncio.ensure_future(message)  # type: ignore[call-overload]
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _signal(self, workflow_id: str, name: str, *arguments: object) -> None:
+        async with self._slots:
+            try:
+                handle = self._client.get_workflow_handle(workflow_id)
+                await handle.signal(name, args=arguments)
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    log.warning("could not signal %s to %s: %s", name, workflow_id, error)

@@ -1,0 +1,113 @@
+"""What a worker does beside its agents: publish what stayed behind, rebuild Valkey, and look after quiet tasks.
+
+A loop in each worker rather than a Temporal schedule: it must also run when Temporal has trouble, it costs no
+workflow, and an advisory lock lets one worker sweep at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.messages import Messages
+from muster.domain.errors import MusterError
+from muster.domain.ids import task_workflow_id
+from muster.domain.tasks import Grant
+from muster.storage import chores, idempotency, moves
+from muster.storage.chores import SWEEP_LOCK, QuietTask
+from muster.storage.database import Database
+from muster.storage.mirror import Mirror
+
+log = logging.getLogger(__name__)
+
+_RELAY_SECONDS = 2.0
+_QUIET_TASKS = 500
+
+
+class Upkeep:
+    def __init__(
+        self, client: Client, db: Database, mirror: Mirror, messages: Messages, *, sweep_seconds: float
+    ) -> None:
+        self._client, self._db, self._mirror, self._messages = client, db, mirror, messages
+        self._sweep_seconds = sweep_seconds
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await asyncio.gather(self._keep_valkey(), self._keep_sweeping())
+
+    async def _keep_valkey(self) -> None:
+        first = True
+        while True:
+            try:
+                if first or self._mirror.stale.is_set() or await self._mirror.wiped():
+                    if not first or await self._mirror.wiped():
+                        rows = await self._mirror.rebuild(self._db)
+                        log.info("rebuilt Valkey's picture from Postgres: %d rows", rows)
+                    first = False
+                await self._mirror.relay(self._db)
+            except (MusterError, RedisError, OSError) as error:
+                log.debug("no relay: %s", error)
+                await asyncio.sleep(1.0)
+                continue
+            except Exception:
+                log.exception("the relay failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RELAY_SECONDS):
+                    await self._mirror.stale.wait()
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            try:
+                async with self._db.lock(SWEEP_LOCK) as mine:
+                    if mine:
+                        await self.sweep()
+            except (MusterError, OSError) as error:
+                log.debug("no sweep: %s", error)
+            except Exception:
+                log.exception("the sweep failed")
+            await asyncio.sleep(self._sweep_seconds)
+
+    async def sweep(self) -> None:
+        """The net under messages that were lost with whoever was to send them."""
+        for workspace in await chores.logs(self._db):
+            changes = await moves.fill_workspace(self._db, workspace.workspace_id)
+            await self._messages.spread(changes)
+            await idempotency.forget_old(self._db, workspace.workspace_id)
+        quiet = await chores.quiet_tasks(self._db, seconds=self._sweep_seconds, limit=_QUIET_TASKS)
+        gate = asyncio.Semaphore(10)
+
+        async def look(task: QuietTask) -> None:
+            async with gate:
+                await self._look_after(task)
+
+        await asyncio.gather(*(look(task) for task in quiet))
+
+    async def _look_after(self, quiet: QuietTask) -> None:
+        try:
+            life = await self._client.get_workflow_handle(task_workflow_id(quiet.task_id)).describe()
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            life = None
+        if life is None or life.status not in (
+            WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW
+        ):  # fmt: skip
+            await self._abandon(quiet, life.status.name.lower() if life and life.status else None)
+        elif quiet.agent_id and quiet.agent_status == "spawning":
+            grant = Grant(task_id=quiet.task_id, agent_id=quiet.agent_id, attempt=quiet.attempts)
+            await self._messages.grant(grant)
+        elif quiet.forgotten:
+            await self._messages.wake(quiet.task_id)
+
+    async def _abandon(self, quiet: QuietTask, status: str | None) -> None:
+        ended = f"was {status}" if status else "is gone from Temporal"
+        changes = await moves.abandon_task(
+            self._db, quiet.workspace_id, quiet.task_id, f"the workflow that kept this task {ended}"
+        )
+        await self._messages.spread(changes)
+        log.warning("task %s: its workflow %s; recorded as lost", quiet.task_id, ended)

@@ -1,0 +1,182 @@
+"""Every activity and child a workflow may call, with its timeout and retries.
+
+Moves are local activities: one short transaction each, and a tenth of the cost of a normal one. They retry for as
+long as Postgres is away; what a retry cannot mend comes back as `Refused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
+
+from muster.domain.agents import AgentStart, AskKill, SettleAgent
+from muster.domain.ids import agent_workflow_id
+from muster.domain.tasks import (
+    FinishTask,
+    KillAllResult,
+    KillAllStart,
+    Outcome,
+    RescheduleTask,
+    SpawnTask,
+    Standing,
+    TaskAt,
+    TaskStart,
+)  # fmt: skip
+
+WORKSPACE = SearchAttributeKey.for_keyword("MusterWorkspace")
+PROJECT = SearchAttributeKey.for_keyword("MusterProject")
+RUNNER = SearchAttributeKey.for_keyword("MusterRunner")
+TASK = SearchAttributeKey.for_keyword("MusterTask")
+ATTEMPT = SearchAttributeKey.for_int("MusterAttempt")
+
+_ONCE = RetryPolicy(maximum_attempts=1)
+_MOVE_TIMEOUT = timedelta(seconds=30)
+_MOVE_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=5))
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """The move is not allowed, or what it is about is not there. Nothing changed."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def failure(self) -> ApplicationError:
+        return ApplicationError(str(self), type=self.code, non_retryable=True)
+
+
+async def _move(step: Awaitable[T]) -> T:
+    try:
+        return await step
+    except (ActivityError, ApplicationError) as error:
+        # Local activities fail with their error itself, others with one around it.
+        refusal = error if isinstance(error, ApplicationError) else error.cause
+        if isinstance(refusal, ApplicationError):
+            raise Refused(refusal.type or "internal", refusal.message) from None
+        raise
+
+
+async def open_task(start: TaskStart) -> Standing:
+    """Record it, or take it up again."""
+    return await _move(
+        workflow.execute_local_activity(
+            "open_task", start, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT, retry_policy=_MOVE_RETRY,
+            summary=start.mode,
+        )
+    )  # fmt: skip
+
+
+async def spawn_task(request: SpawnTask) -> Standing:
+    return await _move(
+        workflow.execute_local_activity(
+            "spawn_task", request, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT,
+            retry_policy=_MOVE_RETRY,
+        )
+    )  # fmt: skip
+
+
+async def advance_task(at: TaskAt) -> Standing:
+    return await _move(
+        workflow.execute_local_activity(
+            "advance_task", at, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT, retry_policy=_MOVE_RETRY
+        )
+    )
+
+
+async def reschedule_task(request: RescheduleTask) -> Standing:
+    return await _move(
+        workflow.execute_local_activity(
+            "reschedule_task", request, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT,
+            retry_policy=_MOVE_RETRY,
+        )
+    )  # fmt: skip
+
+
+async def finish_task(request: FinishTask) -> Standing:
+    return await _move(
+        workflow.execute_local_activity(
+            "finish_task", request, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT,
+            retry_policy=_MOVE_RETRY, summary=request.reason or request.status,
+        )
+    )  # fmt: skip
+
+
+async def ask_kill(request: AskKill) -> bool:
+    """Whether it was still alive to be asked."""
+    return await _move(
+        workflow.execute_local_activity(
+            "ask_kill", request, result_type=bool, start_to_close_timeout=_MOVE_TIMEOUT, retry_policy=_MOVE_RETRY
+        )
+    )
+
+
+async def settle_agent(request: SettleAgent) -> Outcome:
+    return await _move(
+        workflow.execute_local_activity(
+            "settle_agent", request, result_type=Outcome, start_to_close_timeout=_MOVE_TIMEOUT,
+            retry_policy=_MOVE_RETRY, summary=request.reason,
+        )
+    )  # fmt: skip
+
+
+def run_agent(start: AgentStart) -> workflow.ActivityHandle[Outcome]:
+    """The agent itself. Never retried by Temporal: a second attempt is a second agent, which its task decides on."""
+    return workflow.start_activity(
+        "run_agent",
+        start,
+        result_type=Outcome,
+        heartbeat_timeout=timedelta(seconds=start.heartbeat_timeout_seconds),
+        start_to_close_timeout=timedelta(seconds=start.max_seconds),
+        retry_policy=_ONCE,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"{start.runner}, attempt {start.attempt}",
+    )
+
+
+async def agent(start: AgentStart, title: str) -> workflow.ChildWorkflowHandle[object, Outcome]:
+    """Its life is a child of its task's. Terminate the task, and the agent is still ended properly."""
+    handle: workflow.ChildWorkflowHandle[object, Outcome] = await workflow.start_child_workflow(
+        "AgentWorkflow",
+        start,
+        result_type=Outcome,
+        id=agent_workflow_id(start.agent_id),
+        parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+        cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
+        static_summary=summary(f"{title} · attempt {start.attempt}"),
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(WORKSPACE, str(start.workspace_id)),
+                SearchAttributePair(TASK, str(start.task_id)),
+                SearchAttributePair(RUNNER, start.runner),
+                SearchAttributePair(ATTEMPT, start.attempt),
+                *([SearchAttributePair(PROJECT, str(start.project_id))] if start.project_id else []),
+            ]
+        ),
+    )
+    return handle
+
+
+async def kill_agents(start: KillAllStart) -> KillAllResult:
+    result: KillAllResult = await workflow.execute_activity(
+        "kill_agents",
+        start,
+        result_type=KillAllResult,
+        heartbeat_timeout=timedelta(seconds=20),
+        start_to_close_timeout=timedelta(seconds=start.request.grace_seconds + 600),
+        retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
+    )
+    return result
+
+
+def summary(text: str) -> str:
+    """As the Web UI shows it in lists; Temporal takes 400 bytes."""
+    line = " ".join(text.split())
+    return line if len(line.encode()) <= 200 else line.encode()[:197].decode(errors="ignore") + "…"
