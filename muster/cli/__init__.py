@@ -28,7 +28,20 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "rebuild": ("muster.cli.parts:rebuild", "Write Valkey's live picture anew from Postgres."),
         "temporal": ("muster.cli.parts:temporal", "Run the bundled Temporal CLI against this Muster."),
     },
-    "Work with it": {},
+    "Work with it": {
+        "spawn": ("muster.cli.spawn:spawn", "Spawn an agent, and perhaps watch it."),
+        "ps": ("muster.cli.agents:ps", "List agents that run."),
+        "tasks": ("muster.cli.tasks:tasks", "List tasks."),
+        "show": ("muster.cli.show:show", "Show a task or an agent."),
+        "logs": ("muster.cli.agents:logs", "Print what an agent wrote, or writes."),
+        "events": ("muster.cli.events:events", "Print lifecycle events, or follow them."),
+        "kill": ("muster.cli.agents:kill", "Kill agents, and prove it."),
+        "cancel": ("muster.cli.tasks:cancel", "Cancel a task."),
+        "retry": ("muster.cli.tasks:retry", "Try a failed task again."),
+        "queue": ("muster.cli.tasks:queue", "Show which tasks wait for a slot."),
+        "projects": ("muster.cli.projects:projects", "Keep projects."),
+        "demo": ("muster.cli.demo:demo", "Watch a one-minute show on the real thing."),
+    },
 }
 
 

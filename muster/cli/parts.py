@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
-from typing import Any
+import socket
+import sys
+from collections.abc import Collection, Coroutine
+from typing import Any, NoReturn
 
 import click
 
-from muster.services import runtime
+from muster.services import probes, runtime
 from muster.services.errors import StartupError
 from muster.settings import Settings
+
+HEALTHCHECK_SECONDS = 5.0
 
 
 def secret(settings: Settings, *, owner: bool = False) -> str:
@@ -34,13 +38,27 @@ async def pending_migrations(settings: Settings) -> list[str]:
     return await migrations.pending(secret(settings, owner=True))
 
 
+async def demand_services(settings: Settings, needs: Collection[str] = ("temporal", "postgres", "valkey")) -> None:
+    """Exactly the servers that are named, or no start and one line that says which does not answer."""
+    from muster.services.stack import Stack
+
+    await Stack(settings).check(needs)
+
+
 @click.command()
-def api() -> None:
+@click.option(
+    "--healthcheck", is_flag=True, help="Only ask the one that runs here whether it can work; exit code 0 or 1."
+)
+def api(healthcheck: bool) -> None:
     """Run the HTTP API alone, with the services the settings name or the Muster that runs here."""
+    if healthcheck:
+        _exit_with(_api_ready(Settings()))
     import uvicorn
+
     from api.app import create_app
 
     settings = runtime.resolve(Settings())
+    asyncio.run(demand_services(settings))
     uvicorn.run(
         create_app(settings),
         host=settings.api_host,
@@ -54,18 +72,63 @@ def api() -> None:
     )
 
 
+async def _api_ready(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.api_host, settings.api_host)  # noqa: S104 - asked, not bound
+    await probes.http_ready(host, settings.api_port)
+    return "ready"
+
+
 @click.command()
-def worker() -> None:
+@click.option("--healthcheck", is_flag=True, help="Only see whether one of this host asks for work; exit code 0 or 1.")
+def worker(healthcheck: bool) -> None:
     """Run one worker alone, with the services the settings name or the Muster that runs here."""
+    if healthcheck:
+        _exit_with(_worker_polls(runtime.resolve(Settings(), needs=["temporal"])))
     import worker as composition_root
 
-    asyncio.run(composition_root.main(runtime.resolve(Settings())))
+    async def run(settings: Settings) -> None:
+        await demand_services(settings)
+        await composition_root.main(settings)
+
+    asyncio.run(run(runtime.resolve(Settings())))
+
+
+async def _worker_polls(settings: Settings) -> str:
+    """Temporal has heard from it within the last minute, and its process is there: one alone says little."""
+    from api.commands import Commands
+
+    mine = f"worker@{socket.gethostname()}:"
+    polling = [identity for identity in await Commands(settings).workers() if identity.startswith(mine)]
+    living = [identity for identity in polling if runtime.process_start(int(identity.removeprefix(mine)))]
+    if not living:
+        raise StartupError(
+            f"no worker of this host polls {settings.temporal_task_queue} at {settings.temporal_address}"
+        )
+    return f"{', '.join(living)} polls {settings.temporal_task_queue}"
+
+
+def _exit_with(check: Coroutine[Any, Any, str]) -> NoReturn:
+    async def answer() -> str:
+        async with asyncio.timeout(HEALTHCHECK_SECONDS):
+            return await check
+
+    try:
+        click.echo(asyncio.run(answer()))
+    except TimeoutError:
+        raise StartupError(f"no answer within {HEALTHCHECK_SECONDS:g} s") from None
+    except Exception as error:  # every client names its failures differently, and a health check wants one line
+        raise StartupError(
+            str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        ) from None
+    sys.exit(0)
 
 
 @click.command()
 def migrate() -> None:
     """Bring the database's schema up to date. Safe when two run at once."""
-    applied = asyncio.run(run_migrations(runtime.resolve(Settings(), needs=["postgres"])))
+    settings = runtime.resolve(Settings(), needs=["postgres"])
+    asyncio.run(demand_services(settings, ["postgres"]))
+    applied = asyncio.run(run_migrations(settings))
     click.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
@@ -74,7 +137,7 @@ def seed() -> None:
     """Add sample data: a user, a workspace, a project, tasks and an event. May be repeated."""
     from muster.storage import seed as samples
 
-    made: Any = asyncio.run(_await(samples.seed(secret(runtime.resolve(Settings(), needs=["postgres"])))))
+    made = asyncio.run(samples.seed(secret(runtime.resolve(Settings(), needs=["postgres"]))))
     click.echo("\n".join(f"{name:<16}{value}" for name, value in made.items()))
 
 
@@ -84,12 +147,14 @@ def rebuild() -> None:
     from muster.storage import mirror
 
     settings = runtime.resolve(Settings(), needs=["postgres", "valkey"])
-    written: Any = asyncio.run(_await(mirror.rebuild(secret(settings), settings.external_valkey_url)))
-    click.echo(f"rebuilt: {written}")
-
-
-async def _await(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+    rows = asyncio.run(
+        mirror.rebuild(
+            secret(settings),
+            settings.external_valkey_url or "",
+            terminal_ttl_seconds=settings.terminal_ttl_seconds,
+        )
+    )
+    click.echo(f"rebuilt: {rows} rows")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

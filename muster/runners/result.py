@@ -11,7 +11,7 @@ from collections import deque
 
 from pydantic import JsonValue
 
-from muster.domain.tasks import _storable_json as storable_json
+from muster.domain.tasks import storable_json
 
 MAX_RESULT_BYTES = 256 * 1024
 

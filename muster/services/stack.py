@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -94,6 +94,15 @@ class Stack:
             database_owner_url=owner,
             valkey_url=valkey.url if valkey else settings.external_valkey_url or "",
         )
+
+    async def check(self, needs: Collection[str]) -> None:
+        """For one part alone, whose settings name every address: each needed server answers, or a StartupError."""
+        checks = {
+            "temporal": self._check_temporal,
+            "postgres": self._check_postgres,
+            "valkey": self._check_valkey,
+        }
+        await all_or_none([check() for name, check in checks.items() if name in needs])
 
     async def add(self, program: Program, timeout: float = 30.0) -> None:
         """Run one more child, supervised like the rest."""

@@ -100,7 +100,7 @@ class Live:
             await asyncio.sleep(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
 
     async def _subscribe_and_read(self) -> None:
-        connection: Any = self._subscriptions.make_connection()
+        connection: Any = self._subscriptions.make_connection()  # type: ignore[no-untyped-call]
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await connection.connect()
@@ -155,7 +155,7 @@ class Live:
     async def recent_output(self, agent_id: UUID) -> list[bytes]:
         """Messages of the last moments, oldest first: what Postgres may not have yet. Nothing when Valkey is away."""
         try:
-            entries = await self._client.xrange(keys.output(agent_id))
+            entries: Any = await self._client.xrange(keys.output(agent_id))
         except (RedisError, OSError, TimeoutError):
             return []
         return [fields[b"m"] for _, fields in entries or () if b"m" in fields]

@@ -592,3 +592,32 @@ BEGIN
     PERFORM fill_slots(p_workspace);
     RETURN changes(p_workspace, v_since, NULL);
 END $$;
+
+-- One sample task and its life, from creation to its end, in one breath: nobody sees it waiting for a workflow.
+CREATE FUNCTION sample_task(p_workspace uuid, p_user uuid, p_task jsonb, p_failure failure_reason) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_since bigint := enter(p_workspace, p_user);
+    v_id uuid := p_task ->> 'id';
+    t tasks;
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM tasks WHERE id = v_id) THEN
+        PERFORM task_create(p_workspace, p_user, p_task, false);
+        t := the_task(p_workspace, v_id);
+        IF t.runner IS NOT NULL THEN
+            IF t.status = 'pending' THEN
+                PERFORM grant_slot(t);
+                t := the_task(p_workspace, v_id);
+            END IF;
+            PERFORM agent_running(p_workspace, t.agent_id, 'sample');
+            PERFORM agent_finish(p_workspace, t.agent_id,
+                CASE WHEN p_failure IS NULL THEN 'completed' ELSE 'failed' END::agent_status, p_failure,
+                CASE WHEN p_failure IS NOT NULL THEN 'exited with code 1' END,
+                CASE WHEN p_failure IS NULL THEN 0 ELSE 1 END, NULL);
+            PERFORM task_finish(p_workspace, p_user, v_id,
+                CASE WHEN p_failure IS NULL THEN 'completed' ELSE 'failed' END::task_status, p_failure,
+                CASE WHEN p_failure IS NOT NULL THEN 'exited with code 1' END);
+        END IF;
+    END IF;
+    RETURN changes(p_workspace, v_since, v_id);
+END $$;

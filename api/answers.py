@@ -1,0 +1,192 @@
+"""What answers look like: the documents of the OpenAPI, and how they are written."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, Field, create_model
+from starlette.responses import Response
+
+from api.errors import MEDIA_TYPE
+from muster.domain import agents, events, tasks
+from muster.domain.errors import MusterError
+from muster.domain.states import ProjectStatus, TaskStatus
+from muster.storage.pages import MAX_LIMIT
+
+Item = TypeVar("Item")
+
+MAX_POSITION = 2**63 - 1
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")]
+Cursor = Annotated[
+    str | None, Query(max_length=500, description="`next_cursor` of the page before.", examples=[None])
+]  # fmt: skip
+
+
+class Json(Response):
+    """Rows come from Postgres as JSON that is answered as it is; validating it again would double the cost."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _in_temporal(model: type[BaseModel], **more: Any) -> type[BaseModel]:
+    """The recorded thing, and where it is found in Temporal."""
+    fields: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
+    return create_model(
+        model.__name__,
+        __doc__=model.__doc__,
+        **fields,
+        workflow_id=(str, Field(description="In Temporal.")),
+        temporal_url=(str | None, Field(description="Its page in the Temporal Web UI, when that is known.")),
+        **more,
+    )
+
+
+class Subtask(BaseModel):
+    id: UUID
+    title: str
+    status: TaskStatus
+
+
+Agent: Any = _in_temporal(agents.Agent)
+Task: Any = _in_temporal(tasks.Task)
+TaskDetail: Any = create_model(
+    "TaskDetail",
+    __base__=Task,
+    __doc__="A task, its agents (latest first, at most 100) and its subtasks (at most 1,000).",
+    agents=(list[Agent], ...),
+    subtasks=(list[Subtask], ...),
+)
+
+
+class Project(BaseModel):
+    id: UUID
+    workspace_id: UUID
+    slug: str
+    name: str
+    description: str | None
+    status: ProjectStatus
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Page(BaseModel, Generic[Item]):
+    items: list[Item]
+    next_cursor: str | None = Field(description="Asks for the next page; null on the last.")
+
+
+class EventPage(BaseModel):
+    items: list[events.Event]
+    next_after: int = Field(description="Asks for what follows.")
+
+
+class OutputPage(BaseModel):
+    items: list[agents.OutputLine]
+    next_after: int = Field(description="Asks for what follows.")
+    status: str = Field(description="The agent's, when this was read: nothing follows once it is final.")
+    truncated: bool = Field(description="Whether it wrote more than is kept.")
+
+
+class Queue(BaseModel):
+    max_concurrent_agents: int
+    active_agents: int
+    waiting: int
+    items: list[Task] = Field(description="In the order they will be served.")
+
+
+class KillAll(BaseModel):
+    """Without `wait` how many it will end; with it, how they ended."""
+
+    workflow_id: str
+    temporal_url: str | None
+    asked: int
+    killed: int | None = None
+    ended: int | None = Field(default=None, description="Ended by themselves before the kill reached them.")
+
+
+class Boundary(BaseModel):
+    status: Literal["active", "errored", "disabled"]
+    latency_ms: float | None = None
+    version: str | None = None
+    detail: str | None = None
+
+
+class Boundaries(BaseModel):
+    temporal: Boundary
+    postgres: Boundary
+    valkey: Boundary
+    workers: Boundary
+
+
+class Info(BaseModel):
+    version: str
+    boundaries: Boundaries
+
+
+class Alive(BaseModel):
+    status: Literal["ok"]
+
+
+class Ready(BaseModel):
+    status: Literal["ready", "not_ready"]
+    boundaries: dict[str, Boundary]
+
+
+_TITLES = {
+    403: "Asked by a web page from elsewhere",
+    404: "Not there",
+    409: "Not possible in its present state, or an Idempotency-Key used for something else",
+    413: "Body too large",
+    415: "Body that is not JSON",
+    421: "Asked by a name other than localhost",
+    422: "Invalid request",
+    429: "The workspace runs as many agents as it may",
+    500: "A defect in Muster",
+    503: "A service that Muster needs does not answer",
+    504: "Not there yet",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals of one route, for its documentation."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": _TITLES[status], "content": content}
+        for status in sorted({*statuses, 403, 421, 422, 500, 503})
+    }
+
+
+def replayed(
+    model: Any, description: str = "Replayed: this Idempotency-Key was answered before"
+) -> dict[int | str, dict[str, Any]]:  # fmt: skip
+    return {
+        200: {
+            "model": model,
+            "description": description,
+            "headers": {"Idempotent-Replayed": {"schema": {"type": "string", "enum": ["true"]}}},
+        }
+    }
+
+
+STREAM: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+
+
+class BadLastEventId(MusterError):
+    status, code = 422, "invalid_request"
+
+
+def resumes_at(last_event_id: str | None, after: Any) -> Any:
+    """Where a stream goes on. The header is what a browser sends by itself when it reconnects to the same URL."""
+    if not last_event_id:
+        return after
+    if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 18):
+        raise BadLastEventId("header.Last-Event-ID: is not a position")
+    return int(last_event_id)

@@ -1,0 +1,93 @@
+"""The HTTP API, put together. It starts even when what it needs does not answer yet, and finds it when it does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import agents, errors, events, health, projects, tasks
+from api.commands import Commands
+from api.context import Context
+from api.edge import Edge
+from api.hub import Hub
+from muster.settings import Settings
+from muster.storage.database import Database
+from muster.storage.live import Live
+
+DESCRIPTION = """\
+Runs fleets of AI agents durably. A **task** is something to get done; an **agent** is one attempt at it.
+
+* Errors are RFC 9457 problem documents with a stable `code`, `retryable` and `trace_id`.
+* Every POST takes an `Idempotency-Key`.
+* Lists are paged by `cursor`; events and output are also live streams (`Accept: text/event-stream`).
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """`settings` name every address; see `muster.services.runtime.resolve`."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database_url, valkey_url = settings.database_url, settings.external_valkey_url
+        if database_url is None or valkey_url is None or settings.temporal_address is None:
+            raise ValueError("the API needs DATABASE_URL, VALKEY_URL and TEMPORAL_ADDRESS")
+        db = Database(database_url.get_secret_value(), size=settings.database_pool_size, name="muster-api")
+        live = Live(valkey_url)
+        hub = Hub(db, live)
+        await db.open()
+        await hub.start()
+        app.state.context = Context(settings, db, live, hub, Commands(settings), {})
+        try:
+            yield
+        finally:
+            await hub.stop()
+            await live.close()
+            await db.close()
+
+    app = FastAPI(
+        title="Muster",
+        description=DESCRIPTION,
+        version=health.version(),
+        lifespan=lifespan,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, only_loopback=not settings.allow_remote)
+    routers = [room.router for room in (tasks, agents, events, projects, health)]
+    errors.install(app, [route for router in routers for route in router.routes])
+    for router in routers:
+        app.include_router(router)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    found: dict[str, Any] = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        license_info=app.license_info,
+        separate_input_output_schemas=False,
+    )
+    schemas = found["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which are never answered
+        schemas.pop(unused, None)
+    template = "#/components/schemas/{model}"
+    schemas["Invalid"] = errors.Invalid.model_json_schema(ref_template=template)
+    problem = errors.Problem.model_json_schema(ref_template=template)
+    problem.pop("$defs", None)
+    schemas["Problem"] = problem
+    found["components"]["schemas"] = dict(sorted(schemas.items()))
+    return found

@@ -1,0 +1,253 @@
+"""What is asked of workflows. Bounded: nobody waits for a server or a worker that is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
+    GetSystemInfoRequest,
+)  # fmt: skip
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from muster.domain.errors import BY_CODE, MusterError, Unavailable
+from muster.domain.ids import agent_workflow_id, new_id, task_workflow_id
+from muster.domain.tasks import (
+    CancelRequest,
+    KillAllResult,
+    KillAllStart,
+    KillCommand,
+    SpawnRequest,
+    Submitted,
+    TaskStart,
+)  # fmt: skip
+from muster.settings import Settings
+from workflows.agent import AgentWorkflow
+from workflows.fleet import KillAllWorkflow
+from workflows.steps import WORKSPACE
+from workflows.task import StartOptions, TaskWorkflow
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0
+POLLER_SECONDS = 75.0
+"""A worker asks for work at least once a minute; the server remembers those that stopped for longer."""
+
+_AWAY = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+
+
+_TOO_LARGE = ("size exceeds limit", "larger than max")
+
+
+class TooLarge(MusterError):
+    status, code = 413, "body_too_large"
+
+
+class NoWorker(Unavailable):
+    """Temporal has taken the request, and no worker took it up in time."""
+
+
+class Gone(Exception):
+    """There is no such workflow that still runs."""
+
+
+class StillOpen(Exception):
+    """The workflow that is to be started anew has not closed yet."""
+
+
+class Commands:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+
+    async def client(self) -> Client:
+        """Connects when it is first used, and until it works."""
+        if self._client is None:
+            async with self._connecting:
+                if self._client is None:
+                    # TLS and API keys: from the SDK's own environment configuration.
+                    connection: Any = ClientConfig.load_client_connect_config()
+                    connection |= {
+                        "target_host": self._settings.temporal_address,
+                        "namespace": self._settings.temporal_namespace,
+                    }
+                    self._client = await Client.connect(
+                        **connection, data_converter=pydantic_data_converter, lazy=True
+                    )  # fmt: skip
+        return self._client
+
+    @asynccontextmanager
+    async def _asking(self, seconds: float = ANSWER_SECONDS) -> AsyncIterator[Client]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield await self.client()
+        except (RPCTimeoutOrCancelledError, TimeoutError):
+            raise NoWorker(f"no worker answered within {seconds:g} s") from None
+        except WorkflowUpdateFailedError as error:
+            raise refusal(error.cause) from error
+        except WorkflowFailureError as error:
+            raise refusal(error.cause) from error
+        except RPCError as error:
+            if any(words in error.message for words in _TOO_LARGE):
+                raise TooLarge("the request, as Temporal would have to keep it, is too large") from error
+            if error.status == RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+                raise Gone from None
+            if error.status in _AWAY or error.status == RPCStatusCode.NOT_FOUND:
+                raise Unavailable(f"Temporal does not answer: {error.status.name.lower()}") from error
+            raise
+        except RuntimeError as error:
+            if "connect" not in str(error).lower():
+                raise
+            raise Unavailable("Temporal does not answer: cannot connect") from error
+
+    async def submit(self, start: TaskStart, options: StartOptions, *, again: bool) -> Submitted:
+        """Start a task's workflow and hear that it has recorded what it was asked to.
+
+        `again`: the task had one before; raises StillOpen while that one closes.
+        """
+        operation = WithStartWorkflowOperation(
+            TaskWorkflow.run,
+            start,
+            task_queue=self._settings.temporal_task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL if again else WorkflowIDConflictPolicy.USE_EXISTING,
+            # A creation that was refused, say with a full workspace, may be sent again with the same key.
+            id_reuse_policy=(
+                WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+            ),
+            **options,
+        )
+        try:
+            async with self._asking() as client:
+                return await client.execute_update_with_start_workflow(
+                    TaskWorkflow.submitted,
+                    start_workflow_operation=operation,
+                    # Not the request's: a closed run would answer it as it answered before.
+                    id=f"submit-{new_id()}",
+                    rpc_timeout=_limit(),
+                )
+        except WorkflowAlreadyStartedError:
+            if again:
+                raise StillOpen from None
+            return Submitted(task_id=start.task_id)  # by an earlier sending of this request
+        finally:
+            # The operation also keeps the error, and asyncio complains of errors that nobody looked at.
+            with suppress(Exception):
+                async with asyncio.timeout(0):
+                    await operation.workflow_handle()
+
+    async def take_back(self, task_id: UUID, why: str) -> None:
+        """End the workflow of a request that nobody answered, so that it does not come true when nobody expects it."""
+        with suppress(MusterError, Gone, RPCError):
+            async with self._asking(2.0) as client:
+                await client.get_workflow_handle(task_workflow_id(task_id)).terminate(reason=why)
+
+    async def spawn(self, task_id: UUID, request: SpawnRequest) -> Submitted:
+        async with self._asking() as client:
+            handle = client.get_workflow_handle_for(TaskWorkflow.run, task_workflow_id(task_id))
+            return await handle.execute_update(TaskWorkflow.spawn, request, rpc_timeout=_limit())
+
+    async def cancel(self, task_id: UUID, request: CancelRequest) -> None:
+        async with self._asking() as client:
+            handle = client.get_workflow_handle_for(TaskWorkflow.run, task_workflow_id(task_id))
+            await handle.execute_update(TaskWorkflow.cancel, request, rpc_timeout=_limit())
+
+    async def kill(self, agent_id: UUID, command: KillCommand) -> None:
+        async with self._asking() as client:
+            handle = client.get_workflow_handle_for(AgentWorkflow.run, agent_workflow_id(agent_id))
+            await handle.execute_update(AgentWorkflow.kill, command, rpc_timeout=_limit())
+
+    async def kill_all(self, workflow_id: str, start: KillAllStart) -> None:
+        """Start it; the same id again is the same kill."""
+        async with self._asking() as client:
+            with suppress(WorkflowAlreadyStartedError):
+                await client.start_workflow(
+                    KillAllWorkflow.run,
+                    start,
+                    id=workflow_id,
+                    task_queue=self._settings.temporal_task_queue,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(start.workspace_id))]),
+                    static_summary="Kill all agents",
+                    static_details=start.request.reason or "",
+                    rpc_timeout=_limit(),
+                )
+
+    async def killed_all(self, workflow_id: str, seconds: float) -> KillAllResult:
+        async with self._asking(seconds) as client:
+            return await client.get_workflow_handle_for(KillAllWorkflow.run, workflow_id).result()
+
+    async def version(self) -> str:
+        """Of the server, once it has answered for the namespace."""
+        client = await self.client()
+        service, limit = client.workflow_service, timedelta(seconds=2)
+        await service.describe_namespace(
+            DescribeNamespaceRequest(namespace=self._settings.temporal_namespace), timeout=limit
+        )
+        return (await service.get_system_info(GetSystemInfoRequest(), timeout=limit)).server_version
+
+    async def workers(self) -> list[str]:
+        """Who polls the task queue."""
+        client = await self.client()
+        answer = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=self._settings.temporal_namespace,
+                task_queue=TaskQueue(name=self._settings.temporal_task_queue),
+                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            ),
+            timeout=timedelta(seconds=2),
+        )
+        oldest = time.time() - POLLER_SECONDS
+        return sorted({poller.identity for poller in answer.pollers if poller.last_access_time.seconds >= oldest})
+
+
+def _limit() -> timedelta:
+    return timedelta(seconds=ANSWER_SECONDS)
+
+
+def refusal(cause: BaseException | None) -> MusterError:
+    """What a workflow raised, as the error it names."""
+    if isinstance(cause, ApplicationError):
+        if cause.type == "AcceptedUpdateCompletedWorkflow":
+            return Unavailable("it ended while it was being asked")
+        kind = BY_CODE.get(cause.type or "", MusterError)
+        return kind(cause.message)
+    log.error("a workflow failed in a way it should not: %r", cause)
+    return Unavailable("the workflow ended before it answered")

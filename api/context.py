@@ -1,0 +1,68 @@
+"""What every route works with, and on whose behalf."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple, cast
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from api.commands import Commands
+from api.hub import Hub
+from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE, agent_workflow_id, task_workflow_id
+from muster.settings import Settings
+from muster.storage.database import Database
+from muster.storage.live import Live
+
+Row = dict[str, Any]
+
+
+class Tenant(NamedTuple):
+    """Who asks. Keys, once there are any, are looked up in `tenant` and nowhere else."""
+
+    workspace_id: UUID
+    user_id: UUID
+
+
+@dataclass(slots=True)
+class Context:
+    settings: Settings
+    db: Database
+    live: Live
+    hub: Hub
+    commands: Commands
+    probes: dict[str, asyncio.Task[Any]]
+    """Probes under way, by boundary."""
+
+    def temporal_url(self, workflow_id: str) -> str | None:
+        ui = self.settings.temporal_ui_url
+        if not ui:
+            return None
+        return f"{ui.rstrip('/')}/namespaces/{self.settings.temporal_namespace}/workflows/{workflow_id}"
+
+    def task(self, row: Row) -> Row:
+        """The row as it is answered: with where to find it in Temporal."""
+        row["workflow_id"] = workflow_id = task_workflow_id(row["id"])
+        row["temporal_url"] = self.temporal_url(workflow_id)
+        for agent in row.get("agents", ()):
+            self.agent(agent)
+        return row
+
+    def agent(self, row: Row) -> Row:
+        row["workflow_id"] = workflow_id = agent_workflow_id(row["id"])
+        row["temporal_url"] = self.temporal_url(workflow_id)
+        return row
+
+
+async def tenant(request: Request) -> Tenant:
+    return Tenant(DEFAULT_WORKSPACE, DEFAULT_USER)
+
+
+async def context(request: Request) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+Asking = Annotated[Tenant, Depends(tenant)]
+Here = Annotated[Context, Depends(context)]

@@ -1,0 +1,115 @@
+"""Whether it is alive, whether it can work, and how each thing it depends on is. No probe takes over 2 seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter
+from temporalio.service import RPCError
+
+from api import answers
+from api.answers import Json
+from api.context import Context, Here
+from muster.domain.errors import MusterError
+from muster.storage import pings
+
+router = APIRouter(tags=["health"])
+
+PROBE_SECONDS = 1.8
+
+Probe = Callable[[Context], Awaitable[dict[str, Any]]]
+
+
+def version() -> str:
+    try:
+        return importlib.metadata.version("muster")
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is only on the path
+        return "unknown"
+
+
+async def _temporal(here: Context) -> dict[str, Any]:
+    return {"version": await here.commands.version()}
+
+
+async def _postgres(here: Context) -> dict[str, Any]:
+    return {"version": await pings.postgres(here.db)}
+
+
+async def _valkey(here: Context) -> dict[str, Any]:
+    found = {"version": await here.live.ping()}
+    return found if here.live.up else {**found, "detail": "reconnecting; live streams read Postgres meanwhile"}
+
+
+async def _workers(here: Context) -> dict[str, Any]:
+    workers = await here.commands.workers()
+    if not workers:
+        queue = here.settings.temporal_task_queue
+        return {"status": "errored", "detail": f"no worker polls the task queue {queue}: start one (`muster worker`)"}
+    return {"detail": f"{len(workers)} polling: {', '.join(workers[:5])}"}
+
+
+_PROBES: dict[str, Probe] = {
+    "temporal": _temporal,
+    "postgres": _postgres,
+    "valkey": _valkey,
+    "workers": _workers,
+}
+
+
+async def _look(here: Context, name: str) -> dict[str, Any]:
+    """One boundary. A probe that hangs is not waited for, nor started a second time while it does."""
+    began = time.monotonic()
+    task = here.probes.get(name)
+    if task is None:
+        task = here.probes[name] = asyncio.ensure_future(_PROBES[name](here))
+        task.add_done_callback(lambda done: _forget(here, name, done))
+    done, _ = await asyncio.wait({task}, timeout=PROBE_SECONDS)
+    if not done:
+        return {"status": "errored", "detail": f"did not answer within {PROBE_SECONDS:g} s"}
+    latency = round((time.monotonic() - began) * 1000, 1)
+    try:
+        return {"status": "active", "latency_ms": latency, **task.result()}
+    except MusterError as error:
+        return {"status": "errored", "detail": error.message}
+    except RPCError as error:
+        return {"status": "errored", "detail": f"{error.status.name.lower()}: {error.message}"[:300]}
+    except Exception as error:  # each client names its failures differently; a health check reports them all
+        return {"status": "errored", "detail": f"{type(error).__name__}: {error}"[:300]}
+
+
+def _forget(here: Context, name: str, task: asyncio.Task[Any]) -> None:
+    here.probes.pop(name, None)
+    if not task.cancelled():
+        task.exception()  # asked for, so that asyncio does not complain when nobody waited
+
+
+async def boundaries(here: Context, *names: str) -> dict[str, dict[str, Any]]:
+    found = await asyncio.gather(*(_look(here, name) for name in names))
+    return dict(zip(names, found, strict=True))
+
+
+@router.get("/healthz", operation_id="get_health", summary="Is it alive?", response_model=answers.Alive)
+async def get_health() -> Any:
+    return Json({"status": "ok"})
+
+
+@router.get(
+    "/readyz",
+    operation_id="get_readiness",
+    summary="Can it work?",
+    response_model=answers.Ready,
+    responses={503: {"model": answers.Ready, "description": "Something it needs does not answer"}},
+)
+async def get_readiness(here: Here) -> Any:
+    found = await boundaries(here, "temporal", "postgres", "valkey")
+    ready = all(boundary["status"] == "active" for boundary in found.values())
+    return Json({"status": "ready" if ready else "not_ready", "boundaries": found}, 200 if ready else 503)
+
+
+@router.get("/v1/info", operation_id="get_info", summary="Version and boundaries", response_model=answers.Info)
+async def get_info(here: Here) -> Any:
+    return Json({"version": version(), "boundaries": await boundaries(here, *_PROBES)})

@@ -1,0 +1,143 @@
+"""Projects."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request
+from pydantic import AfterValidator, Field, model_validator
+from starlette.responses import Response
+
+from api import answers
+from api.answers import Cursor, Json, Limit, problems
+from api.context import Asking, Here
+from api.idempotency import Answer, IdempotencyKey, Sent, once
+from muster.domain.states import ProjectStatus
+from muster.domain.tasks import Spec, Text
+from muster.storage import projects
+
+router = APIRouter(prefix="/v1", tags=["projects"])
+
+
+def _not_an_id(slug: str) -> str:
+    try:
+        UUID(slug)
+    except ValueError:
+        return slug
+    raise ValueError("must not look like an id")
+
+
+Slug = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$",
+        max_length=64,
+        description="Its name in commands and URLs: lower-case letters, digits and inner hyphens.",
+        examples=["apollo"],
+    ),
+    AfterValidator(_not_an_id),
+]
+Name = Annotated[Text, Field(min_length=1, max_length=200, examples=["Apollo"])]
+Description = Annotated[Text, Field(max_length=10_000)]
+Ref = Annotated[Text, Path(min_length=1, max_length=200, description="Id or slug.")]
+
+
+class NewProject(Spec):
+    slug: Slug
+    name: Name
+    description: Description | None = None
+
+
+class ProjectChange(Spec):
+    """What is named changes; the rest stays."""
+
+    slug: Slug | None = None
+    name: Name | None = None
+    description: Description | None = Field(default=None, description="null removes it.")
+    status: ProjectStatus | None = None
+
+    @model_validator(mode="after")
+    def _keeps_what_it_must(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field to change")
+        for field in ("slug", "name", "status"):
+            if field in self.model_fields_set and getattr(self, field) is None:
+                raise ValueError(f"{field} cannot be null")
+        return self
+
+
+@router.post(
+    "/projects",
+    operation_id="create_project",
+    summary="Create a project",
+    status_code=201,
+    response_model=answers.Project,
+    responses={**answers.replayed(answers.Project), **problems(409, 413, 415)},
+)
+async def create_project(
+    request: Request, here: Here, tenant: Asking, project: NewProject, key: IdempotencyKey = None
+) -> Any:
+    async def work(sent: Sent) -> Answer:
+        row = await projects.create(
+            here.db,
+            tenant.workspace_id,
+            tenant.user_id,
+            sent.id,
+            slug=project.slug,
+            name=project.name,
+            description=project.description,
+        )
+        return Answer(201, row, f"/v1/projects/{row['id']}")
+
+    return await once(here, tenant, request, key, project, work)
+
+
+@router.get(
+    "/projects",
+    operation_id="list_projects",
+    summary="List projects, newest first",
+    response_model=answers.Page[answers.Project],
+    responses=problems(),
+)
+async def list_projects(
+    here: Here, tenant: Asking, status: ProjectStatus | None = None, cursor: Cursor = None, limit: Limit = 50
+) -> Any:
+    items, following = await projects.page(here.db, tenant.workspace_id, status=status, cursor=cursor, limit=limit)
+    return Json({"items": items, "next_cursor": following})
+
+
+@router.get(
+    "/projects/{project}",
+    operation_id="get_project",
+    summary="A project",
+    response_model=answers.Project,
+    responses=problems(404),
+)
+async def get_project(here: Here, tenant: Asking, project: Ref) -> Any:
+    return Json(await projects.get(here.db, tenant.workspace_id, project))
+
+
+@router.patch(
+    "/projects/{project}",
+    operation_id="update_project",
+    summary="Change a project, or archive it",
+    response_model=answers.Project,
+    responses=problems(404, 409, 413, 415),
+)
+async def update_project(here: Here, tenant: Asking, project: Ref, change: ProjectChange) -> Any:
+    changed = change.model_dump(mode="json", exclude_unset=True)
+    return Json(await projects.update(here.db, tenant.workspace_id, tenant.user_id, project, changed))
+
+
+@router.delete(
+    "/projects/{project}",
+    operation_id="delete_project",
+    summary="Delete a project without tasks",
+    status_code=204,
+    responses=problems(404, 409),
+)
+async def delete_project(here: Here, tenant: Asking, project: Ref) -> Response:
+    """One that has tasks can be archived instead."""
+    await projects.delete(here.db, tenant.workspace_id, tenant.user_id, project)
+    return Response(status_code=204)

@@ -1,0 +1,1 @@
+"""The yardsticks: the same shapes with nothing of Muster in them. May import: temporalio, FastAPI, psycopg, redis."""

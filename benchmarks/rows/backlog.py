@@ -1,0 +1,52 @@
+"""The rate of a Muster that holds many finished and waiting tasks, beside a fresh one in the same minute."""
+
+from __future__ import annotations
+
+import asyncio
+
+from benchmarks import load
+from benchmarks.bench import Bench
+from benchmarks.load import Load
+from benchmarks.report import Figure
+from benchmarks.rows.memory import add_waiting
+
+IN_FLIGHT = 64
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    finished, waiting = (400, 100) if bench.quick else (5000, 1000)
+    seconds, turns = (6.0, 1) if bench.quick else (12.0, 2)
+    await bench.stop_shared()
+    async with bench.system() as full:
+        fleet = await full.fleet()
+        bench.say(f"living {finished} lives")
+        await load.exactly(fleet.live, finished, in_flight=IN_FLIGHT)
+        bench.say(f"adding {waiting} waiting tasks")
+        await add_waiting(fleet, waiting)
+        fleet.forget()
+        async with bench.system() as fresh:
+            newcomers = await fresh.fleet()
+            await asyncio.sleep(15 if bench.quick else 30)  # a burst of starts slows the server for a while
+            aged_load, fresh_load = Load(), Load()
+            for _ in range(turns):
+                for system, live, name in ((fresh, newcomers.live, "fresh"), (full, fleet.live, "full")):
+                    got = await load.run(live, in_flight=IN_FLIGHT, seconds=seconds, warm_up=3, costs=system.costs)
+                    bench.say(f"{name}: {got.rate:.1f} lives/s")
+                    if name == "fresh":
+                        fresh_load += got
+                    else:
+                        aged_load += got
+    ratio = aged_load.rate / fresh_load.rate
+    return [
+        Figure(
+            f"rate with {finished:,} finished and {waiting:,} waiting tasks",
+            f"{aged_load.rate:.1f}/s",
+            "≥ 0.85",
+            ratio >= 0.85,
+            yardstick=f"fresh {fresh_load.rate:.1f}/s",
+            ratio=f"{ratio:.2f}",
+            note="the fresh one is another Muster, in the same minute; each idles while the other is measured",
+            values={"rate": aged_load.rate, "fresh_rate": fresh_load.rate, "ratio": ratio},
+            profile={"full": aged_load.cost_each(), "fresh": fresh_load.cost_each()},
+        )
+    ]

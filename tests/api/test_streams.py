@@ -1,0 +1,335 @@
+"""Live streams: nothing lost, nothing twice, nobody waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from api import hub
+from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE, new_id
+from muster.domain.states import AgentStatus, Reason, TaskStatus
+from muster.domain.tasks import CommandRunner, TaskSpec
+from muster.settings import Settings
+from muster.storage import keys, moves
+from muster.storage.database import Database
+from tests.api.conftest import Api, a_stack, eventually, serving
+
+SPEC = TaskSpec(title="t", runner=CommandRunner(argv=["true"]))
+
+
+class Pen:
+    """Writes events as a worker does, and tells of them if it is told to."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.database_url
+        self.db = Database(settings.database_url.get_secret_value(), size=4)
+        self.valkey = redis.asyncio.Redis.from_url(settings.external_valkey_url or "")
+        self.written: list[int] = []
+
+    async def fail_a_task(self, task_id: uuid.UUID | None = None, *, publish: bool = True) -> uuid.UUID:
+        """Four events: of a task that gets an agent, and fails with it."""
+        task_id = task_id or new_id()
+        made = await moves.create_task(
+            self.db, DEFAULT_WORKSPACE, DEFAULT_USER, task_id, SPEC, project_id=None, spawn=False
+        )
+        events = list(made.events)
+        if grant := made.grant(task_id):
+            ended = await moves.finish_agent(
+                self.db, DEFAULT_WORKSPACE, grant.agent_id, AgentStatus.FAILED, reason=Reason.LOST
+            )
+            events += ended.events
+        ended = await moves.finish_task(
+            self.db, DEFAULT_WORKSPACE, DEFAULT_USER, task_id, TaskStatus.FAILED, reason=Reason.CANCELLED
+        )
+        events += ended.events
+        self.written += [event["position"] for event in events]
+        if publish:
+            for event in events:
+                await self.valkey.publish(keys.events(), json.dumps(event))
+        return task_id
+
+    async def close(self) -> None:
+        await self.db.close()
+        await self.valkey.aclose()
+
+
+@pytest.fixture
+async def pen(settings: Settings) -> AsyncIterator[Pen]:
+    pen = Pen(settings)
+    await pen.db.open()
+    yield pen
+    await pen.close()
+
+
+async def last(api: Api) -> int:
+    """The position of the last event there is."""
+    task = {"task": str(uuid.uuid4())}
+    position: int = (await api.get("/v1/events", params=task)).json()["next_after"]
+    return position
+
+
+async def test_a_page_says_where_to_go_on(api: Api, pen: Pen) -> None:
+    start = await last(api)
+    task_id = await pen.fail_a_task()
+    page = (await api.get("/v1/events", params={"after": start, "limit": 2})).json()
+    assert [event["position"] for event in page["items"]] == [start + 1, start + 2]
+    assert page["next_after"] == start + 2
+    failed = (await api.get("/v1/events", params={"after": start, "type": "task.failed", "task": str(task_id)})).json()
+    assert [event["type"] for event in failed["items"]] == ["task.failed"]
+    assert failed["next_after"] >= pen.written[-1]
+
+
+async def test_a_stream_without_a_position_starts_now(api: Api, pen: Pen) -> None:
+    await pen.fail_a_task()
+    async with api.follow("/v1/events") as stream:
+        task_id = await pen.fail_a_task()
+        event = await stream.next()
+        assert event.id == event.data["position"]
+        assert event.type == event.data["type"] == "task.assigned"
+        assert event.data["task_id"] == str(task_id)
+        assert stream.start is not None
+        assert stream.start < event.id
+
+
+async def test_a_stream_resumes_where_it_was_while_others_write(api: Api, pen: Pen) -> None:
+    """Cut again and again under concurrent commits, read back: every position once, in order."""
+    start = await last(api)
+    writing = asyncio.gather(*(_write(pen, 12) for _ in range(4)))
+    seen: list[int] = []
+    position = start
+    for cut in (1, 7, 2, 13, 5, 30):
+        async with api.follow("/v1/events", last=position) as stream:
+            while len(stream.events) < cut:
+                await stream.next()
+        ids = [event.id for event in stream.events]
+        seen += [number for number in ids if number is not None]
+        position = seen[-1]
+    await writing
+    end = max(pen.written)
+    async with api.follow("/v1/events", last=position) as stream:
+        if position < end:
+            await stream.until(lambda event: event.id == end)
+        seen += [event.id for event in stream.events if event.id is not None]
+    assert seen == list(range(start + 1, end + 1))
+
+
+async def _write(pen: Pen, times: int) -> None:
+    for _ in range(times):
+        await pen.fail_a_task()
+
+
+async def test_many_clients_that_join_while_others_write_miss_nothing(api: Api, pen: Pen) -> None:
+    start, marker = await last(api), new_id()
+    writing = asyncio.create_task(_write(pen, 40))
+
+    async def reader() -> list[int | None]:
+        async with api.follow("/v1/events", after=start) as stream:
+            await stream.until(lambda event: event.type == "task.failed" and event.data["task_id"] == str(marker), 20)
+        return [event.id for event in stream.events]
+
+    readers = []
+    for number in range(20):
+        readers.append(asyncio.create_task(reader()))
+        if number % 4 == 0:
+            await asyncio.sleep(0.02)
+    await writing
+    await pen.fail_a_task(marker)
+    for ids in await asyncio.gather(*readers):
+        assert ids == list(range(start + 1, pen.written[-1] + 1))
+
+
+async def test_a_filtered_stream_shows_what_was_asked_for(api: Api, pen: Pen) -> None:
+    start = await last(api)
+    before = await pen.fail_a_task()
+    async with (
+        api.follow("/v1/events", after=start, task=str(before)) as of_task,
+        api.follow("/v1/events", after=start, type=["task.failed"]) as of_type,
+    ):
+        assert (await of_task.next()).type == "task.assigned"
+        assert (await of_type.next()).data["task_id"] == str(before)
+        after = await pen.fail_a_task()
+        assert (await of_type.next()).data["task_id"] == str(after)
+        await of_task.until(lambda event: event.type == "task.failed")
+        with pytest.raises(TimeoutError):
+            await of_task.next(0.3)
+    assert {event.data["task_id"] for event in of_task.events} == {str(before)}
+
+
+async def test_what_was_never_published_is_delivered_too(api: Api, pen: Pen) -> None:
+    """A worker that dies between its commit and its message leaves a hole that the next message shows."""
+    async with api.follow("/v1/events") as stream:
+        await pen.fail_a_task(publish=False)
+        silent = list(pen.written)
+        await pen.fail_a_task()
+        await stream.until(lambda event: event.id == pen.written[-1], 3)
+    assert [event.id for event in stream.events] == list(range(silent[0], pen.written[-1] + 1))
+
+
+async def test_a_message_that_comes_twice_or_late_is_delivered_once(api: Api, pen: Pen) -> None:
+    async with api.follow("/v1/events") as stream:
+        await pen.fail_a_task()
+        events = (await api.get("/v1/events", params={"after": pen.written[0] - 1})).json()["items"]
+        for event in reversed(events):
+            await pen.valkey.publish(keys.events(), json.dumps(event))
+        await pen.valkey.publish(keys.events(), "not an event")
+        await pen.valkey.publish(keys.events(), '{"workspace_id": 7}')
+        await pen.fail_a_task()
+        await stream.until(lambda event: event.id == pen.written[-1], 3)
+    assert [event.id for event in stream.events] == list(range(pen.written[0], pen.written[-1] + 1))
+
+
+async def test_a_quiet_stream_is_kept_alive_and_ends_with_reconnect(
+    api: Api, pen: Pen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "HEARTBEAT_SECONDS", 1.0)
+    monkeypatch.setattr(hub, "LIFE_SECONDS", 3.0)
+    async with api.follow("/v1/events", task=str(uuid.uuid4())) as stream:
+        event = await stream.next()
+        assert (event.type, event.id) == ("reconnect", None)
+        assert stream.comments >= 1
+        with pytest.raises(EOFError):
+            await stream.next()
+
+
+async def test_a_client_that_does_not_read_is_cut_off(
+    api: Api, url: str, pen: Pen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "WAITING_FRAMES", 50)
+    start = await last(api)
+    host, port = url.removeprefix("http://").split(":")
+    # A small window, so that the server's side fills at once.
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+    writer.write(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+    await reader.readexactly(20)
+    async with api.follow("/v1/events", after=start) as other:
+        while len(pen.written) < 3_000:
+            await asyncio.gather(*(_write(pen, 5) for _ in range(4)))
+        await other.until(lambda event: event.id == max(pen.written), 30)
+    assert [event.id for event in other.events] == list(range(start + 1, max(pen.written) + 1))
+    received = b""
+    async with asyncio.timeout(10):
+        while chunk := await reader.read(1 << 20):
+            received += chunk
+    assert not received.endswith(b"0\r\n\r\n")
+    assert f"id: {max(pen.written)}\n".encode() not in received
+    writer.close()
+
+
+async def test_output_is_seen_as_it_is_written(api: Api, fleet: Api) -> None:
+    script = "for i in 1 2 3; do echo line $i; sleep 0.2; done; echo problem >&2; sleep 0.3; exit 3"
+    agent = await fleet.spawn("sh", "-c", script)
+    path = f"/v1/agents/{agent['id']}/output"
+    async with api.follow(path) as stream:
+        first = await stream.next()
+        assert (first.type, first.id, first.data["text"]) == ("line", 1, "line 1")
+        assert (await api.get(f"/v1/agents/{agent['id']}")).json()["status"] == "running"
+        end = await stream.until(lambda event: event.type == "end", 15)
+        assert (end.id, end.data["status"], end.data["exit_code"]) == (None, "failed", 3)
+        assert end.data["temporal_url"] == agent["temporal_url"]
+        with pytest.raises(EOFError):
+            await stream.next()
+    lines = [(event.id, event.data["stream"], event.data["text"]) for event in stream.events[:-1]]
+    assert lines == [
+        (1, "stdout", "line 1"), (2, "stdout", "line 2"), (3, "stdout", "line 3"), (4, "stderr", "problem"),
+    ]  # fmt: skip
+    async with api.follow(path, last=3) as stream:
+        assert (await stream.next()).id == 4
+        assert (await stream.next()).type == "end"
+
+
+async def test_much_output_is_streamed_whole_to_those_who_come_early_and_late(api: Api, fleet: Api) -> None:
+    agent = await fleet.spawn("sh", "-c", "sleep 0.2; seq 1 20000")
+    path = f"/v1/agents/{agent['id']}/output"
+
+    async def read() -> list[str]:
+        async with api.follow(path) as stream:
+            await stream.until(lambda event: event.type == "end", 30)
+        return [event.data["text"] for event in stream.events[:-1]]
+
+    early = asyncio.create_task(read())
+    await asyncio.sleep(0.5)
+    for texts in await asyncio.gather(early, read()):
+        assert texts == [str(number) for number in range(1, 20_001)]
+
+
+@pytest.fixture(scope="module")
+async def fragile() -> AsyncIterator[tuple[Settings, dict[str, int]]]:
+    """Servers that these tests may stop."""
+    async with a_stack() as (settings, stack):
+        yield settings, {name: child.pid or 0 for name, child in stack.children.items()}
+
+
+async def test_without_valkey_streams_go_on_from_postgres(fragile: tuple[Settings, dict[str, int]]) -> None:
+    settings, pids = fragile
+    pen = Pen(settings)
+    await pen.db.open()
+    async with serving(settings) as url, Api(url) as api, api.follow("/v1/events", after=0) as stream:
+        await pen.fail_a_task()
+        await stream.until(lambda event: event.id == pen.written[-1], 3)
+        os.kill(pids["valkey"], signal.SIGSTOP)
+        try:
+            await pen.fail_a_task(publish=False)
+            await stream.until(lambda event: event.id == pen.written[-1], 8)
+            async with api.follow("/v1/events") as other:
+                await pen.fail_a_task(publish=False)
+                await other.until(lambda event: event.id == pen.written[-1], 5)
+        finally:
+            os.kill(pids["valkey"], signal.SIGCONT)
+
+        async def heard_again() -> None:
+            assert "detail" not in (await api.get("/v1/info")).json()["boundaries"]["valkey"]
+
+        await eventually(heard_again)
+        await pen.fail_a_task()
+        await stream.until(lambda event: event.id == pen.written[-1], 1)
+    await pen.close()
+    assert [event.id for event in stream.events] == list(range(1, pen.written[-1] + 1))
+
+
+@pytest.mark.parametrize("name", ["valkey", "postgres", "temporal"])
+async def test_health_tells_of_a_stopped_server_in_time(fragile: tuple[Settings, dict[str, int]], name: str) -> None:
+    settings, pids = fragile
+    # PostgreSQL's connections are processes of their own: stop them all.
+    stopped = _family(pids[name])
+    async with serving(settings) as url, Api(url) as api:
+        assert (await api.get("/readyz")).status_code == 200
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for path in ("/readyz", "/v1/info", "/readyz"):
+                async with asyncio.timeout(2.5):
+                    answer = (await api.get(path)).json()
+                boundaries = answer["boundaries"]
+                assert boundaries[name]["status"] == "errored"
+                assert boundaries[name]["detail"]
+                assert all(boundaries[other]["status"] == "active" for other in pids if other != name)
+            assert (await api.get("/healthz")).status_code == 200
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+        async def well() -> None:
+            assert (await api.get("/readyz")).status_code == 200
+
+        await eventually(well, 20)
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as stat:
+                    parent = int(stat.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found.append(int(entry))
+    return found
