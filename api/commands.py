@@ -50,8 +50,8 @@ from muster.domain.tasks import (
 from muster.settings import Settings
 from workflows.agent import AgentWorkflow
 from workflows.fleet import KillAllWorkflow
-from workflows.steps import WORKSPACE
-from workflows.task import StartOptions, TaskWorkflow
+from workflows.steps import WORKSPACE, StartOptions
+from workflows.task import TaskWorkflow
 
 log = logging.getLogger(__name__)
 

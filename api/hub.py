@@ -415,6 +415,8 @@ class EventStream(Response):
             sending.cancel()
             leaving.cancel()
             await asyncio.wait({sending, leaving})
+        if self.inbox.cut.done():
+            log.info("a client of %s was cut off: it reads too slowly", scope["path"])
         if not sending.cancelled() and (error := sending.exception()):
             raise error
 

@@ -19,7 +19,7 @@ from muster.domain.errors import IllegalMove, NotFound, Unavailable
 from muster.domain.states import FINAL_TASK, TaskStatus
 from muster.domain.tasks import CancelRequest, Label, Spec, Submitted, TaskSpec, TaskStart, Text
 from muster.storage import projects, tasks
-from workflows.task import start_options
+from workflows.steps import start_options
 
 router = APIRouter(prefix="/v1", tags=["tasks"])
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks.bench import Bench
 from benchmarks.report import Figure, Report, machine
 from benchmarks.system import RESULTS
+from muster.services.errors import StartupError
 
 ROWS = ("lives", "spawn", "kill", "delivery", "reads", "memory", "recovery", "backlog", "durability")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -30,7 +31,10 @@ def main(quick: bool, only: tuple[str, ...], durability: str, output: Path, docs
     """Measure Muster beside bare yardsticks on real servers in throw-away homes. About 15 minutes; --quick: 5."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     rows = [row for row in ROWS if row in only or not only]
-    report = uvloop.run(run(rows, quick=quick, durability=durability))
+    try:
+        report = uvloop.run(run(rows, quick=quick, durability=durability))
+    except StartupError as error:
+        raise click.ClickException(str(error)) from None
     report.print(console)
     report.write_json(output)
     console.print(f"figures: {output}")
@@ -53,6 +57,8 @@ async def run(rows: list[str], *, quick: bool, durability: str) -> Report:
             module = importlib.import_module(f"benchmarks.rows.{row}")
             try:
                 figures += await module.measure(bench)
+            except StartupError:
+                raise
             except Exception as error:  # one row that cannot be measured is to be seen beside the others
                 traceback.print_exc()
                 figures.append(Figure(row, "not measured", "", None, note=f"{type(error).__name__}: {error}"))

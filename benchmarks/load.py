@@ -76,10 +76,10 @@ async def run(
     return load
 
 
-async def exactly(live: Live, count: int, *, in_flight: int) -> Load:
+async def exactly(live: Live, count: int, *, in_flight: int, costs: Callable[[], dict[str, float]] = dict) -> Load:
     """So many, as fast as they go."""
     load, left = Load(), count
-    began = time.perf_counter()
+    before, began = costs(), time.perf_counter()
 
     async def keep_busy() -> None:
         nonlocal left
@@ -94,6 +94,7 @@ async def exactly(live: Live, count: int, *, in_flight: int) -> Load:
         for _ in range(in_flight):
             group.create_task(keep_busy())
     load.seconds = time.perf_counter() - began
+    load.costs = {name: cost - before.get(name, 0.0) for name, cost in costs().items()}
     return load
 
 

@@ -15,7 +15,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-PROCESSES = ("temporal", "worker", "bare worker", "api", "bare api", "postgres", "valkey", "agents", "generator")
+PROCESSES = (
+    "temporal",
+    "worker",
+    "bare worker",
+    "api",
+    "bare api",
+    "postgres",
+    "valkey",
+    "agents",
+    "generator",
+    "idle Muster",
+)
 
 
 @dataclass

@@ -6,17 +6,17 @@ long as Postgres is away; what a retry cannot mend comes back as `Refused`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypedDict, TypeVar
+from uuid import UUID
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import Priority, RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
 
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
-from muster.domain.ids import agent_workflow_id
+from muster.domain.ids import agent_workflow_id, task_workflow_id
 from muster.domain.tasks import (
     FinishTask,
     KillAllResult,
@@ -36,8 +36,6 @@ TASK = SearchAttributeKey.for_keyword("MusterTask")
 ATTEMPT = SearchAttributeKey.for_int("MusterAttempt")
 
 _ONCE = RetryPolicy(maximum_attempts=1)
-_MOVE_TIMEOUT = timedelta(seconds=30)
-_MOVE_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=5))
 
 T = TypeVar("T")
 
@@ -53,9 +51,18 @@ class Refused(Exception):
         return ApplicationError(str(self), type=self.code, non_retryable=True)
 
 
-async def _move(step: Awaitable[T]) -> T:
+async def _move(name: str, request: object, answer: type[T]) -> T:
     try:
-        return await step
+        result: T = await workflow.execute_local_activity(
+            name,
+            request,
+            result_type=answer,
+            start_to_close_timeout=timedelta(seconds=30),
+            retry_policy=RetryPolicy(
+                initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=5)
+            ),
+        )
+        return result
     except (ActivityError, ApplicationError) as error:
         # Local activities fail with their error itself, others with one around it.
         refusal = error if isinstance(error, ApplicationError) else error.cause
@@ -66,65 +73,32 @@ async def _move(step: Awaitable[T]) -> T:
 
 async def open_task(start: TaskStart) -> Standing:
     """Record it, or take it up again."""
-    return await _move(
-        workflow.execute_local_activity(
-            "open_task", start, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT, retry_policy=_MOVE_RETRY,
-            summary=start.mode,
-        )
-    )  # fmt: skip
+    return await _move("open_task", start, Standing)
 
 
 async def spawn_task(request: SpawnTask) -> Standing:
-    return await _move(
-        workflow.execute_local_activity(
-            "spawn_task", request, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT,
-            retry_policy=_MOVE_RETRY,
-        )
-    )  # fmt: skip
+    return await _move("spawn_task", request, Standing)
 
 
 async def advance_task(at: TaskAt) -> Standing:
-    return await _move(
-        workflow.execute_local_activity(
-            "advance_task", at, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT, retry_policy=_MOVE_RETRY
-        )
-    )
+    return await _move("advance_task", at, Standing)
 
 
 async def reschedule_task(request: RescheduleTask) -> Standing:
-    return await _move(
-        workflow.execute_local_activity(
-            "reschedule_task", request, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT,
-            retry_policy=_MOVE_RETRY,
-        )
-    )  # fmt: skip
+    return await _move("reschedule_task", request, Standing)
 
 
 async def finish_task(request: FinishTask) -> Standing:
-    return await _move(
-        workflow.execute_local_activity(
-            "finish_task", request, result_type=Standing, start_to_close_timeout=_MOVE_TIMEOUT,
-            retry_policy=_MOVE_RETRY, summary=request.reason or request.status,
-        )
-    )  # fmt: skip
+    return await _move("finish_task", request, Standing)
 
 
 async def ask_kill(request: AskKill) -> bool:
     """Whether it was still alive to be asked."""
-    return await _move(
-        workflow.execute_local_activity(
-            "ask_kill", request, result_type=bool, start_to_close_timeout=_MOVE_TIMEOUT, retry_policy=_MOVE_RETRY
-        )
-    )
+    return await _move("ask_kill", request, bool)
 
 
 async def settle_agent(request: SettleAgent) -> Outcome:
-    return await _move(
-        workflow.execute_local_activity(
-            "settle_agent", request, result_type=Outcome, start_to_close_timeout=_MOVE_TIMEOUT,
-            retry_policy=_MOVE_RETRY, summary=request.reason,
-        )
-    )  # fmt: skip
+    return await _move("settle_agent", request, Outcome)
 
 
 def run_agent(start: AgentStart) -> workflow.ActivityHandle[Outcome]:
@@ -137,7 +111,6 @@ def run_agent(start: AgentStart) -> workflow.ActivityHandle[Outcome]:
         start_to_close_timeout=timedelta(seconds=start.max_seconds),
         retry_policy=_ONCE,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        summary=f"{start.runner}, attempt {start.attempt}",
     )
 
 
@@ -180,3 +153,32 @@ def summary(text: str) -> str:
     """As the Web UI shows it in lists; Temporal takes 400 bytes."""
     line = " ".join(text.split())
     return line if len(line.encode()) <= 200 else line.encode()[:197].decode(errors="ignore") + "…"
+
+
+class StartOptions(TypedDict):
+    id: str
+    search_attributes: TypedSearchAttributes
+    static_summary: str
+    static_details: str
+    priority: Priority
+
+
+def start_options(
+    start: TaskStart, *, title: str, runner: str | None, priority: int, project_id: UUID | None
+) -> StartOptions:
+    """How a TaskWorkflow is started, whoever starts it."""
+    return StartOptions(
+        id=task_workflow_id(start.task_id),
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(WORKSPACE, str(start.workspace_id)),
+                SearchAttributePair(TASK, str(start.task_id)),
+                SearchAttributePair(RUNNER, runner or "none"),
+                *([SearchAttributePair(PROJECT, str(project_id))] if project_id else []),
+            ]
+        ),
+        static_summary=summary(title),
+        static_details=f"Priority {priority} of 10. See `muster show {start.task_id}`.",
+        # Temporal knows five levels, 1 the most urgent; the workspace is what shares are measured by.
+        priority=Priority(priority_key=5 - (priority - 1) // 2, fairness_key=str(start.workspace_id)),
+    )

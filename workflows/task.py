@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypedDict
-from uuid import UUID
 
 from temporalio import workflow
-from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 
 from muster.domain.agents import AgentStart, SettleAgent
 from muster.domain.errors import MusterError
-from muster.domain.ids import agent_workflow_id, task_workflow_id
+from muster.domain.ids import agent_workflow_id
 from muster.domain.states import FINAL_TASK, RETRYABLE, AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import (
     LOST_ATTEMPTS,
@@ -29,6 +25,7 @@ from muster.domain.tasks import (
     CancelRequest,
     FinishTask,
     Grant,
+    Halt,
     KillCommand,
     KillRequest,
     Outcome,
@@ -41,10 +38,6 @@ from muster.domain.tasks import (
     TaskStart,
 )  # fmt: skip
 from workflows.steps import (
-    PROJECT,
-    RUNNER,
-    TASK,
-    WORKSPACE,
     Refused,
     advance_task,
     agent,
@@ -53,47 +46,10 @@ from workflows.steps import (
     reschedule_task,
     settle_agent,
     spawn_task,
-    summary,
 )
 
 _LOST_WAIT_SECONDS = 1.0
 """After the first lost attempt; it doubles. A machine that dies takes its agents with it again at once."""
-
-
-@dataclass(frozen=True)
-class _Stop:
-    reason: Reason
-    error: str
-    user_id: UUID | None = None
-
-
-class StartOptions(TypedDict):
-    id: str
-    search_attributes: TypedSearchAttributes
-    static_summary: str
-    static_details: str
-    priority: Priority
-
-
-def start_options(
-    start: TaskStart, *, title: str, runner: str | None, priority: int, project_id: UUID | None
-) -> StartOptions:
-    """How a TaskWorkflow is started, whoever starts it."""
-    return StartOptions(
-        id=task_workflow_id(start.task_id),
-        search_attributes=TypedSearchAttributes(
-            [
-                SearchAttributePair(WORKSPACE, str(start.workspace_id)),
-                SearchAttributePair(TASK, str(start.task_id)),
-                SearchAttributePair(RUNNER, runner or "none"),
-                *([SearchAttributePair(PROJECT, str(project_id))] if project_id else []),
-            ]
-        ),
-        static_summary=summary(title),
-        static_details=f"Priority {priority} of 10. See `muster show {start.task_id}`.",
-        # Temporal knows five levels, 1 the most urgent; the workspace is what shares are measured by.
-        priority=Priority(priority_key=5 - (priority - 1) // 2, fairness_key=str(start.workspace_id)),
-    )
 
 
 @workflow.defn(failure_exception_types=[MusterError])
@@ -106,7 +62,7 @@ class TaskWorkflow:
         self._grant: Grant | None = None
         self._attempt = start.attempt
         self._wake = False
-        self._stop: _Stop | None = None
+        self._stop: Halt | None = None
         self._agent: workflow.ChildWorkflowHandle[object, Outcome] | None = None
         self._failures = start.failures
         self._losses = start.losses
@@ -123,7 +79,7 @@ class TaskWorkflow:
             except asyncio.CancelledError:
                 # From the Web UI or the CLI. The task ends in good order, and then so does this.
                 cancelled = True
-                await self._halt(_Stop(Reason.CANCELLED, "its workflow was cancelled"))
+                await self._halt(Halt(Reason.CANCELLED, "its workflow was cancelled"))
             except Refused as refusal:
                 self._refusal = refusal.failure()
                 await workflow.wait_condition(workflow.all_handlers_finished)
@@ -163,7 +119,7 @@ class TaskWorkflow:
     @workflow.update
     async def cancel(self, request: CancelRequest) -> None:
         """Returns at once; that it ended is seen on the task."""
-        await self._halt(_Stop(Reason.CANCELLED, request.reason or "cancelled", request.user_id))
+        await self._halt(Halt(Reason.CANCELLED, request.reason or "cancelled", request.user_id))
 
     @cancel.validator
     def _may_cancel(self, request: CancelRequest) -> None:
@@ -173,7 +129,7 @@ class TaskWorkflow:
     @workflow.signal
     async def abort(self, why: str) -> None:
         """Its parent failed or was cancelled."""
-        await self._halt(_Stop(Reason.CANCELLED, why))
+        await self._halt(Halt(Reason.CANCELLED, why))
 
     @workflow.signal
     def granted(self, grant: Grant) -> None:
@@ -343,13 +299,13 @@ class TaskWorkflow:
             )
         )
 
-    async def _halt(self, stop: _Stop) -> None:
+    async def _halt(self, stop: Halt) -> None:
         if self._stop is None:
             self._stop = stop
             if self._agent:
                 await self._end_agent(stop)
 
-    async def _end_agent(self, stop: _Stop) -> None:
+    async def _end_agent(self, stop: Halt) -> None:
         if self._agent:
             command = KillCommand(
                 user_id=stop.user_id, request=KillRequest(reason=stop.error[:1000]), cause=stop.reason
@@ -362,7 +318,7 @@ class TaskWorkflow:
             await workflow.sleep(max(0.0, seconds), summary="time for the whole task")
             timeout = self._standing.timeout_seconds if self._standing else None
             await self._halt(
-                _Stop(Reason.TIMEOUT, f"the task took longer than its {timeout:g} s" if timeout else "too long")
+                Halt(Reason.TIMEOUT, f"the task took longer than its {timeout:g} s" if timeout else "too long")
             )
 
     async def _continue_as_new(self) -> None:

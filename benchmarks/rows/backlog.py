@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from benchmarks import load
 from benchmarks.bench import Bench
 from benchmarks.load import Load
 from benchmarks.report import Figure
 from benchmarks.rows.memory import add_waiting
+from benchmarks.system import System
 
 IN_FLIGHT = 64
 
@@ -29,8 +31,12 @@ async def measure(bench: Bench) -> list[Figure]:
             await asyncio.sleep(15 if bench.quick else 30)  # a burst of starts slows the server for a while
             aged_load, fresh_load = Load(), Load()
             for _ in range(turns):
-                for system, live, name in ((fresh, newcomers.live, "fresh"), (full, fleet.live, "full")):
-                    got = await load.run(live, in_flight=IN_FLIGHT, seconds=seconds, warm_up=3, costs=system.costs)
+                for name, system, live, idle in (
+                    ("fresh", fresh, newcomers.live, full),
+                    ("full", full, fleet.live, fresh),
+                ):
+                    costs = partial(both_costs, system, idle)
+                    got = await load.run(live, in_flight=IN_FLIGHT, seconds=seconds, warm_up=3, costs=costs)
                     bench.say(f"{name}: {got.rate:.1f} lives/s")
                     if name == "fresh":
                         fresh_load += got
@@ -50,3 +56,8 @@ async def measure(bench: Bench) -> list[Figure]:
             profile={"full": aged_load.cost_each(), "fresh": fresh_load.cost_each()},
         )
     ]
+
+
+def both_costs(system: System, idle: System) -> dict[str, float]:
+    others = {name: cost for name, cost in idle.costs().items() if name not in ("generator", "machine")}
+    return {**system.costs(), "idle Muster": sum(others.values())}

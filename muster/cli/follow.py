@@ -37,8 +37,8 @@ class Followed:
     line: Callable[[dict[str, Any], dict[str, Any]], None]
     """An agent, and a line it wrote."""
     spawned: Callable[[dict[str, Any]], None]
-    ended: Callable[[dict[str, Any]], None]
-    """An agent, as it ended, of a task that is not final yet."""
+    ended: Callable[[dict[str, Any], dict[str, Any]], None]
+    """An agent, as it ended, and its task, which is not final yet."""
 
 
 def task(api: Api, task_id: str, told: Followed) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def task(api: Api, task_id: str, told: Followed) -> dict[str, Any]:
                     told.line(agent, line)
                 found = api.get(f"/v1/tasks/{task_id}")
                 if found["status"] not in FINAL_TASK:
-                    told.ended(next(ended for ended in found["agents"] if ended["id"] == agent["id"]))
+                    told.ended(next(ended for ended in found["agents"] if ended["id"] == agent["id"]), found)
         if any(agent["attempt"] > attempt for agent in found["agents"]):
             continue  # came after the last look
         if found["status"] in FINAL_TASK:

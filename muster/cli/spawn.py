@@ -131,8 +131,9 @@ def _follow(api: Api, task: str, as_json: bool) -> int:
         else:
             follow.print_output(written)
 
-    def ended(agent: dict[str, Any]) -> None:
-        if agent["status"] != "completed" and not as_json:
+    def ended(agent: dict[str, Any], found: dict[str, Any]) -> None:
+        # The last one's end is the task's, which is told when it is there.
+        if agent["status"] != "completed" and agent["attempt"] < found["retry"]["max_attempts"] and not as_json:
             say(f"attempt {agent['attempt']} {agent['status']} ({_why(agent)})")
 
     try:

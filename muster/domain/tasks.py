@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -236,6 +236,14 @@ class KillCommand(BaseModel):
     @property
     def wish(self) -> KillWish:
         return KillWish(**self.request.model_dump(exclude={"cause"}), cause=self.cause)
+
+
+class Halt(NamedTuple):
+    """Why a task is to end before its time."""
+
+    reason: Reason
+    error: str
+    user_id: UUID | None = None
 
 
 class Standing(BaseModel):

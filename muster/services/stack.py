@@ -24,7 +24,7 @@ from muster.services.temporal import Temporal
 from muster.services.valkey import Valkey
 from muster.settings import Settings, mask
 
-EXTERNAL_SECONDS = 8.0  # leaves time to stop what started beside it, within the 10 s we promise
+EXTERNAL_SECONDS = 7.0  # leaves time to start and to stop what started beside it, within the 10 s we promise
 STOP_ORDER = ("api", "worker", "temporal", "valkey", "postgres")
 TRIM_SECONDS = 30.0
 

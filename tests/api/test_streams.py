@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import socket
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import redis.asyncio
@@ -33,7 +36,7 @@ class Pen:
         self.valkey = redis.asyncio.Redis.from_url(settings.external_valkey_url or "")
         self.written: list[int] = []
 
-    async def fail_a_task(self, task_id: uuid.UUID | None = None, *, publish: bool = True) -> uuid.UUID:
+    async def fail_a_task(self, task_id: uuid.UUID | None = None, *, publish: bool = True, size: int = 1) -> uuid.UUID:
         """Four events: of a task that gets an agent, and fails with it."""
         task_id = task_id or new_id()
         made = await moves.create_task(
@@ -42,11 +45,17 @@ class Pen:
         events = list(made.events)
         if grant := made.grant(task_id):
             ended = await moves.finish_agent(
-                self.db, DEFAULT_WORKSPACE, grant.agent_id, AgentStatus.FAILED, reason=Reason.LOST
+                self.db, DEFAULT_WORKSPACE, grant.agent_id, AgentStatus.FAILED, reason=Reason.LOST, error="x" * size
             )
             events += ended.events
         ended = await moves.finish_task(
-            self.db, DEFAULT_WORKSPACE, DEFAULT_USER, task_id, TaskStatus.FAILED, reason=Reason.CANCELLED
+            self.db,
+            DEFAULT_WORKSPACE,
+            DEFAULT_USER,
+            task_id,
+            TaskStatus.FAILED,
+            reason=Reason.CANCELLED,
+            error="x" * size,
         )
         events += ended.events
         self.written += [event["position"] for event in events]
@@ -201,25 +210,32 @@ async def test_a_quiet_stream_is_kept_alive_and_ends_with_reconnect(
 async def test_a_client_that_does_not_read_is_cut_off(
     api: Api, url: str, pen: Pen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "WAITING_FRAMES", 50)
+    monkeypatch.setattr(hub, "WAITING_FRAMES", 100)
+    monkeypatch.setattr(hub, "_PAGE", 20)
     start = await last(api)
     host, port = url.removeprefix("http://").split(":")
-    # A small window, so that the server's side fills at once.
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1)
-    writer.write(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
-    await reader.readexactly(20)
-    async with api.follow("/v1/events", after=start) as other:
-        while len(pen.written) < 3_000:
-            await asyncio.gather(*(_write(pen, 5) for _ in range(4)))
-        await other.until(lambda event: event.id == max(pen.written), 30)
-    assert [event.id for event in other.events] == list(range(start + 1, max(pen.written) + 1))
-    received = b""
-    async with asyncio.timeout(10):
-        while chunk := await reader.read(1 << 20):
-            received += chunk
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        client.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+        async with api.follow("/v1/events", after=start) as other:
+            reading = asyncio.create_task(other.until(lambda event: event.id == start + 2_000, 60))
+            while len(pen.written) < 2_000:  # more than the system's own buffers hold
+                await asyncio.gather(*(pen.fail_a_task(size=8_000) for _ in range(2)))
+            await reading
+        assert [event.id for event in other.events] == list(range(start + 1, start + 2_001))
+        client.settimeout(5)
+        received = await asyncio.to_thread(_all, client)
     assert not received.endswith(b"0\r\n\r\n")
-    assert f"id: {max(pen.written)}\n".encode() not in received
-    writer.close()
+    assert f"id: {start + 1}\n".encode() in received
+    assert f"id: {start + 2_000}\n".encode() not in received
+
+
+def _all(client: socket.socket) -> bytes:
+    parts = []
+    while part := client.recv(1 << 20):
+        parts.append(part)
+    return b"".join(parts)
 
 
 async def test_output_is_seen_as_it_is_written(api: Api, fleet: Api) -> None:
@@ -296,10 +312,10 @@ async def test_without_valkey_streams_go_on_from_postgres(fragile: tuple[Setting
 @pytest.mark.parametrize("name", ["valkey", "postgres", "temporal"])
 async def test_health_tells_of_a_stopped_server_in_time(fragile: tuple[Settings, dict[str, int]], name: str) -> None:
     settings, pids = fragile
-    # PostgreSQL's connections are processes of their own: stop them all.
-    stopped = _family(pids[name])
     async with serving(settings) as url, Api(url) as api:
         assert (await api.get("/readyz")).status_code == 200
+        # PostgreSQL's connections are processes of their own: stop them all.
+        stopped = _family(pids[name])
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -322,14 +338,13 @@ async def test_health_tells_of_a_stopped_server_in_time(fragile: tuple[Settings,
 
 
 def _family(pid: int) -> list[int]:
-    found = [pid]
+    """The process and all that descend from it."""
+    parents: dict[int, int] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat") as stat:
-                    parent = int(stat.read().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == pid:
-                found.append(int(entry))
+            with contextlib.suppress(OSError):
+                parents[int(entry)] = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for member in found:
+        found += [child for child, parent in parents.items() if parent == member]
     return found

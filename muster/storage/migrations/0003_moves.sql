@@ -9,7 +9,8 @@ CREATE FUNCTION enter(p_workspace uuid, p_user uuid) RETURNS bigint LANGUAGE plp
 DECLARE v_position bigint;
 BEGIN
     PERFORM set_config('app.current_workspace_id', p_workspace::text, true),
-            set_config('app.current_user_id', coalesce(p_user::text, ''), true);
+            set_config('app.current_user_id', coalesce(p_user::text, ''), true),
+            set_config('app.enqueued', '', true);
     SELECT position INTO v_position FROM workspace_log WHERE workspace_id = p_workspace FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no workspace %', p_workspace USING ERRCODE = 'MUSTR', HINT = 'not_found';
@@ -119,7 +120,9 @@ DECLARE
     v_events jsonb; v_tasks uuid[]; v_agents uuid[]; v_granted uuid[];
 BEGIN
     SELECT coalesce(jsonb_agg(event_json(e) ORDER BY position), '[]'),
-           coalesce(array_agg(DISTINCT task_id), '{}') || p_task,
+           -- Who was queued has no event of it, and its row is mirrored all the same.
+           coalesce(array_agg(DISTINCT task_id), '{}') || p_task
+               || string_to_array(ltrim(current_setting('app.enqueued')), ' ')::uuid[],
            coalesce(array_agg(DISTINCT agent_id) FILTER (WHERE type::text LIKE 'agent.%'), '{}'),
            coalesce(array_agg(agent_id) FILTER (WHERE type = 'agent.spawned'), '{}')
       INTO v_events, v_tasks, v_agents, v_granted
@@ -193,6 +196,7 @@ BEGIN
         WHERE id = p_task.id AND status = 'pending' AND queued_at IS NULL;
     IF FOUND THEN
         PERFORM note(p_task.workspace_id, 'task_queued', p_task.id, '{}');
+        PERFORM set_config('app.enqueued', concat(current_setting('app.enqueued'), ' ', p_task.id), true);
     END IF;
 END $$;
 
@@ -401,7 +405,13 @@ BEGIN
         SELECT coalesce(array_agg(x.id), '{}') INTO v_wake FROM task_dependencies td
             JOIN tasks x ON x.workspace_id = td.workspace_id AND x.id = td.task_id
             WHERE td.workspace_id = p_workspace AND td.depends_on_id = p_task AND x.status = 'pending';
-        RETURN changes(p_workspace, v_since, p_task, v_wake || coalesce(ARRAY[t.parent_id], '{}'));
+        IF p_status = 'failed' THEN
+            SELECT coalesce(array_agg(id), '{}') INTO v_cancel FROM tasks
+                WHERE workspace_id = p_workspace AND parent_id = p_task AND status NOT IN ('completed', 'failed');
+        END IF;
+        RETURN changes(p_workspace, v_since, p_task, array_remove(v_wake || t.parent_id, NULL), v_cancel);
+    ELSIF t.status IN ('completed', 'failed') THEN
+        RAISE EXCEPTION 'task % is % already', p_task, t.status USING ERRCODE = 'MUSTR', HINT = 'illegal_move';
     END IF;
     IF EXISTS (SELECT 1 FROM agents WHERE task_id = p_task AND status IN ('spawning', 'running')) THEN
         RAISE EXCEPTION 'task % still has an agent at work', p_task USING ERRCODE = 'MUSTR', HINT = 'illegal_move';
