@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     routers = [room.router for room in (tasks, agents, events, projects, health)]
     errors.install(app, [route for router in routers for route in router.routes])
     for router in routers:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -50,7 +50,7 @@ def events(
             "type": types,
         }
         if after is None:
-            after = 0 if task or agent else max(0, _newest(api) - last)
+            after = 0 if task or agent else max(0, newest(api) - last)
     for event in _live(api, after, filters) if following else _recorded(api, after, filters):
         if as_json:
             print_line(event)
@@ -58,7 +58,7 @@ def events(
             click.echo(describe(event))
 
 
-def _newest(api: Api) -> int:
+def newest(api: Api) -> int:
     """The last position of the log: an empty page says how far it has looked."""
     return int(api.get("/v1/events", task=NOTHING, limit=1)["next_after"])
 

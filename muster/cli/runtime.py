@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from muster.domain.errors import MusterError
 from muster.services import probes, runtime
 from muster.services.errors import AlreadyRunning, StartupError
 from muster.services.home import Home
@@ -46,7 +47,7 @@ def up(notify: int | None) -> None:
             logging.getLogger().addHandler(_plain(logging.StreamHandler()))
             asyncio.run(supervisor.run(_printer(supervisor)))
             click.echo("Muster stopped.")
-    except StartupError as error:
+    except (StartupError, MusterError) as error:
         if notify is not None:
             _tell(notify, "running" if isinstance(error, AlreadyRunning) else f"error {error}")
         raise

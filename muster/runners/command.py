@@ -178,8 +178,10 @@ class _Life:
             return _exit_error(code or 0)
         if reason is Reason.TIMEOUT:
             said = f"ran longer than {self._timeout:g} s" if self._timeout is not None else "ran longer than allowed"
+        elif reason is Reason.LOST:
+            said = "ended because its worker stopped"
         else:
-            said = f"ended on request ({reason})"
+            said = "ended on request" if reason is Reason.KILLED else f"ended on request ({reason})"
         return said + ("; SIGKILL was needed" if self._tree.forced else "")
 
     def _stop_requested(self) -> None:

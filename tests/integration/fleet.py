@@ -26,6 +26,8 @@ from muster.services import runtime
 from muster.settings import Settings
 from tests.services.conftest import Muster, eventually, processes_of
 
+_ENTER = "SELECT set_config('role', 'muster_app', false), set_config('app.current_workspace_id', %(workspace)s, false)"
+
 FINAL = ("completed", "failed")
 ENDED = ("agent.completed", "agent.failed", "agent.killed")
 
@@ -78,10 +80,11 @@ class System:
         return done.stdout
 
     async def sql(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
-        """As the owner, who sees all workspaces."""
-        assert self.settings.database_owner_url
-        url = self.settings.database_owner_url.get_secret_value()
+        """As the default workspace sees it: row-level security holds for everybody."""
+        assert self.settings.database_url
+        url = self.settings.database_url.get_secret_value()
         async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=3) as connection:
+            await connection.execute(_ENTER, {"workspace": str(DEFAULT_WORKSPACE)})
             cursor = await connection.execute(statement.encode(), params or None)
             return await cursor.fetchall() if cursor.description else []
 
@@ -405,11 +408,11 @@ async def picture_is_right(system: System, seconds: float = 10.0) -> None:
             row[0] for row in await system.sql("SELECT id::text FROM tasks WHERE queued_at IS NOT NULL")
         }  # fmt: skip
         async with system.valkey() as valkey:
-            keys = [key async for kind in ("task", "agent") for key in valkey.scan_iter(f"orchestrator:{kind}:*", 1000)]
+            keys = [key async for kind in ("task", "agent") for key in valkey.scan_iter(f"orchestrator:{kind}:*")]
             assert set(keys) == set(rows)
             values: Any = await valkey.mget(sorted(keys)) if keys else []
             pairs = zip(sorted(keys), values, strict=True)
-            wrong = {key: text for key, text in pairs if json.loads(text) != {**rows[key]}}
+            wrong = {key: text for key, text in pairs if json.loads(text) != rows[key]}
             assert wrong == {}
             queue: Any = await valkey.zrange(f"orchestrator:queue:{DEFAULT_WORKSPACE}", 0, -1)
             assert set(queue) == waiting

@@ -235,7 +235,7 @@ async def test_one_key_makes_one_task(system: System) -> None:
     assert {answer.json()["id"] for answer in answers if answer.status_code == 200} <= {created[0].json()["id"]}
     assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
     assert again.json()["id"] == created[0].json()["id"]
-    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
     assert await system.sql("SELECT count(*) FROM tasks WHERE title IN ('once', 'another')") == [(1,)]
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -462,7 +462,8 @@ def test_the_machine_agrees_with_its_model(shared_url: str) -> None:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
             Machine,
             settings=settings(
-                max_examples=3, stateful_step_count=12, deadline=None, derandomize=False,
+                max_examples=40, stateful_step_count=40, deadline=None, database=None,
+                phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),
         )  # fmt: skip
