@@ -43,8 +43,9 @@ up: $(STAMP)
 demo: $(STAMP)
 	@exec $(BIN)/muster demo
 
+# More workers than cores: most tests wait for servers, processes and clocks.
 test: $(STAMP)
-	@exec $(BIN)/pytest
+	@exec $(BIN)/pytest -n 3 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check
