@@ -50,6 +50,8 @@ class AgentActivities:
         self._worker = worker
         self._max_output_bytes = max_output_bytes
         self._api_url = api_url
+        self._lives: dict[UUID, _Life] = {}
+        """The agents that run on this worker."""
 
     @activity.defn
     async def run_agent(self, start: AgentStart) -> Outcome:
@@ -57,6 +59,9 @@ class AgentActivities:
         if found["status"] != AgentStatus.SPAWNING:
             # Ended while it waited for a worker, or run by a worker that then could not tell.
             return await self._settle(start, AgentStatus.FAILED, Reason.LOST, "its worker went away")
+        if found["kill_request"]:
+            # Recorded when its workflow had not begun, and so could not be told.
+            return await self._settle(start, AgentStatus.KILLED, Reason.KILLED, "killed before it started")
         job = Job(
             workspace_id=start.workspace_id,
             task_id=start.task_id,
@@ -67,8 +72,12 @@ class AgentActivities:
             max_output_bytes=self._max_output_bytes,
             env=self._environment(start, found),
         )
-        life = _Life(self, start, job)
-        return await life.live()
+        life = self._lives[start.agent_id] = _Life(self, start, job)
+        try:
+            return await life.live()
+        finally:
+            del self._lives[start.agent_id]
+            life.gone.set()
 
     def _environment(self, start: AgentStart, found: dict[str, Any]) -> dict[str, str]:
         known = {
@@ -93,6 +102,11 @@ class AgentActivities:
 
     @activity.defn
     async def settle_agent(self, request: SettleAgent) -> Outcome:
+        if life := self._lives.get(request.agent_id):
+            # Given up, say after an outage that its heartbeats could not cross, and alive. It ends before another
+            # may take its place, and tells its own end.
+            life.give_up()
+            await life.gone.wait()
         return await self._settle(request, request.status, request.reason, request.error)
 
     async def _settle(
@@ -165,6 +179,8 @@ class _Life:
         self._stop = Stop()
         self._began = False
         self._over = asyncio.Event()
+        self.gone = asyncio.Event()
+        """Set once nothing of it is left and its end is recorded."""
         self._output = Output(room._db, room._mirror, start.workspace_id, start.agent_id, room._worker)
 
     async def live(self) -> Outcome:
@@ -176,7 +192,7 @@ class _Life:
                 try:
                     await asyncio.wait({running})
                 except asyncio.CancelledError:
-                    # Asked for. The runner ends it and says how; until then this activity is not over.
+                    # The runner ends it and says how; until then this activity is not over.
                     helpers.append(asyncio.create_task(self._grant_the_wish()))
             status, finish = self._ending(running)
             await self._output.close()
@@ -185,6 +201,10 @@ class _Life:
             self._over.set()
             helpers[1].cancel()
         return await self._room.finish(self._start.workspace_id, self._start.agent_id, status, finish)
+
+    def give_up(self) -> None:
+        """Its workflow has, or is gone itself."""
+        self._stop.request(Reason.LOST, 0.0)
 
     def _ending(self, running: asyncio.Task[Finish]) -> tuple[AgentStatus, Finish]:
         try:
@@ -226,7 +246,7 @@ class _Life:
             with suppress(MusterError):
                 found = await agents.job(self._room._db, start.workspace_id, start.agent_id)
                 if found["status"] in FINAL_AGENT:
-                    self._stop.request(Reason.LOST, 0.0)
+                    self.give_up()
 
     async def _watch_the_worker(self) -> None:
         await activity.wait_for_worker_shutdown()
@@ -234,18 +254,24 @@ class _Life:
         self._stop.request(Reason.LOST, 2.0)
 
     async def _grant_the_wish(self) -> None:
-        """End it as whoever asked wants it ended; later wishes may only shorten the grace."""
+        """End it as whoever asked wants it ended; later wishes may only shorten the grace.
+
+        Nobody asked when the server gave it up, or its workflow was terminated: wishes are recorded first.
+        """
         start, waited = self._start, 0.0
         while not self._over.is_set():
             try:
                 found = await agents.job(self._room._db, start.workspace_id, start.agent_id)
             except MusterError:
-                # Without Postgres the wish cannot be read. It was to end the agent, so that is what happens.
+                # Without Postgres a wish cannot be read. It is to end either way.
                 if waited >= 3.0:
-                    self._stop.request(Reason.KILLED, KillWish().grace_seconds)
+                    self.give_up()
             else:
-                wish = _wish(found) if found["kill_request"] else KillWish()
-                self._stop.request(wish.cause, wish.grace_seconds)
+                if found["kill_request"]:
+                    wish = _wish(found)
+                    self._stop.request(wish.cause, wish.grace_seconds)
+                else:
+                    self.give_up()
             await self._over_within(_WISH_SECONDS)
             waited += _WISH_SECONDS
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from api import answers
 from api.answers import Cursor, Json, Limit, problems
 from api.commands import Gone
-from api.context import Asking, Context, Here, Row, Tenant
+from api.context import Context, Row, Tenant, asking
 from api.errors import NotYet
 from api.events import wants_stream
 from api.hub import Filter
@@ -33,6 +33,18 @@ _STARTING_SECONDS = 5.0
 """An agent has its row before it has its workflow: so long may that take."""
 
 Wait = Annotated[bool, Query(description="Answer once nothing is left of it, instead of at once.")]
+
+
+@router.get(
+    "/agents/{agent_id}",
+    operation_id="get_agent",
+    summary="An agent",
+    response_model=answers.Agent,
+    responses=problems(404),
+)
+async def get_agent(request: Request, agent_id: UUID) -> Any:
+    here, tenant = await asking(request)
+    return Json(here.agent(await agents.get(here.db, tenant.workspace_id, agent_id)))
 
 
 class Spawn(Spec):
@@ -58,8 +70,6 @@ class Spawn(Spec):
 )
 async def spawn_agent(
     request: Request,
-    here: Here,
-    tenant: Asking,
     spawn: Annotated[
         Spawn,
         Body(
@@ -78,6 +88,7 @@ async def spawn_agent(
     key: IdempotencyKey = None,
 ) -> Any:
     """Ahead of the queue, if a slot is free. To wait for one, create a task instead."""
+    here, tenant = await asking(request)
 
     async def work(sent: Sent) -> Answer:
         if spawn.task is not None:
@@ -119,14 +130,14 @@ async def _spawn_for(here: Context, tenant: Tenant, task_id: UUID, sent: Sent) -
     responses=problems(),
 )
 async def list_agents(
-    here: Here,
-    tenant: Asking,
+    request: Request,
     status: Annotated[list[AgentStatus] | None, Query(max_length=5, description="Any of these.")] = None,
     task: Annotated[UUID | None, Query(description="Agents of this task.")] = None,
     project: Ref | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
+    here, tenant = await asking(request)
     items, following = await agents.page(
         here.db,
         tenant.workspace_id,
@@ -151,14 +162,10 @@ async def list_agents(
     },
 )
 async def kill_all_agents(
-    request: Request,
-    here: Here,
-    tenant: Asking,
-    kill: Annotated[KillRequest | None, Body()] = None,
-    wait: Wait = False,
-    key: IdempotencyKey = None,
+    request: Request, kill: Annotated[KillRequest | None, Body()] = None, wait: Wait = False, key: IdempotencyKey = None
 ) -> Any:
     """Those that run when this is asked. Tasks that wait for a slot get the slots that free."""
+    here, tenant = await asking(request)
     wish = kill or KillRequest()
 
     async def work(sent: Sent) -> Answer:
@@ -178,17 +185,6 @@ async def kill_all_agents(
     return await once(here, tenant, request, key, kill, work)
 
 
-@router.get(
-    "/agents/{agent_id}",
-    operation_id="get_agent",
-    summary="An agent",
-    response_model=answers.Agent,
-    responses=problems(404),
-)
-async def get_agent(agent_id: UUID, here: Here, tenant: Asking) -> Any:
-    return Json(here.agent(await agents.get(here.db, tenant.workspace_id, agent_id)))
-
-
 @router.post(
     "/agents/{agent_id}/kill",
     operation_id="kill_agent",
@@ -202,14 +198,13 @@ async def get_agent(agent_id: UUID, here: Here, tenant: Asking) -> Any:
 )
 async def kill_agent(
     request: Request,
-    here: Here,
-    tenant: Asking,
     agent_id: UUID,
     kill: Annotated[KillRequest | None, Body()] = None,
     wait: Wait = False,
     key: IdempotencyKey = None,
 ) -> Any:
     """SIGTERM, then SIGKILL after the grace, to its whole process tree. `killed` means that none of it is left."""
+    here, tenant = await asking(request)
     wish = kill or KillRequest()
 
     async def work(sent: Sent) -> Answer:
@@ -256,8 +251,7 @@ async def _ask_kill(here: Context, tenant: Tenant, agent_id: UUID, wish: KillReq
     responses={200: {"content": answers.STREAM}, **problems(404)},
 )
 async def get_agent_output(
-    here: Here,
-    tenant: Asking,
+    request: Request,
     agent_id: UUID,
     after: Annotated[int, Query(ge=0, le=answers.MAX_POSITION, description="Number of the last line seen.")] = 0,
     limit: Annotated[int, Query(ge=1, le=5_000, description="How many lines at most.")] = 1_000,
@@ -266,6 +260,7 @@ async def get_agent_output(
 ) -> Any:
     """With `Accept: text/event-stream`: each line as an event `line` whose id is its number, then one event `end`
     with the agent."""
+    here, tenant = await asking(request)
     agent = await agents.get(here.db, tenant.workspace_id, agent_id)
     if wants_stream(accept):
         return Reader(here, tenant, agent_id, answers.resumes_at(last_event_id, after)).stream()

@@ -35,7 +35,9 @@ def create_app(settings: Settings) -> FastAPI:
         database_url, valkey_url = settings.database_url, settings.external_valkey_url
         if database_url is None or valkey_url is None or settings.temporal_address is None:
             raise ValueError("the API needs DATABASE_URL, VALKEY_URL and TEMPORAL_ADDRESS")
-        db = Database(database_url.get_secret_value(), size=settings.database_pool_size, name="muster-api")
+        db = Database(
+            database_url.get_secret_value(), size=settings.database_pool_size, name="muster-api", wait_seconds=3
+        )
         live = Live(valkey_url)
         hub = Hub(db, live)
         await db.open()
@@ -58,10 +60,10 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, only_loopback=not settings.allow_remote)
-    routers = [room.router for room in (tasks, agents, events, projects, health)]
-    errors.install(app, [route for router in routers for route in router.routes])
-    for router in routers:
-        app.router.routes.extend(router.routes)
+    # Flat, and what is asked most first: a router in a router would be searched twice per request.
+    routes = [route for room in (agents, tasks, events, projects, health) for route in room.router.routes]
+    app.router.routes.extend(routes)
+    errors.install(app, routes)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

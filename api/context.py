@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from api.commands import Commands
 from api.hub import Hub
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 class Tenant(NamedTuple):
-    """Who asks. Keys, once there are any, are looked up in `tenant` and nowhere else."""
+    """Who asks. Keys, once there are any, are looked up in `asking` and nowhere else."""
 
     workspace_id: UUID
     user_id: UUID
@@ -56,13 +56,10 @@ class Context:
         return row
 
 
-async def tenant(request: Request) -> Tenant:
-    return Tenant(DEFAULT_WORKSPACE, DEFAULT_USER)
-
-
-async def context(request: Request) -> Context:
+def context(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
-Asking = Annotated[Tenant, Depends(tenant)]
-Here = Annotated[Context, Depends(context)]
+async def asking(request: Request) -> tuple[Context, Tenant]:
+    """The start of every route. A call, since as dependencies the two would cost more than the route's own work."""
+    return context(request), Tenant(DEFAULT_WORKSPACE, DEFAULT_USER)

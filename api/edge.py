@@ -5,10 +5,11 @@ Plain ASGI: the usual base class for middleware costs a task and a stream per re
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import re
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from api.errors import BodyTooLarge, problem
 log = logging.getLogger(__name__)
 
 _TRACE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_OURS, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -43,7 +45,7 @@ class Edge:
                 site = value
             elif name == b"content-length":
                 length = value
-        trace = wanted if wanted and _TRACE.fullmatch(wanted) else uuid4().hex.encode()
+        trace = wanted if wanted and _TRACE.fullmatch(wanted) else f"{_OURS}{next(_NUMBERS):016x}".encode()
         scope["trace_id"] = trace.decode()
         started = False
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 
 from api import answers
 from api.answers import Json, Limit, problems
-from api.context import Asking, Here
+from api.context import asking
 from api.hub import Filter
 from muster.domain.events import EventType
 from muster.storage import events
@@ -29,8 +29,7 @@ def wants_stream(accept: str | None) -> bool:
     responses={200: {"content": answers.STREAM}, **problems()},
 )
 async def list_events(
-    here: Here,
-    tenant: Asking,
+    request: Request,
     after: Annotated[
         int | None,
         Query(
@@ -48,6 +47,7 @@ async def list_events(
 ) -> Any:
     """With `Accept: text/event-stream`, each event is sent as it happens: its position as id, its type as event.
     `event: reconnect` says that the connection ends and that the next one goes on from the last id."""
+    here, tenant = await asking(request)
     types = [str(kind) for kind in kinds] if kinds else None
     if wants_stream(accept):
         start = answers.resumes_at(last_event_id, after)

@@ -8,12 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from temporalio.service import RPCError
 
 from api import answers
 from api.answers import Json
-from api.context import Context, Here
+from api.context import Context, context
 from muster.domain.errors import MusterError
 from muster.storage import pings
 
@@ -104,12 +104,14 @@ async def get_health() -> Any:
     response_model=answers.Ready,
     responses={503: {"model": answers.Ready, "description": "Something it needs does not answer"}},
 )
-async def get_readiness(here: Here) -> Any:
+async def get_readiness(request: Request) -> Any:
+    here = context(request)
     found = await boundaries(here, "temporal", "postgres", "valkey")
     ready = all(boundary["status"] == "active" for boundary in found.values())
     return Json({"status": "ready" if ready else "not_ready", "boundaries": found}, 200 if ready else 503)
 
 
 @router.get("/v1/info", operation_id="get_info", summary="Version and boundaries", response_model=answers.Info)
-async def get_info(here: Here) -> Any:
+async def get_info(request: Request) -> Any:
+    here = context(request)
     return Json({"version": version(), "boundaries": await boundaries(here, *_PROBES)})

@@ -89,7 +89,12 @@ class Inbox:
     __slots__ = ("_items", "_most", "_waiter", "behind", "cut", "ended", "forgets", "position", "wants")
 
     def __init__(
-        self, *, position: int = 0, wants: Callable[[Frame], bool] | None = None, forgets: bool = False
+        self,
+        *,
+        position: int = 0,
+        wants: Callable[[Frame], bool] | None = None,
+        forgets: bool = False,
+        most: int | None = None,
     ) -> None:
         """`forgets`: too much is thrown away and noted in `behind`, for a reader that knows where to get it."""
         self.position = position
@@ -99,7 +104,7 @@ class Inbox:
         self.ended = False
         self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._items: list[bytes] = []
-        self._most = WAITING_FRAMES
+        self._most = WAITING_FRAMES if most is None else most
         self._waiter: asyncio.Future[None] | None = None
 
     def offer(self, item: bytes) -> None:
@@ -273,7 +278,7 @@ class Hub:
             feed = self._feeds.get(UUID(event["workspace_id"]))
             if feed:
                 feed.heard(frame(event, raw))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             log.warning("a message on %s is not an event", keys.events())
 
     def _subscription_changed(self, up: bool) -> None:

@@ -19,6 +19,8 @@ from muster.domain.states import FINAL_AGENT
 from muster.storage import agents, keys
 
 _PAGE = 1_000
+_WAITING_MESSAGES = 100  # of up to 64 KiB each; a client that is slower reads on in Postgres
+_HELD_LINES = 10_000
 _PAUSES = 0.05, 1.0
 _QUIET_SECONDS = 5.0
 _GAP_SECONDS = 3.0
@@ -42,7 +44,7 @@ class Reader:
         self._position = after
         self._held: dict[int, list[Any]] = {}
         self._over = False  # the writer said so; the row will say how
-        self._inbox = Inbox(forgets=True)
+        self._inbox = Inbox(forgets=True, most=_WAITING_MESSAGES)
 
     def stream(self) -> EventStream:
         return EventStream(self._here.hub, self._inbox, self._frames())
@@ -98,6 +100,9 @@ class Reader:
         for line in message.get("lines", ()):
             if line[0] > self._position:
                 self._held[line[0]] = line
+        if len(self._held) > _HELD_LINES and self._position + 1 not in self._held:
+            self._held.clear()
+            self._inbox.behind = True
 
     def _ready(self) -> bytes:
         """Whatever follows on what was sent."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api import answers
 from api.answers import Cursor, Json, Limit, problems
-from api.context import Asking, Here
+from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.states import ProjectStatus
 from muster.domain.tasks import Spec, Text
@@ -75,9 +75,9 @@ class ProjectChange(Spec):
     response_model=answers.Project,
     responses={**answers.replayed(answers.Project), **problems(409, 413, 415)},
 )
-async def create_project(
-    request: Request, here: Here, tenant: Asking, project: NewProject, key: IdempotencyKey = None
-) -> Any:
+async def create_project(request: Request, project: NewProject, key: IdempotencyKey = None) -> Any:
+    here, tenant = await asking(request)
+
     async def work(sent: Sent) -> Answer:
         row = await projects.create(
             here.db,
@@ -101,8 +101,9 @@ async def create_project(
     responses=problems(),
 )
 async def list_projects(
-    here: Here, tenant: Asking, status: ProjectStatus | None = None, cursor: Cursor = None, limit: Limit = 50
+    request: Request, status: ProjectStatus | None = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Any:
+    here, tenant = await asking(request)
     items, following = await projects.page(here.db, tenant.workspace_id, status=status, cursor=cursor, limit=limit)
     return Json({"items": items, "next_cursor": following})
 
@@ -114,7 +115,8 @@ async def list_projects(
     response_model=answers.Project,
     responses=problems(404),
 )
-async def get_project(here: Here, tenant: Asking, project: Ref) -> Any:
+async def get_project(request: Request, project: Ref) -> Any:
+    here, tenant = await asking(request)
     return Json(await projects.get(here.db, tenant.workspace_id, project))
 
 
@@ -125,7 +127,8 @@ async def get_project(here: Here, tenant: Asking, project: Ref) -> Any:
     response_model=answers.Project,
     responses=problems(404, 409, 413, 415),
 )
-async def update_project(here: Here, tenant: Asking, project: Ref, change: ProjectChange) -> Any:
+async def update_project(request: Request, project: Ref, change: ProjectChange) -> Any:
+    here, tenant = await asking(request)
     changed = change.model_dump(mode="json", exclude_unset=True)
     return Json(await projects.update(here.db, tenant.workspace_id, tenant.user_id, project, changed))
 
@@ -137,7 +140,8 @@ async def update_project(here: Here, tenant: Asking, project: Ref, change: Proje
     status_code=204,
     responses=problems(404, 409),
 )
-async def delete_project(here: Here, tenant: Asking, project: Ref) -> Response:
+async def delete_project(request: Request, project: Ref) -> Response:
     """One that has tasks can be archived instead."""
+    here, tenant = await asking(request)
     await projects.delete(here.db, tenant.workspace_id, tenant.user_id, project)
     return Response(status_code=204)

@@ -13,7 +13,7 @@ from pydantic import Field
 from api import answers
 from api.answers import Cursor, Json, Limit, problems
 from api.commands import Gone, NoWorker, StillOpen
-from api.context import Asking, Context, Here, Row, Tenant
+from api.context import Context, Row, Tenant, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.errors import IllegalMove, NotFound, Unavailable
 from muster.domain.states import FINAL_TASK, TaskStatus
@@ -118,8 +118,6 @@ async def _find(here: Context, tenant: Tenant, task_id: UUID) -> Row | None:
 )
 async def create_task(
     request: Request,
-    here: Here,
-    tenant: Asking,
     spec: Annotated[
         TaskSpec,
         Body(
@@ -139,6 +137,7 @@ async def create_task(
     key: IdempotencyKey = None,
 ) -> Any:
     """It is recorded when this returns. It runs once its dependencies are completed and a slot is free."""
+    here, tenant = await asking(request)
 
     async def work(sent: Sent) -> Answer:
         submitted = await submit_new(here, tenant, spec, sent, "create")
@@ -156,8 +155,7 @@ async def create_task(
     responses=problems(),
 )
 async def list_tasks(
-    here: Here,
-    tenant: Asking,
+    request: Request,
     status: Annotated[list[TaskStatus] | None, Query(max_length=5, description="Any of these.")] = None,
     project: Ref | None = None,
     parent: Annotated[UUID | None, Query(description="Subtasks of this task.")] = None,
@@ -165,6 +163,7 @@ async def list_tasks(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
+    here, tenant = await asking(request)
     items, following = await tasks.page(
         here.db,
         tenant.workspace_id,
@@ -185,7 +184,8 @@ async def list_tasks(
     response_model=answers.TaskDetail,
     responses=problems(404),
 )
-async def get_task(task_id: UUID, here: Here, tenant: Asking) -> Any:
+async def get_task(request: Request, task_id: UUID) -> Any:
+    here, tenant = await asking(request)
     return Json(here.task(await tasks.get_with_agents(here.db, tenant.workspace_id, task_id)))
 
 
@@ -198,14 +198,10 @@ async def get_task(task_id: UUID, here: Here, tenant: Asking) -> Any:
     responses={**answers.replayed(answers.Task), **problems(404, 409, 413, 415)},
 )
 async def cancel_task(
-    request: Request,
-    here: Here,
-    tenant: Asking,
-    task_id: UUID,
-    cancel: Annotated[Cancel | None, Body()] = None,
-    key: IdempotencyKey = None,
+    request: Request, task_id: UUID, cancel: Annotated[Cancel | None, Body()] = None, key: IdempotencyKey = None
 ) -> Any:
     """Its agent is killed; the task fails with `cancelled` once that is proven."""
+    here, tenant = await asking(request)
 
     async def work(sent: Sent) -> Answer:
         row = await tasks.get(here.db, tenant.workspace_id, task_id)
@@ -237,10 +233,9 @@ def _must_be_open(row: Row) -> None:
     response_model=answers.Task,
     responses={**answers.replayed(answers.Task), **problems(404, 409)},
 )
-async def retry_task(
-    request: Request, here: Here, tenant: Asking, task_id: UUID, key: IdempotencyKey = None
-) -> Any:  # fmt: skip
+async def retry_task(request: Request, task_id: UUID, key: IdempotencyKey = None) -> Any:
     """The same task with a new attempt, and with all the attempts its retry policy allows."""
+    here, tenant = await asking(request)
 
     async def work(sent: Sent) -> Answer:
         row = await tasks.get(here.db, tenant.workspace_id, task_id)
@@ -259,7 +254,8 @@ async def retry_task(
     response_model=answers.Queue,
     responses=problems(),
 )
-async def get_queue(here: Here, tenant: Asking, limit: Limit = 50) -> Any:
+async def get_queue(request: Request, limit: Limit = 50) -> Any:
+    here, tenant = await asking(request)
     queue = await tasks.queue(here.db, tenant.workspace_id, limit)
     for item in queue["items"]:
         here.task(item)

@@ -73,7 +73,8 @@ class Fleet:
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         connection = self._free.pop() if self._free else Connection(self._host, self._port)
         try:
-            answer = await connection.call(method, path, body)
+            async with asyncio.timeout(PATIENCE):
+                answer = await connection.call(method, path, body)
         except BaseException:
             connection.close()
             raise

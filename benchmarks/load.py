@@ -47,32 +47,30 @@ class Load:
 
 
 async def run(
-    live: Live,
-    *,
-    in_flight: int,
-    seconds: float,
-    warm_up: float = 2.0,
-    costs: Callable[[], dict[str, float]] = dict,
+    live: Live, count: int, *, in_flight: int, costs: Callable[[], dict[str, float]] = dict, turnovers: int = 1
 ) -> Load:
-    """Counts what ends inside the window; then lets the rest end, so that the next load begins on quiet servers."""
-    load, measuring, over = Load(), False, False
+    """Counts from when all that began together has ended; then lets the rest end, so that the next load finds quiet
+    servers. In whole turnovers, since lives go in waves: a window in seconds would cut one in two."""
+    load, ended, warm_up = Load(), 0, in_flight * turnovers
+    before, began = costs(), time.perf_counter()
 
     async def keep_busy() -> None:
-        while not over:
-            began = time.perf_counter()
+        nonlocal ended, before, began
+        while ended < warm_up + count:
+            started = time.perf_counter()
             await live()
-            if measuring:
-                load.count += 1
-                load.latencies.append(time.perf_counter() - began)
+            ended += 1
+            if warm_up < ended <= warm_up + count:
+                load.latencies.append(time.perf_counter() - started)
+            if ended == warm_up:
+                before, began = costs(), time.perf_counter()
+            elif ended == warm_up + count:
+                load.count, load.seconds = count, time.perf_counter() - began
+                load.costs = {name: cost - before.get(name, 0.0) for name, cost in costs().items()}
 
     async with asyncio.TaskGroup() as group:
         for _ in range(in_flight):
             group.create_task(keep_busy())
-        await asyncio.sleep(warm_up)
-        before, began, measuring = costs(), time.perf_counter(), True
-        await asyncio.sleep(seconds)
-        load.seconds, measuring, over = time.perf_counter() - began, False, True
-        load.costs = {name: cost - before.get(name, 0.0) for name, cost in costs().items()}
     return load
 
 

@@ -64,6 +64,8 @@ class Report:
                 figure.what, figure.reached, figure.yardstick, figure.ratio, figure.goal, _verdict(figure), style=colour
             )
         console.print(table)
+        for name, value in {**self.machine, **self.options}.items():
+            console.print(f"{name}: {value}", soft_wrap=True, highlight=False)
         for figure in self.figures:
             if figure.note:
                 console.print(f"{figure.what}: {figure.note}", soft_wrap=True, highlight=False)

@@ -310,7 +310,8 @@ class TaskWorkflow:
             command = KillCommand(
                 user_id=stop.user_id, request=KillRequest(reason=stop.error[:1000]), cause=stop.reason
             )
-            await self._agent.signal("stop", command)
+            with suppress(ApplicationError):  # it has ended already, and its end is on the way here
+                await self._agent.signal("stop", command)
 
     async def _watch_the_clock(self) -> None:
         if self._deadline:
@@ -323,6 +324,8 @@ class TaskWorkflow:
 
     async def _continue_as_new(self) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._stop:  # asked for meanwhile: the next run would know nothing of it
+            return
         workflow.continue_as_new(
             self._start.model_copy(
                 update={

@@ -17,7 +17,7 @@ IN_FLIGHT = 64
 
 async def measure(bench: Bench) -> list[Figure]:
     finished, waiting = (400, 100) if bench.quick else (5000, 1000)
-    seconds, turns = (6.0, 1) if bench.quick else (12.0, 2)
+    count, turns = IN_FLIGHT * (2 if bench.quick else 3), 2 if bench.quick else 4
     await bench.stop_shared()
     async with bench.system() as full:
         fleet = await full.fleet()
@@ -36,7 +36,7 @@ async def measure(bench: Bench) -> list[Figure]:
                     ("full", full, fleet.live, fresh),
                 ):
                     costs = partial(both_costs, system, idle)
-                    got = await load.run(live, in_flight=IN_FLIGHT, seconds=seconds, warm_up=3, costs=costs)
+                    got = await load.run(live, count, in_flight=IN_FLIGHT, costs=costs)
                     bench.say(f"{name}: {got.rate:.1f} lives/s")
                     if name == "fresh":
                         fresh_load += got

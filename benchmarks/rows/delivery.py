@@ -25,7 +25,7 @@ MORE = 0.010
 async def measure(bench: Bench) -> list[Figure]:
     system, fleet = await bench.shared()
     bare_port = await system.bare_api()
-    seconds, turns = (4.0, 1) if bench.quick else (10.0, 2)
+    seconds, turns = (4.0, 2) if bench.quick else (6.0, 4)
     agent = await fleet.spawn("/bin/true")
     await fleet.seen("task.completed", agent["task_id"])
     sample = fleet.event("agent.running", agent["id"]) or {}

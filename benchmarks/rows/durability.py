@@ -12,7 +12,7 @@ MOST = 0.15
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    seconds, turns = (6.0, 2) if bench.quick else (12.0, 3)
+    count, turns = IN_FLIGHT * (2 if bench.quick else 3), 2 if bench.quick else 4
     await bench.stop_shared()
     async with (
         bench.system(durability="full", parts=()) as full,
@@ -23,7 +23,7 @@ async def measure(bench: Bench) -> list[Figure]:
         loads = {name: Load() for name, _, _ in sides}
         for _ in range(turns):
             for name, system, bare in sides:
-                got = await load.run(bare.live, in_flight=IN_FLIGHT, seconds=seconds, warm_up=3, costs=system.costs)
+                got = await load.run(bare.live, count, in_flight=IN_FLIGHT, costs=system.costs)
                 bench.say(f"synchronous={name.upper()}: {got.rate:.1f} lives/s")
                 loads[name] += got
     ratio = loads["full"].rate / loads["normal"].rate

@@ -20,13 +20,13 @@ async def measure(bench: Bench) -> list[Figure]:
     agents = await asyncio.gather(*(fleet.spawn("/bin/true") for _ in range(32)))
     await asyncio.gather(*(fleet.seen("task.completed", agent["task_id"]) for agent in agents))
     ids = [agent["id"] for agent in agents]
-    seconds, turns = (2.0, 2) if bench.quick else (5.0, 3)
+    count, turns = (2000, 3) if bench.quick else (4000, 6)
     ours, theirs = Load(), Load()
     for _ in range(turns):
         for bare in (True, False):
             port, prefix = (bare_port, "/agents") if bare else (system.api_port, "/v1/agents")
             live, connections = reader(port, prefix, ids)
-            got = await load.run(live, in_flight=IN_FLIGHT, seconds=seconds, warm_up=0.5, costs=system.costs)
+            got = await load.run(live, count, in_flight=IN_FLIGHT, costs=system.costs, turnovers=30)
             for connection in connections:
                 connection.close()
             bench.say(f"{'the bare route' if bare else 'Muster'}: {got.rate:.0f} reads/s")

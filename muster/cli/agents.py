@@ -9,9 +9,9 @@ import click
 
 from muster.cli import follow
 from muster.cli.client import Api, Failure
-from muster.cli.command import api_command, print_json, print_line, progress, say
-from muster.cli.references import agent_id
-from muster.cli.tables import age, command_of, duration, ident, in_terminal, print_table, status_of
+from muster.cli.command import api_command, print_json, print_line, progress
+from muster.cli.references import agent_id, task_id
+from muster.cli.tables import age, command_of, duration, ident, print_table, status_of
 from muster.domain.states import ACTIVE_AGENT, AgentStatus
 
 PROOF_SECONDS = 40.0  # more than the API waits beyond the grace
@@ -35,10 +35,8 @@ def ps(
     """List agents, newest first: those that run, unless told otherwise.
 
     \b
-    muster ps --all --limit 5
+    $ muster ps --all --limit 5
     """
-    from muster.cli.references import task_id
-
     only_active = not (everyone or status or task)
     with progress("reading agents"):
         found = list(
@@ -81,7 +79,7 @@ def logs(api: Api, agent: str, following: bool, after: int, timestamps: bool, as
     """Print what an agent wrote, each stream to its own. A task's id means its latest agent.
 
     \b
-    muster logs -f 5c1b3f
+    $ muster logs -f 5c1b3f
     """
     with progress("looking for the agent"):
         found = agent_id(api, agent)
@@ -123,10 +121,11 @@ def kill(
 ) -> None:
     """Kill agents with their whole process trees. A task's id means its latest agent.
 
-    Exit code 1 when one of them could not be killed, or had ended already.
+    Exit code 1 when one of them could not be killed, or had ended already. Tasks that wait for a slot get those
+    that become free.
 
     \b
-    muster kill 5c1b3f --grace 0 --wait
+    $ muster kill 5c1b3f --grace 0 --wait
     """
     if everyone == bool(agents):
         raise click.UsageError("name the agents, or say --all")
@@ -170,8 +169,6 @@ def _kill_all(api: Api, body: dict[str, Any], options: dict[str, Any], as_json: 
         click.echo(f"{_agents(answer['asked'])} asked to end")
     else:
         click.echo(f"{_agents(answer['killed'])} killed, {answer['ended']} ended by themselves")
-    if in_terminal() and not as_json and answer["asked"]:
-        say("tasks that waited get the freed slots; see `muster queue`")
 
 
 def _agents(number: int) -> str:

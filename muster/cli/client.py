@@ -6,7 +6,7 @@ import ssl
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -169,13 +169,11 @@ class Api:
 
     # -- Streams ------------------------------------------------------------------------------------------------
 
-    def stream(
-        self, path: str, after: int, on_open: Callable[[], None] | None = None, **params: Any
-    ) -> Iterator[Message]:
+    def stream(self, path: str, after: int, **params: Any) -> Iterator[Message]:
         """Every message behind `after`, each once and in order, over as many connections as it takes.
 
-        Messages with an id are places in the log; others are passed on as they come, except `reconnect`. The
-        caller stops iterating when it has seen enough.
+        Messages with an id are places in the log; others are passed on as they come, except `reconnect`. Whoever
+        has seen enough stops iterating.
         """
         import httpx
 
@@ -196,8 +194,6 @@ class Api:
                         self._answer(response)
                     self._answered = True
                     outage.over()
-                    if on_open:
-                        on_open()
                     for message in messages(response.iter_bytes()):
                         if message.event == "reconnect":
                             break

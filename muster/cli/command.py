@@ -21,7 +21,7 @@ PROGRESS_AFTER_SECONDS = 1.0
 
 
 def api_command(
-    *, patient: bool = False, group: click.Group | None = None, name: str | None = None
+    *, patient: bool = False, group: click.Group | None = None, name: str | None = None, **attributes: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """A click command that is given `api` and `as_json`, and that Ctrl-C ends quietly."""
 
@@ -34,9 +34,9 @@ def api_command(
             except KeyboardInterrupt:
                 sys.exit(INTERRUPTED)
 
-        with_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")(run)
         make = group.command if group else click.command
-        command: click.Command = make(name or function.__name__)(with_json)
+        command: click.Command = make(name or function.__name__, **attributes)(run)
+        command.params.append(click.Option(["--json", "as_json"], is_flag=True, help="For scripts."))
         return command
 
     return decorate

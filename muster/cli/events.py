@@ -12,7 +12,7 @@ import click
 from muster.cli.client import Api
 from muster.cli.command import api_command, print_line, progress
 from muster.cli.references import agent_id, task_id
-from muster.cli.tables import STYLES, clean, clock, ident, in_terminal
+from muster.cli.tables import STYLES, clean, clock, ident, styled
 from muster.domain.events import EventType
 
 NOTHING = UUID(int=0)
@@ -41,7 +41,7 @@ def events(
     --task and --agent begin at the beginning, everything else with the latest.
 
     \b
-    muster events -f --type agent.failed --type agent.killed
+    $ muster events -f --type agent.failed --type agent.killed
     """
     with progress("reading events"):
         filters = {
@@ -80,10 +80,8 @@ def _live(api: Api, after: int, filters: dict[str, Any]) -> Iterator[dict[str, A
 
 def describe(event: dict[str, Any]) -> str:
     data, about = event["data"], ident(event["agent_id"] if event["type"].startswith("agent.") else event["task_id"])
-    kind = f"{event['type']:<15}"
-    if in_terminal():
-        colour = (STYLES.get(event["type"].partition(".")[2]) or STYLES.get(data.get("status", "")) or "").split()
-        kind = click.style(kind, fg=colour[-1] if colour and colour[-1] != "dim" else None, bold="bold" in colour)
+    style = STYLES.get(event["type"].partition(".")[2], {})
+    kind = styled(f"{event['type']:<15}", **style)
     attempt = f" try {event['attempt']}" if event["attempt"] > 1 else ""
     why = f" ({data['reason']}{': ' + data['error'] if data.get('error') else ''})" if data.get("reason") else ""
     what = clean(data.get("title", "") + why)

@@ -67,7 +67,7 @@ def task(api: Api, task_id: str, told: Followed) -> dict[str, Any]:
 
 def _until_news(api: Api, task: dict[str, Any], attempt: int, position: int) -> int:
     """Wait for an event that says the task has another agent, or has ended."""
-    what = f"waits for {task['waiting_for']}" if task["waiting_for"] else task["status"]
+    what = f"waits for {task['waiting_for']}" if task["waiting_for"] else "goes on"
     with progress(f"task {task['id']} {what}"):
         for message in api.stream("/v1/events", position, task=task["id"]):
             if message.data is None or message.id is None:

@@ -18,8 +18,8 @@ def projects() -> None:
     """Keep the bodies of work that tasks belong to.
 
     \b
-    muster projects create apollo --name 'Apollo'
-    muster spawn --project apollo -- make test
+    $ muster projects create apollo --name 'Apollo'
+    $ muster spawn --project apollo -- make test
     """
 
 
@@ -29,7 +29,7 @@ def list_(api: Api, status: str | None, as_json: bool) -> None:
     """List projects, newest first.
 
     \b
-    muster projects list --status active
+    $ muster projects list --status active
     """
     with progress("reading projects"):
         found = list(api.pages("/v1/projects", status=status))
@@ -51,7 +51,7 @@ def create(api: Api, slug: str, name: str | None, description: str | None, as_js
     """Create a project.
 
     \b
-    muster projects create apollo --name 'Apollo'
+    $ muster projects create apollo --name 'Apollo'
     """
     body = {"slug": slug, "name": name or slug, "description": description}
     _report(
@@ -65,7 +65,7 @@ def show(api: Api, project: str, as_json: bool) -> None:
     """Show a project, by slug or id.
 
     \b
-    muster projects show apollo
+    $ muster projects show apollo
     """
     found = api.get(_path(project))
     if as_json:
@@ -91,7 +91,7 @@ def archive(api: Api, project: str, undo: bool, as_json: bool) -> None:
     """Keep a project, and take no new tasks for it.
 
     \b
-    muster projects archive apollo
+    $ muster projects archive apollo
     """
     status = ProjectStatus.ACTIVE if undo else ProjectStatus.ARCHIVED
     _report(api.patch(_path(project), {"status": status}), as_json, f"is {status}")
@@ -103,7 +103,7 @@ def delete(api: Api, project: str, as_json: bool) -> None:
     """Delete a project that has no tasks.
 
     \b
-    muster projects delete apollo
+    $ muster projects delete apollo
     """
     found = api.get(_path(project))
     api.delete(_path(found["id"]))

@@ -19,7 +19,7 @@ def show(api: Api, reference: str, as_json: bool) -> None:
     """Show a task or an agent. The beginning or end of its id is enough.
 
     \b
-    muster show 5c1b3f
+    $ muster show 5c1b3f
     """
     with progress("looking it up"):
         kind, item = find(api, reference)

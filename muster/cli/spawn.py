@@ -26,8 +26,9 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     return {name: text for name, _equals, text in pairs}
 
 
-@api_command(patient=True)
-@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...", type=click.UNPROCESSED)
+# What follows COMMAND is the command's, not ours.
+@api_command(patient=True, context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, metavar="[--] COMMAND [ARGUMENT]...", type=click.UNPROCESSED)
 @click.option("--title", help="What people see it as. Default: the command.")
 @click.option("--priority", type=click.IntRange(1, 10), help="10 is the most urgent. Default: 5.")
 @click.option("--retries", type=click.IntRange(0, 99), help="Further attempts when it fails. Default: 0.")
@@ -54,7 +55,7 @@ def spawn(api: Api, command: tuple[str, ...], following: bool, as_json: bool, **
     followed too. Ctrl-C ends the watching, not the agent.
 
     \b
-    muster spawn --retries 2 --follow -- bash -c 'echo working; exit 0'
+    $ muster spawn --retries 2 --follow -- bash -c 'echo working; exit 0'
     """
     waits = bool(options["queue"] or options["depends_on"])
     spec = _specification(api, list(command), **options)

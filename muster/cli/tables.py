@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,81 +13,93 @@ from typing import Any
 
 import click
 
-STYLES = {
-    "pending": "yellow",
-    "assigned": "cyan",
-    "executing": "bold cyan",
-    "spawning": "cyan",
-    "running": "bold cyan",
-    "completed": "green",
-    "failed": "red",
-    "killed": "magenta",
-    "active": "green",
-    "archived": "dim",
+STYLES: dict[str, dict[str, Any]] = {
+    "pending": {"fg": "yellow"},
+    "assigned": {"fg": "cyan"},
+    "executing": {"fg": "cyan", "bold": True},
+    "spawning": {"fg": "cyan"},
+    "running": {"fg": "cyan", "bold": True},
+    "completed": {"fg": "green"},
+    "failed": {"fg": "red"},
+    "killed": {"fg": "magenta"},
+    "active": {"fg": "green"},
+    "archived": {"dim": True},
 }
-ELASTIC = {"title", "command", "name", "description", "runner", "why"}
-"""Columns that give way when the terminal is narrow."""
+ELASTIC = {"title", "command", "name", "why"}
+"""The last column of a table may be one of these; it gets the room that is left, and is cut off there."""
+ELASTIC_WIDTH = 24
+DISPENSABLE = ("created", "task", "try", "prio", "exit")
+"""Left out in this order, where the terminal is too narrow for all."""
 
 
 def in_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def styled(text: str, **style: Any) -> str:
+    return click.style(text, **style) if style and in_terminal() and "NO_COLOR" not in os.environ else text
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
     cells = [[clean(cell) for cell in row] for row in rows]
     if not cells:
         click.echo(empty, err=not in_terminal())  # a script that counts lines must count none
-    elif in_terminal():
-        _print_rich(headings, cells)
-    else:
-        click.echo("\n".join(aligned([[heading.upper() for heading in headings], *cells])))
+        return
+    columns = list(zip([heading.upper() for heading in headings], *cells, strict=True))
+    if in_terminal():
+        columns = _fitting(dict(zip(headings, columns, strict=True)), shutil.get_terminal_size().columns)
+    heading, *lines = _aligned(columns)
+    click.echo(styled(heading, dim=True))
+    statuses = columns[list(headings).index("status")][1:] if "status" in headings else [""] * len(lines)
+    for line, status in zip(lines, statuses, strict=True):
+        style = STYLES.get(status.partition(" ")[0], {})
+        click.echo(line.replace(status, styled(status, **style), 1) if status else line)
 
 
-def _print_rich(headings: Sequence[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _fitting(table: dict[str, tuple[str, ...]], room: int) -> list[tuple[str, ...]]:
+    last = next(reversed(table))
 
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in headings:
-        elastic = heading in ELASTIC
-        table.add_column(
-            heading.upper(),
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if elastic else None,
-            min_width=None if elastic else max([len(heading), *(len(row[headings.index(heading)]) for row in rows)]),
-        )
-    for row in rows:
-        table.add_row(*(Text(cell, style=STYLES.get(cell.split(" ")[0], "")) for cell in row))
-    Console(highlight=False).print(table)
+    def needed() -> int:
+        fixed = sum(max(map(_width, column)) + 2 for heading, column in table.items() if heading != last)
+        return fixed + min(ELASTIC_WIDTH, max(map(_width, table[last])))
+
+    for heading in DISPENSABLE:
+        if needed() > room:
+            table.pop(heading, None)
+    if last in ELASTIC:
+        left = max(ELASTIC_WIDTH, room - needed() + min(ELASTIC_WIDTH, max(map(_width, table[last]))))
+        table[last] = tuple(_cut(cell, left) for cell in table[last])
+    return list(table.values())
+
+
+def _cut(text: str, room: int) -> str:
+    if _width(text) <= room:
+        return text
+    while _width(text) > room - 1:
+        text = text[: min(len(text) - 1, room)]
+    return text + "…"
 
 
 def print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
     """Names and values of one thing; without a value, no line."""
-    shown = [(name, clean(value)) for name, value in facts if value not in (None, "")]
-    if not in_terminal():
-        click.echo("\n".join(aligned(shown)))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
+    shown = [(name, clean(value)) for name, value in facts if value]
+    room = max(len(name) for name, _ in shown)
     for name, value in shown:
-        table.add_row(Text(name, style="dim"), Text(value, style=STYLES.get(value.split(" ")[0], ""), overflow="fold"))
-    Console(highlight=False).print(table)
+        style = STYLES.get(value.partition(" ")[0], {}) if name == "status" else {}
+        click.echo(f"{styled(name.ljust(room), dim=True)}  {styled(value, **style)}")
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+def _aligned(columns: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(_width, column)) for column in columns]
     return [
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        for row in zip(*columns, strict=True)
     ]
 
 
 def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
         for character in text

@@ -32,7 +32,7 @@ def tasks(
     """List tasks, newest first.
 
     \b
-    muster tasks --status failed --label nightly
+    $ muster tasks --status failed --label nightly
     """
     with progress("reading tasks"):
         filters = {"status": status, "project": project, "label": label}
@@ -68,7 +68,7 @@ def cancel(api: Api, task: str, reason: str | None, as_json: bool) -> None:
     """Cancel a task and its subtasks. Its agent is killed first.
 
     \b
-    muster cancel 5c1b3f --reason 'not needed any more'
+    $ muster cancel 5c1b3f --reason 'not needed any more'
     """
     with progress("cancelling"):
         answer = api.post(f"/v1/tasks/{task_id(api, task)}/cancel", {"reason": reason} if reason else None)
@@ -81,7 +81,7 @@ def retry(api: Api, task: str, as_json: bool) -> None:
     """Try a failed task again: the same task, a new attempt.
 
     \b
-    muster retry 5c1b3f
+    $ muster retry 5c1b3f
     """
     with progress("asking for another attempt"):
         answer = api.post(f"/v1/tasks/{task_id(api, task)}/retry")
@@ -101,7 +101,7 @@ def queue(api: Api, limit: int, as_json: bool) -> None:
     """Show which tasks wait for a slot, in the order they will get one.
 
     \b
-    muster queue --json
+    $ muster queue --json
     """
     with progress("reading the queue"):
         found = api.get("/v1/queue", limit=limit)

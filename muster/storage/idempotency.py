@@ -11,9 +11,10 @@ from muster.domain.errors import KeyReused, RequestInFlight
 from muster.storage.database import Database
 
 KEPT_HOURS = 24
-_IN_FLIGHT_SECONDS = 40
-"""A request that has not answered by then died with its process; its key may be taken over, and since what it
-creates has an id derived from the key, nothing is made twice."""
+_IN_FLIGHT_SECONDS = 15
+"""A request that has not answered by then has most likely died with its process, and its key may be taken over.
+One that only takes long, say because it waits for an agent to be gone, is not hurt: what it creates or asks for has
+an id derived from the key, so nothing is done twice."""
 
 
 async def begin(db: Database, workspace_id: UUID, key: str, request_hash: str) -> dict[str, Any] | None:

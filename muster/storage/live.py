@@ -94,6 +94,8 @@ class Live:
             except (RedisError, OSError, TimeoutError) as error:
                 if failures == 0:
                     log.warning("Valkey's messages are not heard (%s); reading Postgres instead", type(error).__name__)
+            except Exception:  # whatever it is, the next connection may be well
+                log.exception("Valkey's messages are not heard; reading Postgres instead")
             finally:
                 await self._drop()
             failures = 0 if time.monotonic() - began > 5 else failures + 1
@@ -130,7 +132,10 @@ class Live:
             self._heard_at = time.monotonic()
             if kind == b"message":
                 for heard in tuple(self._listeners.get(name, ())):
-                    heard(data)
+                    try:
+                        heard(data)
+                    except Exception:  # one bad message, or listener, must not end it for all
+                        log.exception("a message on %s could not be handled", name.decode())
             elif kind == b"subscribe":
                 if name == _LAST:
                     self._set_up(True)

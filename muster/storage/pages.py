@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +25,12 @@ def after(cursor: str | None) -> tuple[str | None, UUID | None]:
         return None, None
     try:
         at, item = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if not isinstance(at, str) or len(at) > 40 or not at[:4].isdigit():
+        # Parsed here, and written anew: what PostgreSQL cannot read would be an error of ours.
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
             raise ValueError(at)
-        return at, UUID(item)
-    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
+        return moment.astimezone(UTC).isoformat(), UUID(item)
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error, RecursionError):
         raise BadCursor("this cursor did not come from here") from None
 
 

@@ -8,10 +8,12 @@ import json
 import os
 import signal
 import socket
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 import redis.asyncio
 
@@ -236,6 +238,18 @@ def _all(client: socket.socket) -> bytes:
     while part := client.recv(1 << 20):
         parts.append(part)
     return b"".join(parts)
+
+
+async def test_an_api_that_stops_lets_its_clients_go(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    async with contextlib.AsyncExitStack() as clients:
+        async with serving(settings) as url:
+            api = await clients.enter_async_context(Api(url))
+            stream = await clients.enter_async_context(api.follow("/v1/events"))
+            began = time.monotonic()
+        assert time.monotonic() - began < 3
+        with pytest.raises((EOFError, httpx.RemoteProtocolError)):
+            await stream.until(lambda event: event.type != "reconnect")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_output_is_seen_as_it_is_written(api: Api, fleet: Api) -> None:

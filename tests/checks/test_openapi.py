@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ from api.app import create_app
 from muster.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "openapi.json"
+PROJECT = DOCUMENT.with_name("pyproject.toml")
 
 
 def rendered() -> str:
     app = create_app(Settings(_env_file=None))  # type: ignore[call-arg]
     document: dict[str, Any] = app.openapi()
+    # The installed distribution's, which in a checkout may lag behind.
+    document["info"]["version"] = tomllib.loads(PROJECT.read_text())["project"]["version"]
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -227,3 +227,12 @@ async def _servers() -> AsyncIterator[Servers]:
 
 
 servers = pytest.fixture(scope="session")(_servers)
+
+
+@pytest.fixture(scope="session")
+async def migrated(servers: Servers) -> Servers:
+    process = await servers.muster("migrate", *SERVICES["migrate"]["command"])
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert "applied 0001_tenants" in output.decode()
+    return servers

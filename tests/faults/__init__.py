@@ -1,0 +1,1 @@
+"""Something dies in the middle of a running fleet."""

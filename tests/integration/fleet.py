@@ -129,6 +129,8 @@ async def a_system(**variables: str) -> AsyncIterator[System]:
         yield system
     finally:
         await system.stop()
+        if "U2LOGS" in os.environ:
+            shutil.copytree(system.home / "logs", Path(os.environ["U2LOGS"]) / folder.name)
         left = {pid: _command_line(pid) for pid in processes_of(folder)}
         for pid in left:
             with suppress(ProcessLookupError):
@@ -255,6 +257,7 @@ class Fleet:
                 if answer.status_code in (200, 201):
                     task: dict[str, Any] = answer.json()
                     return task
+                assert answer.headers["content-type"] == "application/problem+json", (answer, answer.text)
                 assert answer.json()["retryable"], answer.text
                 assert time.monotonic() < deadline, answer.text
             await asyncio.sleep(0.1)
@@ -268,7 +271,7 @@ class Fleet:
     async def rows(self, what: str = "status") -> list[tuple[Any, ...]]:
         return await self.system.sql(f"SELECT {what} FROM tasks WHERE id = ANY (%s::uuid[]) ORDER BY id", self.ids)
 
-    async def in_full_swing(self, completed: int = 5, running: int = 8) -> None:
+    async def in_full_swing(self, completed: int = 5, running: int = 5) -> None:
         """Some have ended, some run, some wait."""
 
         async def swinging() -> None:
@@ -408,7 +411,7 @@ async def picture_is_right(system: System, seconds: float = 10.0) -> None:
             row[0] for row in await system.sql("SELECT id::text FROM tasks WHERE queued_at IS NOT NULL")
         }  # fmt: skip
         async with system.valkey() as valkey:
-            keys = [key async for kind in ("task", "agent") for key in valkey.scan_iter(f"orchestrator:{kind}:*")]
+            keys = [key for kind in ("task", "agent") async for key in valkey.scan_iter(f"orchestrator:{kind}:*")]
             assert set(keys) == set(rows)
             values: Any = await valkey.mget(sorted(keys)) if keys else []
             pairs = zip(sorted(keys), values, strict=True)

@@ -262,9 +262,7 @@ async def test_a_hundred_spawns_at_a_cap_of_twenty(system: System) -> None:
 
         async def all_failed() -> None:
             ids = [answer.json()["task_id"] for answer in answers if answer.status_code == 201]
-            rows = await system.sql(
-                "SELECT status::text, reason::text FROM tasks WHERE id = ANY (%s::uuid[])", ids
-            )
+            rows = await system.sql("SELECT status::text, reason::text FROM tasks WHERE id = ANY (%s::uuid[])", ids)
             assert rows == [("failed", "killed")] * 20
 
         await eventually(all_failed)

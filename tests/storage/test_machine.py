@@ -336,7 +336,9 @@ class Machine(RuleBasedStateMachine):
                 self.model.end, task, status,
             )  # fmt: skip
 
-    @rule(task_id=tasks, status=st.sampled_from([COMPLETED, FAILED]), why=st.sampled_from([Reason.KILLED, Reason.TIMEOUT]))
+    @rule(
+        task_id=tasks, status=st.sampled_from([COMPLETED, FAILED]), why=st.sampled_from([Reason.KILLED, Reason.TIMEOUT])
+    )
     def finish(self, task_id: UUID, status: TaskStatus, why: Reason) -> None:
         if task := self.known(task_id):
             reason = why if status == FAILED else None
@@ -459,10 +461,10 @@ def test_the_machine_agrees_with_its_model(shared_url: str) -> None:
     Machine.db = Database(shared_url, size=1)
     loop.run_until_complete(Machine.db.open())
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=40, stateful_step_count=40, deadline=None, database=None,
+                max_examples=25, stateful_step_count=40, deadline=None, database=None,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),

@@ -115,7 +115,9 @@ async def test_refused_moves_leave_nothing(tenant: Tenant) -> None:
     task, agent = await tenant.running()
     # An agent at work: the task neither ends nor starts over.
     await refused(tenant, errors.IllegalMove, moves.finish_task(db, w, None, task, TaskStatus.COMPLETED))
-    await refused(tenant, errors.IllegalMove, moves.finish_task(db, w, None, task, TaskStatus.FAILED, reason=Reason.KILLED))
+    await refused(
+        tenant, errors.IllegalMove, moves.finish_task(db, w, None, task, TaskStatus.FAILED, reason=Reason.KILLED)
+    )
     await refused(tenant, errors.IllegalMove, moves.reschedule_task(db, w, task, after_attempt=1, wait_seconds=0))
     await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, DEFAULT_USER, task))
     await refused(tenant, errors.IllegalMove, moves.retry_task(db, w, DEFAULT_USER, task, spawn=False, request_id="r"))
@@ -124,7 +126,9 @@ async def test_refused_moves_leave_nothing(tenant: Tenant) -> None:
     # Nobody there.
     nobody = new_id()
     wish = KillWish()
-    await refused(tenant, errors.NotFound, moves.finish_task(db, w, None, nobody, TaskStatus.FAILED, reason=Reason.LOST))
+    await refused(
+        tenant, errors.NotFound, moves.finish_task(db, w, None, nobody, TaskStatus.FAILED, reason=Reason.LOST)
+    )
     await refused(tenant, errors.NotFound, moves.advance_task(db, w, nobody, backoff_over=False))
     await refused(tenant, errors.NotFound, moves.ask_kill(db, w, None, nobody, wish))
     await refused(tenant, errors.NotFound, moves.finish_agent(db, w, nobody, AgentStatus.COMPLETED))
@@ -132,7 +136,9 @@ async def test_refused_moves_leave_nothing(tenant: Tenant) -> None:
     # Over is over.
     await moves.finish_agent(db, w, agent, AgentStatus.COMPLETED)
     await moves.finish_task(db, w, None, task, TaskStatus.COMPLETED)
-    await refused(tenant, errors.IllegalMove, moves.finish_task(db, w, None, task, TaskStatus.FAILED, reason=Reason.KILLED))
+    await refused(
+        tenant, errors.IllegalMove, moves.finish_task(db, w, None, task, TaskStatus.FAILED, reason=Reason.KILLED)
+    )
     await refused(tenant, errors.IllegalMove, moves.reschedule_task(db, w, task, after_attempt=1, wait_seconds=0))
     await refused(tenant, errors.IllegalMove, moves.retry_task(db, w, DEFAULT_USER, task, spawn=False, request_id="r"))
     await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, DEFAULT_USER, task))

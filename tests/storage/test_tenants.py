@@ -94,12 +94,16 @@ async def test_every_table_forces_row_level_security(own_url: str) -> None:
         "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')",
     )
     assert {name for name, forced in rows if not forced} == OPEN
-    owned = await sql(own_url, "SELECT relname FROM pg_class c JOIN pg_roles r ON r.oid = relowner WHERE rolname = 'muster_app'")
+    owned = await sql(
+        own_url, "SELECT relname FROM pg_class c JOIN pg_roles r ON r.oid = relowner WHERE rolname = 'muster_app'"
+    )
     assert owned == [], "the app owns nothing"
     rights = await sql(own_url, "SELECT rolsuper, rolbypassrls, rolcanlogin FROM pg_roles WHERE rolname = 'muster_app'")
     assert rights == [(False, False, False)]
     # Tables and the functions that see all tenants are the only SECURITY DEFINERs.
-    definers = await sql(own_url, "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace")
+    definers = await sql(
+        own_url, "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    )
     assert {row[0] for row in definers} == {"chores_logs", "chores_quiet_tasks"}
 
 
@@ -124,7 +128,7 @@ async def test_no_tenant_no_rows_and_no_look_at_another(own_url: str, app: Conne
     assert {"tasks", "agents", "events", "memory_embeddings", "users", "workspaces"} <= set(tables)
 
     async def count(table: str, where: str = "true") -> int:
-        query = parts.SQL("SELECT count(*) FROM {} WHERE " + where).format(parts.Identifier(table))  # type: ignore[arg-type]
+        query = parts.SQL("SELECT count(*) FROM {} WHERE " + where).format(parts.Identifier(table))
         row = await (await app.execute(query)).fetchone()
         assert row
         return int(str(row[0]))
@@ -153,9 +157,12 @@ async def test_writing_across_tenants_is_refused(own_url: str, app: Connection) 
         if table in ("users", "workspaces"):
             continue
         name = parts.Identifier(table)
-        for statement in ("DELETE FROM {} WHERE workspace_id = {}", "UPDATE {} SET workspace_id = workspace_id WHERE workspace_id = {}"):
+        for statement in (
+            "DELETE FROM {} WHERE workspace_id = {}",
+            "UPDATE {} SET workspace_id = workspace_id WHERE workspace_id = {}",
+        ):
             try:
-                cursor = await app.execute(parts.SQL(statement).format(name, parts.Literal(str(other))))  # type: ignore[arg-type]
+                cursor = await app.execute(parts.SQL(statement).format(name, parts.Literal(str(other))))
             except psycopg.errors.InsufficientPrivilege:
                 assert table in ("events", "activity_log"), table  # nobody rewrites history
             else:
@@ -176,7 +183,9 @@ async def test_writing_across_tenants_is_refused(own_url: str, app: Connection) 
             await app.execute(
                 parts.SQL("INSERT INTO {} (workspace_id, {}) SELECT {}, {} FROM {} LIMIT 1").format(
                     name,
-                    parts.SQL(", ").join(map(parts.Identifier, kept + fresh + (["slug"] if table == "projects" else []))),
+                    parts.SQL(", ").join(
+                        map(parts.Identifier, kept + fresh + (["slug"] if table == "projects" else []))
+                    ),
                     parts.Literal(other),
                     parts.SQL(", ").join(
                         [*map(parts.Identifier, kept), *(parts.SQL("new_id()") for _ in fresh)]
@@ -199,7 +208,7 @@ async def test_a_row_cannot_name_a_neighbour_of_another_tenant(own_url: str, app
         ("INSERT INTO task_dependencies VALUES (%s, %s, %s)", (mine, ours["task"], theirs["task"])),
         (
             "INSERT INTO agents (id, workspace_id, task_id, attempt, run, runner) VALUES (%s, %s, %s, 9, 1, %s)",
-            (new_id(), mine, theirs["task"], Jsonb({})),
+            (new_id(), mine, theirs["other"], Jsonb({})),
         ),
         ("INSERT INTO agent_output VALUES (%s, %s, 5, 5, '[]')", (mine, theirs["agent"])),
         (
@@ -230,7 +239,12 @@ async def test_the_doors_between_tenants_show_nothing_else(own_url: str, app: Co
         app_only = await psycopg.AsyncConnection.connect(own_url, autocommit=True)
         async with app_only:
             await app_only.execute(statement.encode())
-            for forbidden in ("SELECT title FROM tasks", "SELECT * FROM agents", "SELECT * FROM users", "SELECT * FROM events"):
+            for forbidden in (
+                "SELECT title FROM tasks",
+                "SELECT * FROM agents",
+                "SELECT * FROM users",
+                "SELECT * FROM events",
+            ):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     await app_only.execute(forbidden.encode())
             with pytest.raises(psycopg.errors.InsufficientPrivilege):

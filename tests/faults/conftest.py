@@ -1,0 +1,56 @@
+"""A Muster under load, and what must be true however it was hurt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.integration.fleet import (
+    Fleet,
+    System,
+    Witness,
+    is_healthy,
+    log_is_sound,
+    nothing_runs,
+    picture_is_right,
+    slots_were_used,
+)
+
+CAP = 10
+
+pytestmark = pytest.mark.faults
+
+
+def mixed(system: System, seconds: float = 0.5) -> Fleet:
+    """Some three dozen tasks of up to a second or so, most of which complete."""
+    fleet = Fleet(system)
+    for number in range(20):
+        fleet.add("completes", fleet.script(seconds + 0.1 * (number % 7)))
+    for _ in range(3):
+        fleet.add("fails", ["sh", "-c", f"sleep {seconds}; exit 3"], status="failed", reason="exit_nonzero")
+        fleet.add("fails once", fleet.failing_once(seconds), retry=2)
+    first = fleet.add("chain", fleet.script(seconds))
+    fleet.add("chain", fleet.script(seconds), after=[first])
+    broken = fleet.add("broken chain", ["false"], status="failed", reason="exit_nonzero")
+    fleet.add("broken chain", ["true"], status="failed", reason="dependency_failed", after=[broken])
+    parent = fleet.add("parent", None)
+    for _ in range(3):
+        fleet.add("subtask", fleet.script(seconds), parent=parent)
+    return fleet
+
+
+@asynccontextmanager
+async def survived(system: System, fleet: Fleet, seconds: float = 40.0) -> AsyncIterator[Witness]:
+    """Hurt it in here; afterwards the fleet ends right, and nothing shows that it was hurt."""
+    async with Witness(system) as witness:
+        yield witness
+        await fleet.over(seconds)
+        await fleet.ended_right()
+        await witness.saw_everything()
+    await log_is_sound(system, since=witness.start)
+    await slots_were_used(system, CAP)
+    await picture_is_right(system)
+    await nothing_runs(system)
+    await is_healthy(system)

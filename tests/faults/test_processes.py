@@ -1,0 +1,138 @@
+"""Our own processes die, in the middle of a running fleet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.fleet import Fleet, System, a_system
+from tests.services.conftest import eventually, nobody_left, processes_of
+
+from .conftest import CAP, mixed, survived
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="module")
+async def system() -> AsyncIterator[System]:
+    async with a_system(
+        MAX_CONCURRENT_AGENTS=str(CAP), MUSTER_HEARTBEAT_TIMEOUT_SECONDS="3", MUSTER_SWEEP_SECONDS="2"
+    ) as system:
+        yield system
+
+
+async def lost(system: System, agents: list[str]) -> int:
+    rows = await system.sql(
+        "SELECT count(*) FROM agents WHERE reason = 'lost' AND status = 'failed' AND id = ANY (%s::uuid[])", agents
+    )
+    count: int = rows[0][0]
+    return count
+
+
+async def at_work(system: System) -> list[str]:
+    return [row[0] for row in await system.sql("SELECT id::text FROM agents WHERE status = 'running'")]
+
+
+async def test_the_worker_is_killed(system: System) -> None:
+    """Its agents die with it, are found lost, and their tasks go on elsewhere.
+
+    An agent that ends in the very moment its worker dies, too late to be recorded, is run again: nobody can know.
+    So at this moment none is about to end.
+    """
+    fleet = mixed(system)
+    async with survived(system, fleet):
+        await fleet.submit()
+        await fleet.in_full_swing()
+        await fleet.held()
+        running = await at_work(system)
+        assert len(running) == CAP
+        system.kill("worker")
+
+        async def died_with_it() -> None:
+            assert processes_of(fleet.folder) == []
+
+        await eventually(died_with_it, 4)
+
+        async def works_again() -> None:
+            assert len(await at_work(system)) == CAP
+            assert not set(await at_work(system)) & set(running)
+
+        # A second time, with those that were lost before: that does not count against a task's own attempts.
+        await eventually(works_again, 25)
+        again = await at_work(system)
+        system.kill("worker")
+        await eventually(died_with_it, 4)
+        fleet.release()
+    assert (await lost(system, running), await lost(system, again)) == (CAP, CAP)
+
+
+async def test_the_worker_hangs_for_longer_than_a_heartbeat_may_take(system: System) -> None:
+    """Its agents are given up and run on. They end before others take their place: no work is done twice, and no
+    task hears that its agent was killed."""
+    fleet = Fleet(system)
+    for number in range(CAP + 5):
+        # Of those that run meanwhile, one ends every few moments, before and after the worker is back.
+        fleet.add("completes", fleet.script(3.0 + 0.3 * number if number < CAP else 0.1))
+    async with survived(system, fleet):
+        await fleet.submit()
+        await fleet.in_full_swing(completed=0, running=CAP)
+        running = await at_work(system)
+        worker = system.pid("worker")
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(4.0)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+    assert await lost(system, running) > 0, "none was given up: this shows nothing"
+
+
+async def test_the_api_is_killed(system: System) -> None:
+    """While it takes tasks, and twice: whoever asks again with the same key makes no second one."""
+    fleet = mixed(system)
+
+    async def some_are_there() -> None:
+        rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
+        assert rows[0][0] >= 8
+
+    async with survived(system, fleet) as witness:
+        submitting = asyncio.create_task(fleet.submit(at_once=4))
+        await eventually(some_are_there)
+        system.kill("api")
+        await submitting
+        system.kill("api")
+    rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
+    assert rows == [(len(fleet.tasks),)]
+    assert witness.connections >= 2
+
+
+async def test_everything_is_killed(system: System) -> None:
+    """The supervisor, and with it all else. The next start goes on where this one was."""
+    fleet = mixed(system)
+    async with survived(system, fleet, seconds=60):
+        await fleet.submit()
+        await fleet.in_full_swing()
+        await fleet.held()
+        os.kill(system.record.pid, 9)
+        await nobody_left(system.home, 8)
+        await nobody_left(fleet.folder, 8)
+        fleet.release()
+        await system.start()
+
+
+async def test_a_restart_in_the_middle(system: System) -> None:
+    """`muster restart`: agents end with it, and are run again."""
+    fleet = mixed(system)
+    async with survived(system, fleet, seconds=60):
+        await fleet.submit()
+        await fleet.in_full_swing()
+        await fleet.held()
+        running = await at_work(system)
+        await system.stop()
+        assert processes_of(fleet.folder) == []
+        fleet.release()
+        await system.start()
+    assert await lost(system, running) == len(running)
