@@ -50,6 +50,9 @@ log = logging.getLogger("worker")
 
 WORKFLOWS = [TaskWorkflow, AgentWorkflow, KillAllWorkflow]
 
+CACHED_WORKFLOWS = 600
+"""Waiting tasks need no place in the cache: they are replayed, from a short history, when they move."""
+
 _ROOMS = ("workflows", "activities", "api")
 
 
@@ -100,8 +103,7 @@ async def main(settings: Settings) -> None:
             interceptors=[Refusals()],
             workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
             max_concurrent_activities=settings.worker_max_agents,
-            # Waiting tasks need no place in the cache: they are replayed, from a short history, when they move.
-            max_cached_workflows=600,
+            max_cached_workflows=CACHED_WORKFLOWS,
             # A cancellation rides on a heartbeat's answer where the server cannot push it.
             max_heartbeat_throttle_interval=timedelta(seconds=1),
             default_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -190,8 +192,13 @@ async def _ensure_search_attributes(client: Client, namespace: str) -> None:
 
 if __name__ == "__main__":
     from muster.services import runtime
+    from muster.services.stack import Stack
+
+    async def run(settings: Settings) -> None:
+        await Stack(settings).check(("temporal", "postgres", "valkey"))
+        await main(settings)
 
     try:
-        asyncio.run(main(runtime.resolve(Settings())))
+        asyncio.run(run(runtime.resolve(Settings())))
     except StartupError as problem:
         sys.exit(f"worker: {problem}")

@@ -28,6 +28,8 @@ from muster.storage.mirror import Mirror
 log = logging.getLogger(__name__)
 
 _SPEC: TypeAdapter[RunnerSpec] = TypeAdapter(RunnerSpec)
+_BEAT_SECONDS = 1.0
+_BEATS_PER_LOOK = 5
 _WISH_SECONDS = 0.5
 """How often an agent that is being ended looks whether somebody shortened its grace."""
 
@@ -239,10 +241,13 @@ class _Life:
 
     async def _keep_alive(self) -> None:
         """Heartbeat, and see now and then whether the agent is still ours: another may run in its place."""
-        start = self._start
-        pause = min(5.0, start.heartbeat_timeout_seconds / 4)
-        while not await self._over_within(pause):
+        start, beats = self._start, 0
+        # Each second, since a server that cannot push a cancellation answers with it.
+        while not await self._over_within(_BEAT_SECONDS):
             activity.heartbeat()
+            beats += 1
+            if beats % _BEATS_PER_LOOK:
+                continue
             with suppress(MusterError):
                 found = await agents.job(self._room._db, start.workspace_id, start.agent_id)
                 if found["status"] in FINAL_AGENT:

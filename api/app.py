@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from api import agents, errors, events, health, projects, tasks
 from api.commands import Commands
 from api.context import Context
-from api.edge import Edge
+from api.edge import LOOPBACK, Edge
 from api.hub import Hub
 from muster.settings import Settings
 from muster.storage.database import Database
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, only_loopback=not settings.allow_remote)
+    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, hosts=_hosts(settings))
     # Flat, and what is asked most first: a router in a router would be searched twice per request.
     routes = [route for room in (agents, tasks, events, projects, health) for route in room.router.routes]
     app.router.routes.extend(routes)
@@ -72,6 +72,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    """The names it answers to; None: to any."""
+    if not settings.allow_remote:
+        return LOOPBACK
+    named = frozenset(name.strip().lower() for name in (settings.allowed_hosts or "").split(",") if name.strip())
+    return named or None
 
 
 def document(app: FastAPI) -> dict[str, Any]:

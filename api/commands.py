@@ -116,7 +116,7 @@ class Commands:
     @asynccontextmanager
     async def _asking(self, seconds: float = ANSWER_SECONDS) -> AsyncIterator[Client]:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds + 0.5):  # the call's own limit comes first
                 yield await self.client()
         except (RPCTimeoutOrCancelledError, TimeoutError):
             raise NoWorker(f"no worker answered within {seconds:g} s") from None
@@ -125,6 +125,9 @@ class Commands:
         except WorkflowFailureError as error:
             raise refusal(error.cause) from error
         except RPCError as error:
+            if "no mapping defined for search attribute" in error.message:
+                # A worker adds them when it first starts, and Temporal needs a moment to know them everywhere.
+                raise Unavailable("Temporal does not know Muster's search attributes yet") from error
             if any(words in error.message for words in _TOO_LARGE):
                 raise TooLarge("the request, as Temporal would have to keep it, is too large") from error
             if error.status == RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
@@ -163,14 +166,13 @@ class Commands:
                     rpc_timeout=_limit(),
                 )
         except WorkflowAlreadyStartedError:
+            await _look_at(operation)
             if again:
                 raise StillOpen from None
             return Submitted(task_id=start.task_id)  # by an earlier sending of this request
-        finally:
-            # The operation also keeps the error, and asyncio complains of errors that nobody looked at.
-            with suppress(Exception):
-                async with asyncio.timeout(0):
-                    await operation.workflow_handle()
+        except BaseException:
+            await _look_at(operation)
+            raise
 
     async def take_back(self, task_id: UUID, why: str) -> None:
         """End the workflow of a request that nobody answered, so that it does not come true when nobody expects it."""
@@ -236,6 +238,14 @@ class Commands:
         )
         oldest = time.time() - POLLER_SECONDS
         return sorted({poller.identity for poller in answer.pollers if poller.last_access_time.seconds >= oldest})
+
+
+async def _look_at(operation: WithStartWorkflowOperation[Any, Any]) -> None:
+    """It keeps the error too, and asyncio complains of errors that nobody looked at."""
+    looking = asyncio.ensure_future(operation.workflow_handle())
+    await asyncio.wait({looking}, timeout=0.01)
+    if not looking.cancel() and not looking.cancelled():
+        looking.exception()
 
 
 def _limit() -> timedelta:

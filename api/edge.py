@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 
 _TRACE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _OURS, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, only_loopback: bool) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, hosts: frozenset[str] | None) -> None:
         self._app = app
         self._max = max_body_bytes
-        self._only_loopback = only_loopback
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -96,10 +96,10 @@ class Edge:
         So a web page that somebody happens to look at must not: not by naming this API (Sec-Fetch-Site, Origin),
         and not by a name of its own that resolves to this machine (Host).
         """
-        if self._only_loopback:
-            if host is None or _name(b"//" + host) not in _LOOPBACK:
-                return 421, "misdirected_request", "this API answers to localhost only"
-            if origin is not None and _name(origin) not in _LOOPBACK:
+        if self._hosts is not None:
+            if host is None or _name(b"//" + host) not in self._hosts:
+                return 421, "misdirected_request", "this API does not answer to that name"
+            if origin is not None and _name(origin) not in self._hosts:
                 return 403, "forbidden", "requests from other web sites are refused"
         if site == b"cross-site" and scope["method"] not in _READING:
             return 403, "forbidden", "requests from other web sites are refused"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -38,6 +39,8 @@ def main(quick: bool, only: tuple[str, ...], durability: str, output: Path, docs
     rows = [row for row in ROWS if row in only or not only]
     try:
         report = uvloop.run(run(rows, quick=quick, durability=durability))
+    except asyncio.CancelledError:  # SIGTERM: everything was stopped on the way here
+        raise click.Abort from None
     except StartupError as error:
         raise click.ClickException(str(error)) from None
     report.print(console)
@@ -55,6 +58,8 @@ async def run(rows: list[str], *, quick: bool, durability: str) -> Report:
     def say(what: str) -> None:
         print(f"[{time.monotonic() - began:6.1f} s] {what}", file=sys.stderr, flush=True)
 
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     figures: list[Figure] = []
     machine_before = usage.machine_seconds()
     async with Bench(quick=quick, durability=durability, say=say) as bench:

@@ -53,7 +53,8 @@ class Fleet:
         event = json.loads(data)
         subject = event["agent_id"] if kind.startswith("agent.") else event["task_id"]
         self._seen[kind, subject] = at, event
-        if waiter := self._awaited.pop((kind, subject), None):
+        waiter = self._awaited.pop((kind, subject), None)
+        if waiter and not waiter.done():  # whoever waited may have given up
             waiter.set_result(None)
 
     async def seen(self, kind: str, subject: str, patience: float = PATIENCE) -> float:

@@ -44,6 +44,12 @@ class Settings(BaseSettings):
         description="Allow the API, which knows no keys yet, to listen beyond loopback. Put a proxy that "
         "authenticates in front of it.",
     )
+    allowed_hosts: str | None = Field(
+        default=None,
+        alias="MUSTER_ALLOWED_HOSTS",
+        description="With MUSTER_ALLOW_REMOTE: names, separated by commas, that a request's Host header may have; "
+        "others are refused, which keeps web pages from reaching the API under a name of theirs. Default: any.",
+    )
     api_url: str | None = Field(
         default=None,
         alias="MUSTER_URL",

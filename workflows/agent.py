@@ -31,17 +31,27 @@ class AgentWorkflow:
     @workflow.run
     async def run(self, start: AgentStart) -> Outcome:
         living = asyncio.create_task(self._live())
+        cancelled = False
         while True:
             try:
                 outcome = await asyncio.shield(living)
                 break
             except asyncio.CancelledError:
+                if living.done():  # evicted from the worker's cache: everything is cancelled, and must end
+                    raise
                 # Asked for in the Web UI or with the CLI, or its task's workflow is gone.
+                cancelled = True
                 request = KillRequest(reason="its workflow was cancelled")
                 await self._kill(KillCommand(request=request))
         self._over = True
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return outcome
+        if outcome.status == AgentStatus.COMPLETED:
+            return outcome
+        if cancelled and outcome.status == AgentStatus.KILLED:
+            raise asyncio.CancelledError
+        # So that Temporal's own status is the truth too. The task reads the outcome from the failure.
+        reason = outcome.reason or Reason.INTERNAL
+        raise ApplicationError(outcome.error or reason, outcome, type=reason, non_retryable=True)
 
     async def _live(self) -> Outcome:
         if self._killed:

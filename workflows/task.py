@@ -77,6 +77,8 @@ class TaskWorkflow:
                 standing = await asyncio.shield(living)
                 break
             except asyncio.CancelledError:
+                if living.done():  # evicted from the worker's cache: everything is cancelled, and must end
+                    raise
                 # From the Web UI or the CLI. The task ends in good order, and then so does this.
                 cancelled = True
                 await self._halt(Halt(Reason.CANCELLED, "its workflow was cancelled"))
@@ -235,7 +237,7 @@ class TaskWorkflow:
                 await workflow.get_external_workflow_handle(agent_workflow_id(grant.agent_id)).cancel()
             outcome = await self._settle(grant, "its task's workflow was reset")
         except ChildWorkflowError as error:
-            outcome = await self._settle(grant, f"its workflow ended early: {error.cause or error}")
+            outcome = _outcome(error) or await self._settle(grant, f"its workflow ended early: {error.cause or error}")
         finally:
             self._agent = None
         return await self._follow(standing, grant, outcome)
@@ -342,3 +344,11 @@ class TaskWorkflow:
     def _submitted(self) -> Submitted:
         grant = self._standing.grant if self._standing else None
         return Submitted(task_id=self._start.task_id, agent_id=grant.agent_id if grant else None)
+
+
+def _outcome(error: ChildWorkflowError) -> Outcome | None:
+    """How the agent ended, if its workflow lived to say so."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return Outcome.model_validate(cause.details[0])
+    return None

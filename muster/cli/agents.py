@@ -139,7 +139,7 @@ def kill(
     for reference in agents:
         try:
             with progress(f"killing {reference}"):
-                killed = api.post(f"/v1/agents/{agent_id(api, reference)}/kill", body, **options)
+                killed = api.post(f"/v1/agents/{agent_id(api, reference, active=True)}/kill", body, **options)
         except Failure as failure:
             if failure.exit_code != 1 or len(agents) == 1:
                 raise

@@ -84,7 +84,7 @@ def _fleet(stage: Stage) -> None:
     stage.scene("A small fleet", "Four tasks are handed over; each is given an agent: here, a small program.")
     names = ["read the logs", "count the words", "check the links", "draw the chart"]
     ids = [
-        stage.task(name, f'echo begun; sleep 0.{4 + 2 * place}; echo \'{{"done": "{name}"}}\'')
+        stage.task(name, f'echo begun; sleep {0.4 + 0.2 * place:.1f}; echo \'{{"done": "{name}"}}\'')
         for place, name in enumerate(names)
     ]
     tasks = stage.until_over(ids)
@@ -96,7 +96,7 @@ def _fleet(stage: Stage) -> None:
 
 
 def _failure(stage: Stage) -> None:
-    stage.scene("A failure", "This agent fails at its first attempt. Its task allows three, so another is spawned.")
+    stage.scene("A failure", "This agent fails. Its task allows three attempts, so another is spawned.")
     task_id = stage.task(
         "fetch the report",
         'echo "attempt $MUSTER_ATTEMPT"; sleep 0.5; [ "$MUSTER_ATTEMPT" -gt 1 ] || exit 3',
@@ -119,8 +119,8 @@ def _failure(stage: Stage) -> None:
 def _kill(stage: Stage) -> None:
     stage.scene(
         "A kill, proven",
-        "This agent ignores SIGTERM, and its child has left the process group. It is killed with half a second of",
-        "grace; `killed` is only said once nothing of it is left.",
+        "This agent ignores SIGTERM, and its child has left the process group. It has",
+        "half a second of grace. `killed` is only said once nothing of it is left.",
     )
     task_id = stage.task("run wild", STUBBORN)
     agent_id = stage.until("agent.running", task_id)["agent_id"]
@@ -160,7 +160,9 @@ def _queue(stage: Stage) -> None:
     if free > MOST_TO_FILL:
         stage.scene("The queue", f"Left out: {free} slots are free, more than a show should fill.")
         return
-    stage.scene("The queue", f"The workspace may run {most} agents at once. {free} more fill it; one task has to wait.")
+    stage.scene(
+        "The queue", f"The workspace may run {most} agents at once. With {free} more it is full, so one task waits."
+    )
     with ThreadPoolExecutor(8) as pool:
         busy = f"sleep {3 + free // 8}"  # long enough for all of them to have begun
         filling = list(pool.map(lambda n: stage.task(f"keep a slot busy, {n}", busy), range(1, free + 1)))
@@ -179,9 +181,9 @@ def _queue(stage: Stage) -> None:
 
 
 def _family(stage: Stage) -> None:
-    stage.scene("Subtasks", "A task that stands for three others; the last of them depends on the first two.")
+    stage.scene("Subtasks", "A task stands for three others; the last of them depends on the first two.")
     parent = stage.task("release 1.2")
-    parts = [stage.task(name, "sleep 0.6", parent_id=parent) for name in ("build", "test")]
+    parts = [stage.task(name, "sleep 1.2", parent_id=parent) for name in ("build", "test")]
     publish = stage.task("publish", "echo published", parent_id=parent, depends_on=parts)
     waits = stage.get(publish)["waiting_for"]
     whole, last, *before = stage.until_over([parent, publish, *parts])

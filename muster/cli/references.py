@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.cli.client import Api, Failure, Problem
+from muster.domain.states import TaskStatus
 
 RECENT = 1000
 
@@ -17,14 +18,18 @@ def task_id(api: Api, reference: str) -> str:
     return str(item["id"] if kind == "task" else item["task_id"])
 
 
-def agent_id(api: Api, reference: str) -> str:
-    """Of an agent; a task's id means its latest agent."""
+def agent_id(api: Api, reference: str, *, active: bool = False) -> str:
+    """Of an agent; a task's id means its latest agent.
+
+    `active`: a task that waits for its next agent has none, though it had one.
+    """
     kind, item = find(api, reference)
     if kind == "agent":
         return str(item["id"])
-    if item["agent_id"] is None:
+    if item["agent_id"] is None or (active and item["status"] == TaskStatus.PENDING):
         waits = f", waits for {item['waiting_for']}" if item.get("waiting_for") else ""
-        raise Failure(f"task {item['id']} has no agent yet ({item['status']}{waits})")
+        which = "no agent now" if item["agent_id"] else "no agent yet"
+        raise Failure(f"task {item['id']} has {which} ({item['status']}{waits}); `muster cancel` ends a task")
     return str(item["agent_id"])
 
 

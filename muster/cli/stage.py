@@ -88,7 +88,8 @@ class Stage:
 
     def task(self, title: str, script: str | None = None, **options: Any) -> str:
         """Hand a task over. Its script is a bash script, to be read by whoever looks it up later."""
-        spec: dict[str, Any] = {"title": title, "labels": ["demo"], **options}
+        # The limit is for a show that is broken off: nothing of it should stay.
+        spec: dict[str, Any] = {"title": title, "labels": ["demo"], "timeout_seconds": 30, **options}
         if script is not None:
             spec["runner"] = {"kind": "command", "argv": ["bash", "-c", script]}
         made: dict[str, Any] = self.api.post("/v1/tasks", spec)

@@ -113,6 +113,7 @@ class Supervisor:
             "MUSTER_HOME": str(self._stack.home.path),
             "MUSTER_API_HOST": self._settings.api_host,
             "MUSTER_API_PORT": str(self._api_port),
+            "MUSTER_URL": self.record.api,  # where its agents find it
             "PYTHONUNBUFFERED": "1",
         }
 

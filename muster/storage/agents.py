@@ -16,14 +16,9 @@ from muster.storage.database import Database
 
 
 async def get(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[str, Any]:
-    rows = await db.read(
-        workspace_id,
-        "SELECT agent_json(a) FROM agents a WHERE workspace_id = %s AND id = %s",
-        (workspace_id, agent_id),
-    )
-    if not rows:
+    agent: dict[str, Any] | None = await db.read_call("SELECT agent_read(%s, %s)", (workspace_id, agent_id))
+    if agent is None:
         raise NotFound(f"there is no agent {agent_id}")
-    agent: dict[str, Any] = rows[0][0]
     return agent
 
 

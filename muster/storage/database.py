@@ -52,11 +52,14 @@ class Database:
 
     async def move(self, call: LiteralString, params: Sequence[Any]) -> dict[str, Any]:
         """`call` is `SELECT function(%s, …)`. Refusals come back as the error they name."""
+        answer: dict[str, Any] = await self._call(call, params)
+        return answer
+
+    async def _call(self, call: LiteralString, params: Sequence[Any]) -> Any:
         async with self._errors(), self._pool.connection() as connection:
             row = await (await connection.execute(call, params)).fetchone()
         assert row is not None  # noqa: S101 - a call of a function has one row
-        answer: dict[str, Any] = row[0]
-        return answer
+        return row[0]
 
     async def query(
         self,
@@ -80,6 +83,14 @@ class Database:
         except Unavailable:
             await self._pool.check()
             return await self.query(workspace_id, statement, params)
+
+    async def read_call(self, call: LiteralString, params: Sequence[Any]) -> Any:
+        """`read` for a function that enters its workspace itself, and so can be prepared."""
+        try:
+            return await self._call(call, params)
+        except Unavailable:
+            await self._pool.check()
+            return await self._call(call, params)
 
     async def across(self, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
         """Rows of one of the chores_… functions, which look across tenants. No tenant is set."""

@@ -38,7 +38,7 @@ def _helps(command: click.Command, name: str, parent: click.Context | None) -> I
 
 
 def rendered() -> str:
-    root = click.Context(cli, info_name="muster")
+    root = click.Context(cli, info_name="muster", **cli.context_settings)
     parts = [HEAD]
     for section, commands in COMMANDS.items():
         parts.append(f"## {section}\n")

@@ -32,8 +32,10 @@ def test_a_stream_is_the_same_however_it_is_cut(size: int) -> None:
 
 def test_the_api_goes_away_and_comes_back(cli: Cli) -> None:
     script = "for n in $(seq 50); do echo $n; sleep 0.1; done"
+    latest = cli("events", "--last", "1", "--json").stdout
+    position = str(json.loads(latest)["position"]) if latest else "0"
     with (
-        cli.open("events", "-f", "--json", "--last", "0") as events,
+        cli.open("events", "-f", "--json", "--after", position) as events,
         cli.open("spawn", "-f", "--retries", "1", "--backoff", "0.2", "--", "bash", "-c", f"{script}; exit 4") as spawn,
     ):
         assert spawn.stdout

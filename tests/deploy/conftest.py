@@ -33,6 +33,8 @@ from tests.services.conftest import nobody_left, processes_of
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+PATIENCE = 60.0
+"""Far more than anything here takes: on a busy machine several suites start servers at once."""
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::([?-])([^}]*))?\}")
 
 
@@ -141,7 +143,7 @@ class Servers:
         await self.script("deploy/temporal-namespace.sh", self.environment("temporal-namespace"))
 
     async def _run(self, stack: AsyncExitStack, child: Child) -> None:
-        await child.start()
+        await child.start(PATIENCE)
         stack.push_async_callback(child.stop)
 
     async def script(self, name: str, env: Mapping[str, str], path: Path | None = None) -> str:
@@ -165,7 +167,7 @@ class Servers:
             stderr=subprocess.STDOUT,
         )
 
-    async def _finish(self, process: asyncio.subprocess.Process, seconds: float = 60) -> str:
+    async def _finish(self, process: asyncio.subprocess.Process, seconds: float = PATIENCE) -> str:
         async with asyncio.timeout(seconds):
             output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()
@@ -199,7 +201,7 @@ class Part:
         assert self._process
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(PATIENCE):
             return await self._process.wait()
 
     async def __aexit__(self, *_: object) -> None:

@@ -45,7 +45,10 @@ def mixed(system: System, seconds: float = 0.5) -> Fleet:
 async def survived(system: System, fleet: Fleet, seconds: float = 40.0) -> AsyncIterator[Witness]:
     """Hurt it in here; afterwards the fleet ends right, and nothing shows that it was hurt."""
     async with Witness(system) as witness:
-        yield witness
+        try:
+            yield witness
+        finally:
+            fleet.release()
         await fleet.over(seconds)
         await fleet.ended_right()
         await witness.saw_everything()
@@ -54,3 +57,5 @@ async def survived(system: System, fleet: Fleet, seconds: float = 40.0) -> Async
     await picture_is_right(system)
     await nothing_runs(system)
     await is_healthy(system)
+    # A workflow that does not let go of itself when the worker's cache drops it costs a thread for ever.
+    assert "eviction" not in (system.home / "logs" / "worker.log").read_text()

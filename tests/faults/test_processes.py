@@ -37,6 +37,18 @@ async def at_work(system: System) -> list[str]:
     return [row[0] for row in await system.sql("SELECT id::text FROM agents WHERE status = 'running'")]
 
 
+async def all_at_work(system: System) -> list[str]:
+    """Those of a fleet that is held, once they fill all slots."""
+
+    async def full() -> list[str]:
+        running = await at_work(system)
+        assert len(running) == CAP
+        return running
+
+    running: list[str] = await eventually(full, 30)
+    return running
+
+
 async def test_the_worker_is_killed(system: System) -> None:
     """Its agents die with it, are found lost, and their tasks go on elsewhere.
 
@@ -45,11 +57,9 @@ async def test_the_worker_is_killed(system: System) -> None:
     """
     fleet = mixed(system)
     async with survived(system, fleet):
-        await fleet.submit()
-        await fleet.in_full_swing()
+        await fleet.in_full_swing(CAP)
         await fleet.held()
-        running = await at_work(system)
-        assert len(running) == CAP
+        running = await all_at_work(system)
         system.kill("worker")
 
         async def died_with_it() -> None:
@@ -58,12 +68,11 @@ async def test_the_worker_is_killed(system: System) -> None:
         await eventually(died_with_it, 4)
 
         async def works_again() -> None:
-            assert len(await at_work(system)) == CAP
             assert not set(await at_work(system)) & set(running)
 
         # A second time, with those that were lost before: that does not count against a task's own attempts.
         await eventually(works_again, 25)
-        again = await at_work(system)
+        again = await all_at_work(system)
         system.kill("worker")
         await eventually(died_with_it, 4)
         fleet.release()
@@ -74,13 +83,15 @@ async def test_the_worker_hangs_for_longer_than_a_heartbeat_may_take(system: Sys
     """Its agents are given up and run on. They end before others take their place: no work is done twice, and no
     task hears that its agent was killed."""
     fleet = Fleet(system)
+    fleet.hold.touch()
+    begin = f"while [ -e {fleet.hold} ]; do sleep 0.05; done;"
     for number in range(CAP + 5):
         # Of those that run meanwhile, one ends every few moments, before and after the worker is back.
-        fleet.add("completes", fleet.script(3.0 + 0.3 * number if number < CAP else 0.1))
+        fleet.add("completes", fleet.script(2.0 + 0.4 * number if number < CAP else 0.1, begin))
     async with survived(system, fleet):
         await fleet.submit()
-        await fleet.in_full_swing(completed=0, running=CAP)
-        running = await at_work(system)
+        running = await all_at_work(system)
+        fleet.release()
         worker = system.pid("worker")
         os.kill(worker, signal.SIGSTOP)
         try:
@@ -113,8 +124,7 @@ async def test_everything_is_killed(system: System) -> None:
     """The supervisor, and with it all else. The next start goes on where this one was."""
     fleet = mixed(system)
     async with survived(system, fleet, seconds=60):
-        await fleet.submit()
-        await fleet.in_full_swing()
+        await fleet.in_full_swing(CAP)
         await fleet.held()
         os.kill(system.record.pid, 9)
         await nobody_left(system.home, 8)
@@ -127,10 +137,9 @@ async def test_a_restart_in_the_middle(system: System) -> None:
     """`muster restart`: agents end with it, and are run again."""
     fleet = mixed(system)
     async with survived(system, fleet, seconds=60):
-        await fleet.submit()
-        await fleet.in_full_swing()
+        await fleet.in_full_swing(CAP)
         await fleet.held()
-        running = await at_work(system)
+        running = await all_at_work(system)
         await system.stop()
         assert processes_of(fleet.folder) == []
         fleet.release()

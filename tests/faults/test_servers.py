@@ -26,24 +26,21 @@ async def system() -> AsyncIterator[System]:
 async def test_temporal_is_killed(system: System) -> None:
     fleet = mixed(system)
     async with survived(system, fleet):
-        await fleet.submit()
-        await fleet.in_full_swing()
+        await fleet.in_full_swing(CAP)
         system.kill("temporal")
 
 
 async def test_postgres_is_killed(system: System) -> None:
     fleet = mixed(system)
     async with survived(system, fleet):
-        await fleet.submit()
-        await fleet.in_full_swing()
+        await fleet.in_full_swing(CAP)
         system.kill("postgres")
 
 
 async def test_valkey_is_killed(system: System) -> None:
     fleet = mixed(system)
     async with survived(system, fleet) as witness:
-        await fleet.submit()
-        await fleet.in_full_swing()
+        await fleet.in_full_swing(CAP)
         system.kill("valkey")
     assert witness.connections == 1, "a client noticed that Valkey was away"
 
@@ -51,8 +48,7 @@ async def test_valkey_is_killed(system: System) -> None:
 async def test_valkey_is_wiped(system: System) -> None:
     fleet = mixed(system)
     async with survived(system, fleet) as witness:
-        await fleet.submit()
-        await fleet.in_full_swing()
+        await fleet.in_full_swing(CAP)
         async with system.valkey() as valkey:
             await valkey.flushall()
     assert witness.connections == 1, "a client noticed that Valkey was wiped"

@@ -46,7 +46,7 @@ class System:
         started = await asyncio.to_thread(self.muster, "start", timeout=90)
         assert started.returncode == 0, started.stderr
         self._client = None
-        self._settings = runtime.resolve(Settings(_env_file=None, MUSTER_HOME=self.home))  # type: ignore[call-arg]
+        self._settings = runtime.resolve(Settings(_env_file=None, MUSTER_HOME=self.home))
 
     async def stop(self) -> None:
         await asyncio.to_thread(self.muster, "stop", timeout=90)
@@ -129,8 +129,6 @@ async def a_system(**variables: str) -> AsyncIterator[System]:
         yield system
     finally:
         await system.stop()
-        if "U2LOGS" in os.environ:
-            shutil.copytree(system.home / "logs", Path(os.environ["U2LOGS"]) / folder.name)
         left = {pid: _command_line(pid) for pid in processes_of(folder)}
         for pid in left:
             with suppress(ProcessLookupError):
@@ -271,9 +269,15 @@ class Fleet:
     async def rows(self, what: str = "status") -> list[tuple[Any, ...]]:
         return await self.system.sql(f"SELECT {what} FROM tasks WHERE id = ANY (%s::uuid[]) ORDER BY id", self.ids)
 
-    async def in_full_swing(self, completed: int = 5, running: int = 5) -> None:
-        """Some have ended, some run, some wait."""
+    async def in_full_swing(self, cap: int) -> None:
+        """Submits it, and returns when some have ended, some run and some wait, however slow the machine is."""
+        self.hold.touch()
+        await self.submit()
+        await self._until(completed=0, running=cap)
+        self.release()
+        await self._until(completed=3, running=1)
 
+    async def _until(self, *, completed: int, running: int) -> None:
         async def swinging() -> None:
             found = await self.system.sql(
                 "SELECT count(*) FILTER (WHERE t.status = 'completed'), count(*) FILTER (WHERE a.status = 'running'), "
@@ -285,7 +289,7 @@ class Fleet:
             assert found[0][1] >= running, found
             assert found[0][2] > 0, found
 
-        await eventually(swinging, 20)
+        await eventually(swinging, 30)
 
     async def held(self) -> None:
         """From here on nothing comes to its end, and what had is recorded."""

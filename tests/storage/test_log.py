@@ -28,7 +28,7 @@ async def test_readers_see_every_event_once_and_in_order(shared_url: str) -> Non
         tenant, dice = Tenant(database, workspace), random.Random(number)
         for _ in range(15):
             task = await tenant.create(priority=dice.randint(1, 10))
-            while (agent := (await tenant.task(task))["agent_id"]) is None:
+            while (agent := (await tenant.task(task))["agent_id"]) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             await moves.start_agent(database, workspace, agent, f"worker-{number}")
             good = dice.random() < 0.6

@@ -54,7 +54,7 @@ async def test_a_half_failed_one_leaves_nothing(empty: str) -> None:
 async def test_a_newer_database_is_refused_and_left_alone(empty: str) -> None:
     await migrate(empty)
     await sql(empty, "INSERT INTO schema_migrations (name, checksum) VALUES ('9999_tomorrow', 'x')")
-    with pytest.raises(SchemaMismatch, match="9999_tomorrow.*newer"):
+    with pytest.raises(SchemaMismatch, match=r"9999_tomorrow.*newer"):
         await migrate(empty, max_concurrent_agents=3)
     with pytest.raises(SchemaMismatch, match="9999_tomorrow"):
         await pending(empty)

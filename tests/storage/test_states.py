@@ -14,8 +14,17 @@ from muster.domain import errors
 from muster.domain.events import EventType
 from muster.domain.ids import DEFAULT_USER, event_id, new_id
 from muster.domain.states import (
-    AGENT_MOVES, FINAL_AGENT, FINAL_TASK, TASK_MOVES, Action, AgentStatus, MemberRole, ProjectStatus, Reason, TaskStatus,
-)  # fmt: skip
+    AGENT_MOVES,
+    FINAL_AGENT,
+    FINAL_TASK,
+    TASK_MOVES,
+    Action,
+    AgentStatus,
+    MemberRole,
+    ProjectStatus,
+    Reason,
+    TaskStatus,
+)
 from muster.domain.tasks import KillWish
 from muster.storage import moves
 from muster.storage.database import Database

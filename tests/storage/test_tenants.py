@@ -66,7 +66,8 @@ async def furnish(app: Connection, workspace: UUID) -> dict[str, UUID]:
         ),
         ("INSERT INTO idempotency_keys (workspace_id, key, request_hash) VALUES (%s, 'k', 'h')", (w,)),
         (
-            "INSERT INTO calendar_events (id, workspace_id, title, starts_at, ends_at) VALUES (%s, %s, 'c', now(), now())",
+            "INSERT INTO calendar_events (id, workspace_id, title, starts_at, ends_at) "
+            "VALUES (%s, %s, 'c', now(), now())",
             (ids["calendar"], w),
         ),
         (

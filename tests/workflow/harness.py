@@ -88,6 +88,7 @@ class Play(World):
     """A world, and someone who asks for things in it."""
 
     queue = QUEUE
+    heartbeat_timeout = 30.0
 
     def spec(
         self, title: str = "a task", *, runs: bool = True, seconds: float | None = None, **fields: Any
@@ -105,7 +106,7 @@ class Play(World):
             self.script[task_id] = list(does)
         asked = TaskStart(
             workspace_id=self.workspace, task_id=task_id, user_id=self.user, spec=spec, mode=mode,
-            heartbeat_timeout_seconds=2.0, **start,
+            heartbeat_timeout_seconds=self.heartbeat_timeout, **start,
         )  # fmt: skip
         operation = WithStartWorkflowOperation(
             TaskWorkflow.run, asked, task_queue=self.queue, id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -137,7 +138,7 @@ class Play(World):
         command = KillCommand(user_id=self.user, request=KillRequest(**request))
         await self.agent(task).execute_update(AgentWorkflow.kill, command)
 
-    async def until(self, check: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def until(self, check: Callable[[], bool], seconds: float = 40.0) -> None:
         deadline = time.monotonic() + seconds
         while not check():
             assert time.monotonic() < deadline, f"it does not come to that; so far: {self.calls}"
@@ -154,7 +155,7 @@ class Play(World):
         return self.tasks[task].status in FINAL_TASK
 
 
-async def closed(handle: WorkflowHandle[Any, Any], seconds: float = 20.0) -> str:
+async def closed(handle: WorkflowHandle[Any, Any], seconds: float = 40.0) -> str:
     try:
         async with asyncio.timeout(seconds):
             await handle.result()

@@ -63,6 +63,7 @@ async def lost(world: Play) -> Handles:
         await asyncio.sleep(3)
         return LOST
 
+    world.heartbeat_timeout = 1.0
     task = await world.task(silent, OK)
     first = await first_agent(world, task)
     return {**await over(world, task=task), "agent": first}
@@ -234,7 +235,7 @@ async def histories(play: Scenario, world: Play) -> dict[str, WorkflowHistory]:
 
 
 async def closed_run(handle: WorkflowHandle[Any, Any]) -> None:
-    while (await handle.describe()).close_time is None:
+    while (await handle.describe()).close_time is None:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 

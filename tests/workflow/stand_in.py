@@ -22,8 +22,18 @@ from muster.domain.agents import AgentStart, AskKill, SettleAgent
 from muster.domain.ids import agent_workflow_id, new_id, task_workflow_id
 from muster.domain.states import ACTIVE_AGENT, FINAL_AGENT, FINAL_TASK, AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import (
-    FinishTask, Grant, KillAllResult, KillAllStart, KillWish, Outcome, RescheduleTask, SpawnTask, Standing, TaskAt,
-    TaskSpec, TaskStart,
+    FinishTask,
+    Grant,
+    KillAllResult,
+    KillAllStart,
+    KillWish,
+    Outcome,
+    RescheduleTask,
+    SpawnTask,
+    Standing,
+    TaskAt,
+    TaskSpec,
+    TaskStart,
 )  # fmt: skip
 
 Run = Callable[[AgentStart], Awaitable[Outcome]]
@@ -90,7 +100,7 @@ class World:
         return self.held[step]
 
     async def at(self, step: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await self.reached[step].wait()
 
     def agents_of(self, task: UUID) -> list[AgentRow]:
@@ -332,7 +342,7 @@ class Activities:
         for agent_id in asked:
             world.agents[agent_id].wish = KillWish(**start.request.model_dump())
             await world.tell(agent_workflow_id(agent_id), "killed")
-        while any(world.agents[agent_id].status in ACTIVE_AGENT for agent_id in asked):
+        while any(world.agents[agent_id].status in ACTIVE_AGENT for agent_id in asked):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         killed = sum(world.agents[agent_id].status == AgentStatus.KILLED for agent_id in asked)
         return KillAllResult(asked=len(asked), killed=killed, ended=len(asked) - killed)

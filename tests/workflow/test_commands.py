@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
@@ -256,14 +256,12 @@ async def test_a_terminated_task_workflow_ends_its_agent(world: Play) -> None:
 
 
 @pytest.fixture
-async def away(
-    environment: WorkflowEnvironment, activities: Activities
-) -> AsyncIterator[tuple[Play, Callable[..., Worker]]]:
+async def away(environment: WorkflowEnvironment, activities: Activities) -> tuple[Play, Callable[..., Worker]]:
     """A world whose worker comes and goes."""
     world = Play(environment.client)
     world.queue = f"away-{new_id()}"
     activities.worlds[world.workspace] = world
-    yield world, lambda **options: make_worker(environment.client, activities, world.queue, **options)
+    return world, lambda **options: make_worker(environment.client, activities, world.queue, **options)
 
 
 @pytest.mark.parametrize("stop", [abort, cancel_in_the_web_ui])

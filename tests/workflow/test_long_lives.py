@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,8 @@ from temporalio.testing import WorkflowEnvironment
 from muster.domain.agents import AgentStart
 from muster.domain.ids import new_id
 from muster.domain.tasks import LOST_ATTEMPTS, CancelRequest, Outcome
-from tests.workflow.harness import Play, timers
-from tests.workflow.stand_in import LOST, OK, failed
+from tests.workflow.harness import Play, make_worker, timers
+from tests.workflow.stand_in import LOST, OK, Activities, failed
 
 
 async def live_long(world: Play, task: Any) -> str:
@@ -54,7 +55,7 @@ async def test_failures_and_the_deadline_go_along(one_slot: Play, environment: W
     await asyncio.sleep(0.3)
     run = await live_long(world, task)
     next_run = world.client.get_workflow_handle(world.of(task).id, run_id=run)
-    while not (whole_task := await timers(next_run)):
+    while not (whole_task := await timers(next_run)):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     assert whole_task == pytest.approx([4990], abs=10)
     assert whole_task[0] < 4999.9, "the same end, not a new allowance"
@@ -92,6 +93,29 @@ async def test_whoever_asks_again_after_that_gets_an_answer(new_world: Callable[
     assert await world.submit(world.spec(), OK, task_id=task_id, update_id="submit") == answer
     await world.of(task_id).execute_update("cancel", CancelRequest(user_id=world.user))
     assert await world.ended(task_id) == "failed cancelled"
+
+
+async def test_lives_that_leave_the_cache_leave_the_worker(
+    environment: WorkflowEnvironment, activities: Activities, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that has no room evicts whoever waits: by cancelling its code, which must let itself be ended."""
+    world = Play(environment.client, slots=2)
+    world.queue = f"small-{new_id()}"
+    activities.worlds[world.workspace] = world
+    before = threading.active_count()
+    async with make_worker(environment.client, activities, world.queue, max_cached_workflows=2):
+        running = [await world.task(world.until_killed) for _ in range(2)]
+        waiting = [await world.task(OK) for _ in range(6)]
+        for task in running:
+            await world.running(task)
+        await asyncio.sleep(3)  # what is not gone after two seconds is reported
+        assert "eviction" not in caplog.text
+        for task in running:
+            await world.kill(task)
+        assert [await world.ended(task) for task in running] == ["failed killed"] * 2
+        assert [await world.ended(task) for task in waiting] == ["completed"] * 6
+    assert "eviction" not in caplog.text
+    assert threading.active_count() <= before + 2
 
 
 async def reset(world: Play, handle: WorkflowHandle[Any, Any]) -> None:

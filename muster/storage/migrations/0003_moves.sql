@@ -58,6 +58,13 @@ RETURN jsonb_build_object(
     'output_truncated', a.output_truncated, 'version', a.version, 'created_at', a.created_at,
     'updated_at', a.updated_at, 'started_at', a.started_at, 'finished_at', a.finished_at);
 
+-- The read that is asked for most, planned once per connection.
+CREATE FUNCTION agent_read(p_workspace uuid, p_agent uuid) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('app.current_workspace_id', p_workspace::text, true);
+    RETURN (SELECT agent_json(a) FROM agents a WHERE workspace_id = p_workspace AND id = p_agent);
+END $$;
+
 -- What muster.domain.events.Event reads.
 CREATE FUNCTION event_json(e events) RETURNS jsonb LANGUAGE sql STABLE
 RETURN jsonb_build_object(

@@ -1,0 +1,32 @@
+"""A worker whose cache holds fewer workflows than are open."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.api.conftest import Api, a_stack, environment, serving
+
+WORKER = "import asyncio, worker; from muster.settings import Settings; worker.CACHED_WORKFLOWS = 4; "
+WORKER += "asyncio.run(worker.main(Settings()))"
+
+
+async def test_more_workflows_than_the_worker_remembers(tmp_path: Path) -> None:
+    """A workflow that is dropped from the cache lets go, and goes on from its history when it moves."""
+    log = tmp_path / "worker.log"
+    async with a_stack() as (settings, _), serving(settings) as url, Api(url) as api:
+        with log.open("wb") as file:
+            worker = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+                [sys.executable, "-c", WORKER], cwd=settings.home, env=environment(settings), stdout=file, stderr=file
+            )
+        try:
+            made = await asyncio.gather(*(api.new_task("sleep", "0.2") for _ in range(24)))
+            for task in made:
+                await api.when(f"/v1/tasks/{task['id']}", "completed", seconds=30)
+        finally:
+            worker.terminate()
+            code = await asyncio.to_thread(worker.wait, 20)
+    assert code == 0
+    assert "eviction" not in log.read_text()
