@@ -13,7 +13,7 @@ help:
 	@echo "make demo   a one-minute guided show on the running system's own servers"
 	@echo "make test   set up and run every test"
 	@echo "make check  lint, types, rooms, stale documents"
-	@echo "make bench  measure, print a table"
+	@echo "make bench  measure, print a table (make bench ARGS=--quick)"
 	@echo "make setup  only make .venv"
 	@echo "make lock   pin the dependencies anew"
 	@echo "make clean  remove .venv and caches; state in MUSTER_HOME stays"
@@ -54,7 +54,7 @@ check: $(STAMP)
 	$(BIN)/pytest tests/checks -q
 
 bench: $(STAMP)
-	@exec $(BIN)/python -m benchmarks
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 # Hashes of every platform's files, so one list serves all; no index lines, so the installer's own applies.
 LOCK = $(UV) pip compile --quiet --python $(BIN)/python --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -50,8 +50,8 @@ log = logging.getLogger("worker")
 
 WORKFLOWS = [TaskWorkflow, AgentWorkflow, KillAllWorkflow]
 
-CACHED_WORKFLOWS = 600
-"""Waiting tasks need no place in the cache: they are replayed, from a short history, when they move."""
+CACHED_WORKFLOWS = 256
+"""At some 70 KB each. Waiting tasks need no place: they are replayed, from a short history, when they move."""
 
 _ROOMS = ("workflows", "activities", "api")
 
@@ -104,6 +104,8 @@ async def main(settings: Settings) -> None:
             workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
             max_concurrent_activities=settings.worker_max_agents,
             max_cached_workflows=CACHED_WORKFLOWS,
+            # How long the server waits for a worker that knew a workflow, and may have died, before it asks another.
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=4),
             # A cancellation rides on a heartbeat's answer where the server cannot push it.
             max_heartbeat_throttle_interval=timedelta(seconds=1),
             default_heartbeat_throttle_interval=timedelta(seconds=1),
