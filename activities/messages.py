@@ -35,15 +35,18 @@ class Messages:
             if grant.task_id != to_all_but:
                 self._send(self.grant(grant))
         for task_id in changes.wake:
-            self._send(self._signal(task_workflow_id(task_id), "wake"))
+            self._send(self.wake(task_id))
         for task_id in changes.cancel:
-            self._send(self._signal(task_workflow_id(task_id), "abort", "its parent task is over"))
+            self._send(self.abort(task_id))
 
     async def grant(self, grant: Grant) -> None:
         await self._signal(task_workflow_id(grant.task_id), "granted", grant)
 
     async def wake(self, task_id: UUID) -> None:
         await self._signal(task_workflow_id(task_id), "wake")
+
+    async def abort(self, task_id: UUID) -> None:
+        await self._signal(task_workflow_id(task_id), "abort", "its parent task is over")
 
     async def killed(self, agent_id: UUID) -> None:
         await self._signal(agent_workflow_id(agent_id), "killed")

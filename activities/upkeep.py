@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from uuid import UUID
 
 from redis.exceptions import RedisError
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -16,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.messages import Messages
 from muster.domain.errors import MusterError
-from muster.domain.ids import task_workflow_id
+from muster.domain.ids import agent_workflow_id, task_workflow_id
 from muster.domain.tasks import Grant
 from muster.storage import chores, idempotency, moves
 from muster.storage.chores import SWEEP_LOCK, QuietTask
@@ -26,7 +27,9 @@ from muster.storage.mirror import Mirror
 log = logging.getLogger(__name__)
 
 _RELAY_SECONDS = 2.0
-_QUIET_TASKS = 500
+_NEEDY_TASKS = 500
+_QUIET_TASKS = 100
+_FIRST = UUID(int=0)
 
 
 class Upkeep:
@@ -35,6 +38,7 @@ class Upkeep:
     ) -> None:
         self._client, self._db, self._mirror, self._messages = client, db, mirror, messages
         self._sweep_seconds = sweep_seconds
+        self._turn = _FIRST
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -78,31 +82,39 @@ class Upkeep:
             changes = await moves.fill_workspace(self._db, workspace.workspace_id)
             await self._messages.spread(changes)
             await idempotency.forget_old(self._db, workspace.workspace_id)
-        quiet = await chores.quiet_tasks(self._db, seconds=self._sweep_seconds, limit=_QUIET_TASKS)
+        # Those that need something, and some of the others in turns: each look costs Temporal a millisecond.
+        quiet = await chores.quiet_tasks(self._db, seconds=self._sweep_seconds, after=None, limit=_NEEDY_TASKS)
+        turn = await chores.quiet_tasks(self._db, seconds=self._sweep_seconds, after=self._turn, limit=_QUIET_TASKS)
+        self._turn = turn[-1].task_id if len(turn) == _QUIET_TASKS else _FIRST
         gate = asyncio.Semaphore(10)
 
         async def look(task: QuietTask) -> None:
             async with gate:
                 await self._look_after(task)
 
-        await asyncio.gather(*(look(task) for task in quiet))
+        await asyncio.gather(*(look(task) for task in {task.task_id: task for task in quiet + turn}.values()))
 
     async def _look_after(self, quiet: QuietTask) -> None:
+        status = await self._status(task_workflow_id(quiet.task_id))
+        if status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW):
+            await self._abandon(quiet, status.name.lower() if status else None)
+        elif quiet.needs == "wake":
+            await self._messages.wake(quiet.task_id)
+        elif quiet.needs == "abort":
+            await self._messages.abort(quiet.task_id)
+        elif quiet.needs == "grant" and quiet.agent_id:
+            if await self._status(agent_workflow_id(quiet.agent_id)) is not None:
+                return  # it waits for a worker; its task has heard
+            grant = Grant(task_id=quiet.task_id, agent_id=quiet.agent_id, attempt=quiet.attempts)
+            await self._messages.grant(grant)
+
+    async def _status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
         try:
-            life = await self._client.get_workflow_handle(task_workflow_id(quiet.task_id)).describe()
+            return (await self._client.get_workflow_handle(workflow_id).describe()).status
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
-            life = None
-        if life is None or life.status not in (
-            WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW
-        ):  # fmt: skip
-            await self._abandon(quiet, life.status.name.lower() if life and life.status else None)
-        elif quiet.agent_id and quiet.agent_status == "spawning":
-            grant = Grant(task_id=quiet.task_id, agent_id=quiet.agent_id, attempt=quiet.attempts)
-            await self._messages.grant(grant)
-        elif quiet.forgotten:
-            await self._messages.wake(quiet.task_id)
+            return None
 
     async def _abandon(self, quiet: QuietTask, status: str | None) -> None:
         ended = f"was {status}" if status else "is gone from Temporal"

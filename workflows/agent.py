@@ -8,6 +8,7 @@ recorded first is believed, and that is what the task is told.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
@@ -37,12 +38,13 @@ class AgentWorkflow:
                 outcome = await asyncio.shield(living)
                 break
             except asyncio.CancelledError:
-                if living.done():  # evicted from the worker's cache: everything is cancelled, and must end
+                if living.cancelled():  # evicted from the worker's cache: everything is, and must end
                     raise
                 # Asked for in the Web UI or with the CLI, or its task's workflow is gone.
                 cancelled = True
                 request = KillRequest(reason="its workflow was cancelled")
-                await self._kill(KillCommand(request=request))
+                with suppress(Refused):
+                    await self._kill(KillCommand(request=request))
         self._over = True
         await workflow.wait_condition(workflow.all_handlers_finished)
         if outcome.status == AgentStatus.COMPLETED:
@@ -89,8 +91,9 @@ class AgentWorkflow:
 
     @workflow.signal
     async def stop(self, command: KillCommand) -> None:
-        """The same, from whoever does not wait: its task, or a kill of all."""
-        await self._kill(command)
+        """The same, from its task, which does not wait."""
+        with suppress(Refused):
+            await self._kill(command)
 
     @workflow.signal
     async def killed(self) -> None:

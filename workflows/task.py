@@ -77,7 +77,7 @@ class TaskWorkflow:
                 standing = await asyncio.shield(living)
                 break
             except asyncio.CancelledError:
-                if living.done():  # evicted from the worker's cache: everything is cancelled, and must end
+                if living.cancelled():  # evicted from the worker's cache: everything is, and must end
                     raise
                 # From the Web UI or the CLI. The task ends in good order, and then so does this.
                 cancelled = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from muster.storage.database import Database
@@ -22,21 +22,21 @@ class QuietTask(NamedTuple):
     task_id: UUID
     attempts: int
     agent_id: UUID | None
-    agent_status: str | None
-    forgotten: bool
-    """Something it waited for has happened, and it has not acted on it."""
+    needs: Literal["grant", "wake", "abort"] | None
+    """The message that it should have had, and has not acted on."""
 
 
 async def logs(db: Database) -> list[Log]:
     return [Log(*row) for row in await db.across("SELECT * FROM chores_logs()")]
 
 
-async def quiet_tasks(db: Database, *, seconds: float, limit: int) -> list[QuietTask]:
+async def quiet_tasks(db: Database, *, seconds: float, after: UUID | None, limit: int) -> list[QuietTask]:
+    """Open tasks that nothing has touched for that long. Without `after`: those that need something. With it: all
+    of them whose ids come after."""
     rows = await db.across(
-        "SELECT workspace_id, task_id, attempts, agent_id, agent_status::text, forgotten "
-        "FROM chores_quiet_tasks(%s, %s)",
-        (seconds, limit),
-    )  # fmt: skip
+        "SELECT workspace_id, task_id, attempts, agent_id, needs FROM chores_quiet_tasks(%s, %s, %s)",
+        (seconds, after, limit),
+    )
     return [QuietTask(*row) for row in rows]
 
 

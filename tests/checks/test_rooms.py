@@ -19,8 +19,8 @@ ROOMS: dict[str, set[str]] = {
     "muster/runners": {"muster.domain", "pydantic"},
     "activities": {"muster.domain", "muster.storage", "muster.runners", "temporalio", "pydantic", "redis"},
     "api": {
-        "muster.domain", "muster.storage", "muster.settings", "workflows", "temporalio", "fastapi", "fastapi_offline", "starlette",
-        "pydantic", "redis",
+        "muster.domain", "muster.storage", "muster.settings", "workflows", "temporalio", "fastapi",
+        "fastapi_offline", "starlette", "pydantic", "redis",
     },
     "muster/services": {"muster.settings", "pydantic", "psycopg", "redis", "temporalio"},
     "muster/settings.py": {"pydantic", "pydantic_settings"},

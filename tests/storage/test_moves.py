@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -192,15 +193,23 @@ async def test_quiet_tasks_are_those_that_somebody_should_look_at(tenant: Tenant
     await moves.finish_task(tenant.db, tenant.id, None, child, TaskStatus.COMPLETED)
     await asyncio.sleep(0.02)
 
-    async def quiet() -> dict[object, chores.QuietTask]:
-        found = await chores.quiet_tasks(tenant.db, seconds=0.01, limit=10_000)
-        return {task.task_id: task for task in found if task.workspace_id == tenant.id}
+    async def quiet(after: UUID | None) -> dict[UUID, str | None]:
+        found = await chores.quiet_tasks(tenant.db, seconds=0.01, after=after, limit=10_000)
+        return {task.task_id: task.needs for task in found if task.workspace_id == tenant.id}
 
-    found = await quiet()
-    assert set(found) == {spawning, first, waits, parent}
-    assert found[spawning].agent_status == "spawning"
-    assert {task for task, quiet in found.items() if quiet.forgotten} == {parent}
+    assert await quiet(UUID(int=0)) == {spawning: "grant", first: None, waits: None, parent: "wake"}
+    assert await quiet(after=None) == {spawning: "grant", parent: "wake"}
+    assert set(await quiet(after=first)) == {task for task in (spawning, waits, parent) if task > first}
     await moves.finish_agent(tenant.db, tenant.id, agent, AgentStatus.FAILED, reason=Reason.EXIT_NONZERO)
     await fail(tenant, first)
     await asyncio.sleep(0.02)
-    assert (await quiet())[waits].forgotten
+    assert (await quiet(after=None))[waits] == "wake"
+
+
+async def test_a_subtask_whose_parent_failed_is_found(tenant: Tenant) -> None:
+    parent = await tenant.create("parent", runs=False)
+    child, _ = await tenant.running("child", parent_id=parent)
+    await fail(tenant, parent)
+    await asyncio.sleep(0.02)
+    found = await chores.quiet_tasks(tenant.db, seconds=0.01, after=None, limit=10_000)
+    assert {task.needs for task in found if task.task_id == child} == {"abort"}
