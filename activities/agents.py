@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
@@ -181,36 +181,48 @@ class _Life:
         self._stop = Stop()
         self._began = False
         self._over = asyncio.Event()
+        self._helpers: set[asyncio.Task[None]] = set()
         self.gone = asyncio.Event()
         """Set once nothing of it is left and its end is recorded."""
         self._output = Output(room._db, room._mirror, start.workspace_id, start.agent_id, room._worker)
 
     async def live(self) -> Outcome:
+        """To its recorded end. Cancelling this only asks the runner to end it: a cancellation that arrived between
+        the end of the process and the record of it would have the work done once more."""
+        whole = asyncio.create_task(self._live())
+        while not whole.done():
+            try:
+                await asyncio.wait({whole})
+            except asyncio.CancelledError:
+                self._beside(self._grant_the_wish())
+        return whole.result()
+
+    async def _live(self) -> Outcome:
         runner = self._room._runners.runner_for(self._job.spec)
-        running = asyncio.create_task(runner.run(self._job, self, self._stop))
-        helpers = [asyncio.create_task(self._keep_alive()), asyncio.create_task(self._watch_the_worker())]
+        self._beside(self._keep_alive())
+        watching = self._beside(self._watch_the_worker())
         try:
-            while not running.done():
-                try:
-                    await asyncio.wait({running})
-                except asyncio.CancelledError:
-                    # The runner ends it and says how; until then this activity is not over.
-                    helpers.append(asyncio.create_task(self._grant_the_wish()))
-            status, finish = self._ending(running)
+            status, finish = await self._ending(runner.run(self._job, self, self._stop))
             await self._output.close()
+            return await self._room.finish(self._start.workspace_id, self._start.agent_id, status, finish)
         finally:
             # Told rather than cancelled: in the middle of a query, a cancellation may be lost.
             self._over.set()
-            helpers[1].cancel()
-        return await self._room.finish(self._start.workspace_id, self._start.agent_id, status, finish)
+            watching.cancel()
+
+    def _beside(self, helper: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(helper)
+        self._helpers.add(task)
+        task.add_done_callback(self._helpers.discard)
+        return task
 
     def give_up(self) -> None:
         """Its workflow has, or is gone itself."""
         self._stop.request(Reason.LOST, 0.0)
 
-    def _ending(self, running: asyncio.Task[Finish]) -> tuple[AgentStatus, Finish]:
+    async def _ending(self, running: Awaitable[Finish]) -> tuple[AgentStatus, Finish]:
         try:
-            finish = running.result()
+            finish = await running
         except Fenced as fenced:
             return AgentStatus.FAILED, Finish(reason=Reason.LOST, error=fenced.message)
         except Exception as error:

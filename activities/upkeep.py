@@ -48,11 +48,12 @@ class Upkeep:
         first = True
         while True:
             try:
-                if first or self._mirror.stale.is_set() or await self._mirror.wiped():
-                    if not first or await self._mirror.wiped():
-                        rows = await self._mirror.rebuild(self._db)
-                        log.info("rebuilt Valkey's picture from Postgres: %d rows", rows)
-                    first = False
+                if self._mirror.stale.is_set() or await self._mirror.wiped():
+                    rows = await self._mirror.rebuild(self._db)
+                    log.info("rebuilt Valkey's picture from Postgres: %d rows", rows)
+                elif first:
+                    await self._mirror.refresh(self._db)
+                first = False
                 await self._mirror.relay(self._db)
             except (MusterError, RedisError, OSError) as error:
                 log.debug("no relay: %s", error)

@@ -35,6 +35,7 @@ _TIMEOUT_SECONDS = 1.0
 _REST_SECONDS = 1.0
 _OUTPUT_KEPT = 1000
 _EARLY_SECONDS = 600
+_REFRESHED_SECONDS = 600
 
 # ARGV: time to live of final rows, then JSON of {rows: [[key, version, json, final, queue, member, score|false]],
 # events: [[workspace, position, json]]}. A row's JSON begins with its version, which spares decoding the rest.
@@ -166,7 +167,8 @@ class Mirror:
                 batch = await events.after(db, workspace.workspace_id, told, limit=500)
                 if not batch:
                     break
-                await self._send([], batch)
+                # Their rows too: whoever was to publish them was to write those in the same breath.
+                await self._send(await _rows_of(db, workspace.workspace_id, batch), batch)
                 told = batch[-1]["position"]
             if workspace.published < int(known):
                 await chores.remember_published(db, workspace.workspace_id, int(known))
@@ -174,14 +176,26 @@ class Mirror:
     async def rebuild(self, db: Database) -> int:
         """Write the picture anew. Returns how many rows it holds."""
         self.stale.clear()
+        try:
+            written = await self._paint(db, self._ttl)
+            await self._forget_unknown(db, written)
+            await self._valkey.set(keys.epoch(), int(time.time()), nx=True)
+        except BaseException:
+            self.stale.set()
+            raise
+        return len(written)
+
+    async def refresh(self, db: Database) -> None:
+        """Write what is open or has just ended: a worker that died may have recorded it and not come this far."""
+        await self._paint(db, _REFRESHED_SECONDS)
+
+    async def _paint(self, db: Database, ttl: int) -> set[str]:
         written: set[str] = set()
         for workspace in await chores.logs(db):
-            async for batch in _picture(db, workspace.workspace_id, self._ttl):
+            async for batch in _picture(db, workspace.workspace_id, ttl):
                 await self._write(batch)
                 written.update(row[0] for row in batch)
-        await self._forget_unknown(db, written)
-        await self._valkey.set(keys.epoch(), int(time.time()), nx=True)
-        return len(written)
+        return written
 
     async def _write(self, rows: list[list[Any]]) -> None:
         await self._apply(
@@ -294,3 +308,17 @@ async def _row(db: Database, kind: str, workspace_id: UUID, row_id: UUID) -> lis
         (workspace_id, row_id),
     )
     return made(rows[0][0]) if rows else None
+
+
+async def _rows_of(db: Database, workspace_id: UUID, batch: Sequence[dict[str, Any]]) -> list[list[Any]]:
+    """The rows that these events speak of, as they are now."""
+    found = await db.read(
+        workspace_id,
+        "SELECT "
+        "(SELECT coalesce(jsonb_agg(task_json(t)), '[]') FROM tasks t WHERE workspace_id = %s AND id = ANY (%s)), "
+        "(SELECT coalesce(jsonb_agg(agent_json(a)), '[]') FROM agents a WHERE workspace_id = %s AND id = ANY (%s))",
+        (workspace_id, [UUID(event["task_id"]) for event in batch],
+         workspace_id, [UUID(event["agent_id"]) for event in batch if event["agent_id"]]),
+    )  # fmt: skip
+    tasks, agents = found[0]
+    return [_task_row(task) for task in tasks] + [_agent_row(agent) for agent in agents]
