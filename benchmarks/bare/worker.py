@@ -38,7 +38,7 @@ async def main(address: str, namespace: str, ready: Path) -> None:
         activities=[note, run],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         max_concurrent_activities=200,
-        max_cached_workflows=256,
+        max_cached_workflows=160,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         default_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=10),
