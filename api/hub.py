@@ -11,17 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
-
+from api.stream import RECONNECT, TICK_SECONDS, EventStream, Frame, Inbox, frame
 from muster.domain.errors import Unavailable
 from muster.storage import events, keys
 from muster.storage.database import Database
@@ -29,30 +26,9 @@ from muster.storage.live import Live
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = b": still here\n\n"
-RECONNECT = b"event: reconnect\ndata: {}\n\n"
-
-HEARTBEAT_SECONDS = 5.0
-LIFE_SECONDS = 15 * 60.0
-"""Of one connection, give or take a tenth: proxies and balancers get a chance to move clients."""
-BLOCKED_SECONDS = 30.0
-WAITING_FRAMES = 1_000
-"""Beyond these a client is too slow: it is cut off, and resumes from Postgres when it comes back."""
-
 _CHECK_SECONDS = 5.0
-_POLL_SECONDS = 1.0
 _PAGE = 500
 _REMEMBERED = 2_048
-
-
-class Frame(NamedTuple):
-    """An event as it is sent, made once for all clients."""
-
-    position: int
-    type: str
-    task_id: str
-    agent_id: str | None
-    data: bytes
 
 
 class Filter(NamedTuple):
@@ -74,82 +50,6 @@ class Filter(NamedTuple):
             and (agent is None or frame.agent_id == agent)
             and (not types or frame.type in types)
         )
-
-
-def frame(event: Mapping[str, Any], raw: bytes | None = None) -> Frame:
-    if raw is None or b"\n" in raw:
-        raw = json.dumps(event, separators=(",", ":")).encode()
-    head = f"id: {event['position']}\nevent: {event['type']}\ndata: ".encode()
-    return Frame(event["position"], event["type"], event["task_id"], event["agent_id"], head + raw + b"\n\n")
-
-
-class Inbox:
-    """What waits to be sent to one client. Bounded; offering to it never waits."""
-
-    __slots__ = ("_items", "_most", "_waiter", "behind", "cut", "ended", "forgets", "position", "wants")
-
-    def __init__(
-        self,
-        *,
-        position: int = 0,
-        wants: Callable[[Frame], bool] | None = None,
-        forgets: bool = False,
-        most: int | None = None,
-    ) -> None:
-        """`forgets`: too much is thrown away and noted in `behind`, for a reader that knows where to get it."""
-        self.position = position
-        self.wants = wants
-        self.forgets = forgets
-        self.behind = False
-        self.ended = False
-        self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._items: list[bytes] = []
-        self._most = WAITING_FRAMES if most is None else most
-        self._waiter: asyncio.Future[None] | None = None
-
-    def offer(self, item: bytes) -> None:
-        items = self._items
-        if len(items) >= self._most:
-            if not self.forgets:
-                self.cut_off()
-                return
-            items.clear()
-            self.behind = True
-        items.append(item)
-        if self._waiter is not None:
-            if not self._waiter.done():
-                self._waiter.set_result(None)
-            self._waiter = None
-
-    def heartbeat(self) -> None:
-        if not self._items:
-            self.offer(HEARTBEAT)
-
-    def end(self) -> None:
-        """The connection has lived long enough."""
-        if not self.ended:
-            self.ended = True
-            self._items.append(RECONNECT)
-            if self._waiter is not None:
-                if not self._waiter.done():
-                    self._waiter.set_result(None)
-                self._waiter = None
-
-    def cut_off(self) -> None:
-        if not self.cut.done():
-            self.cut.set_result(None)
-
-    async def take(self, seconds: float | None = None) -> list[bytes]:
-        """All there is; waits until there is something, or until the time is up."""
-        if not self._items:
-            self._waiter = asyncio.get_running_loop().create_future()
-            if seconds is None:
-                await self._waiter
-            else:
-                await asyncio.wait({self._waiter}, timeout=seconds)
-                self._waiter = None
-        items, self._items = self._items, []
-        return items
 
 
 class Feed:
@@ -249,7 +149,7 @@ class Hub:
         self.live = live
         self._feeds: dict[UUID, Feed] = {}
         self._opening: dict[UUID, asyncio.Task[None]] = {}
-        self._streams: set[EventStream] = set()
+        self.streams: set[EventStream] = set()
         self._tasks: list[asyncio.Task[None]] = []
         live.on_change(self._subscription_changed)
 
@@ -261,7 +161,7 @@ class Hub:
         ]
 
     async def stop(self) -> None:
-        for stream in list(self._streams):
+        for stream in list(self.streams):
             stream.inbox.end()
         for feed in self._feeds.values():
             feed.close()
@@ -329,7 +229,7 @@ class Hub:
         # Read once before the answer begins, so that a Postgres that is away is a 503 and not a stream that ends.
         start = await events.last_position(self.db, workspace_id) if after is None else after
         first = [] if after is None else await self._page(workspace_id, start, wanted)
-        return EventStream(self, inbox, self._events(workspace_id, inbox, start, first, wanted))
+        return EventStream(self.streams, inbox, self._events(workspace_id, inbox, start, first, wanted))
 
     async def _page(self, workspace_id: UUID, covered: int, wanted: Filter) -> list[dict[str, Any]]:
         return await events.after(
@@ -368,79 +268,10 @@ class Hub:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             for feed in list(self._feeds.values()):
                 if not self.live.up or now - feed.checked > _CHECK_SECONDS:
                     feed.catch_up()
-            for stream in list(self._streams):
+            for stream in list(self.streams):
                 stream.tick(now)
-
-    def opened(self, stream: EventStream) -> None:
-        self._streams.add(stream)
-
-    def closed(self, stream: EventStream) -> None:
-        self._streams.discard(stream)
-
-
-class EventStream(Response):
-    """Server-sent events. Ends when the client leaves, is too slow, or has been here for long enough."""
-
-    media_type = "text/event-stream"
-    charset = "utf-8"
-
-    def __init__(self, hub: Hub, inbox: Inbox, source: AsyncIterator[bytes]) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        del self.headers["content-length"]
-        self.inbox = inbox
-        self._hub = hub
-        self._source = source
-        self._ends_at = time.monotonic() + LIFE_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - only spreads them
-        self._sending_since: float | None = None
-        self._sent_at = time.monotonic()
-
-    def tick(self, now: float) -> None:
-        if self._sending_since is not None:
-            if now - self._sending_since > BLOCKED_SECONDS:
-                self.inbox.cut_off()
-        elif now > self._ends_at:
-            self.inbox.end()
-        elif now - self._sent_at > HEARTBEAT_SECONDS - _POLL_SECONDS:
-            self.inbox.heartbeat()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        sending = asyncio.create_task(self._send_all(send), name="stream")
-        leaving = asyncio.create_task(_left(receive), name="stream's client")
-        self._hub.opened(self)
-        try:
-            await asyncio.wait({sending, leaving, self.inbox.cut}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._hub.closed(self)
-            sending.cancel()
-            leaving.cancel()
-            await asyncio.wait({sending, leaving})
-        if self.inbox.cut.done():
-            log.info("a client of %s was cut off: it reads too slowly", scope["path"])
-        if not sending.cancelled() and (error := sending.exception()):
-            raise error
-
-    async def _send_all(self, send: Send) -> None:
-        async with aclosing(self._source) as source:  # type: ignore[type-var]
-            try:
-                async for chunk in source:
-                    await self._send(send, chunk)
-            except Unavailable:
-                await self._send(send, RECONNECT)
-        await self._send(send, b"", more=False)
-
-    async def _send(self, send: Send, chunk: bytes, *, more: bool = True) -> None:
-        self._sending_since = time.monotonic()
-        message: Message = {"type": "http.response.body", "body": chunk, "more_body": more}
-        await send(message)
-        self._sent_at, self._sending_since = self._sending_since, None
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from api.context import Context, Tenant
-from api.hub import HEARTBEAT, RECONNECT, EventStream, Inbox
+from api.stream import HEARTBEAT, RECONNECT, EventStream, Inbox
 from muster.domain.agents import OutputLine
 from muster.domain.states import FINAL_AGENT
 from muster.storage import agents, keys
@@ -47,7 +47,7 @@ class Reader:
         self._inbox = Inbox(forgets=True, most=_WAITING_MESSAGES)
 
     def stream(self) -> EventStream:
-        return EventStream(self._here.hub, self._inbox, self._frames())
+        return EventStream(self._here.hub.streams, self._inbox, self._frames())
 
     async def _frames(self) -> AsyncIterator[bytes]:
         live, channel = self._here.live, keys.output(self._agent_id)

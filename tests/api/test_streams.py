@@ -18,6 +18,7 @@ import pytest
 import redis.asyncio
 
 from api import hub
+from api import stream as streaming
 from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE, new_id
 from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import CommandRunner, TaskSpec
@@ -227,8 +228,8 @@ async def test_a_message_that_comes_twice_or_late_is_delivered_once(api: Api, pe
 async def test_a_quiet_stream_is_kept_alive_and_ends_with_reconnect(
     api: Api, pen: Pen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "HEARTBEAT_SECONDS", 1.0)
-    monkeypatch.setattr(hub, "LIFE_SECONDS", 3.0)
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 1.0)
+    monkeypatch.setattr(streaming, "LIFE_SECONDS", 3.0)
     async with api.follow("/v1/events", task=str(uuid.uuid4())) as stream:
         event = await stream.next()
         assert (event.type, event.id) == ("reconnect", None)
@@ -240,7 +241,7 @@ async def test_a_quiet_stream_is_kept_alive_and_ends_with_reconnect(
 async def test_a_client_that_does_not_read_is_cut_off(
     api: Api, url: str, pen: Pen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "WAITING_FRAMES", 100)
+    monkeypatch.setattr(streaming, "WAITING_FRAMES", 100)
     monkeypatch.setattr(hub, "_PAGE", 20)
     start = await last(api)
     host, port = url.removeprefix("http://").split(":")
