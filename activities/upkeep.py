@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _RELAY_SECONDS = 2.0
 _NEEDY_TASKS = 500
-_QUIET_TASKS = 100
+_QUIET_TASKS = 50
 _FIRST = UUID(int=0)
 
 

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 5.0
 _PAGE = 500
-_REMEMBERED = 2_048
+_REMEMBERED = 1_024
 
 
 class Filter(NamedTuple):

@@ -75,11 +75,15 @@ async def test_workflows_are_terminated_and_cancelled(system: System) -> None:
     ended["agent terminated"].lines = 1
     queued = fleet.add("queued, terminated", ["true"], status="failed", reason="lost", priority=1)
     waiting = fleet.add("queued, cancelled", ["true"], status="failed", reason="cancelled", priority=1)
+    # Those that are to run come first, and the others hold on to their slots, so that the queue stays one.
+    fleet.tasks.sort(key=lambda task: task.spec.get("priority") != 10)
+    fleet.hold.touch()
     async with survived(system, fleet):
         await fleet.submit()
         agents = {how: await agent_at_work(system, task) for how, task in ended.items()}
         await asyncio.to_thread(temporal, system, "terminate", "-w", f"task-{queued.id}")
         await asyncio.to_thread(temporal, system, "cancel", "-w", f"task-{waiting.id}")
+        fleet.release()
         await asyncio.to_thread(temporal, system, "terminate", "-w", f"task-{ended['task terminated'].id}")
         await asyncio.to_thread(temporal, system, "cancel", "-w", f"task-{ended['task cancelled'].id}")
         await asyncio.to_thread(temporal, system, "terminate", "-w", f"agent-{agents['agent terminated']}")
