@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import py_compile
 import signal
 import sys
 from datetime import timedelta
@@ -22,6 +24,9 @@ QUEUE = "bare"
 
 
 async def main(address: str, namespace: str, ready: Path) -> None:
+    # As Muster's worker does: without bytecode, each run would compile its module anew.
+    with contextlib.suppress(OSError):
+        py_compile.compile(sys.modules[BareTask.__module__].__file__ or "", quiet=2)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
