@@ -45,7 +45,7 @@ demo: $(STAMP)
 
 # More workers than cores: most tests wait for servers, processes and clocks.
 test: $(STAMP)
-	@exec $(BIN)/pytest -n 3 --dist loadfile
+	@exec $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -14,16 +14,17 @@ import py_compile
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import StorageDriverStoreContext
+from temporalio.converter import StorageDriverStoreContext, WorkflowSerializationContext
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
@@ -31,10 +32,13 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from activities.agents import AgentActivities
+from activities.fleet import FleetActivities
 from activities.messages import Messages
 from activities.refusals import Refusals
 from activities.tasks import TaskActivities
 from activities.upkeep import Upkeep
+from muster import logs
+from muster.payloads import data_converter
 from muster.runners.registry import Runners
 from muster.runners.tree import Forest
 from muster.runners.warden import Warden, sweep_dead
@@ -44,12 +48,12 @@ from muster.settings import Settings
 from muster.storage.database import Database
 from muster.storage.mirror import Mirror
 from workflows.agent import AgentWorkflow
-from workflows.fleet import KillAllWorkflow
+from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.task import TaskWorkflow
 
 log = logging.getLogger("worker")
 
-WORKFLOWS = [TaskWorkflow, AgentWorkflow, KillAllWorkflow]
+WORKFLOWS = [TaskWorkflow, AgentWorkflow, KillAllWorkflow, StopWorkspaceWorkflow, AdmitWorkflow]
 
 CACHED_WORKFLOWS = 160
 """At some 70 KB each. Waiting tasks need no place: they are replayed, from a short history, when they move."""
@@ -61,9 +65,7 @@ _ROOMS = ("workflows", "activities", "api")
 
 async def main(settings: Settings) -> None:
     """Run one worker until SIGINT or SIGTERM. Every address in the settings must be explicit."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )  # fmt: skip
+    logs.configure(settings, where=_where)
     _refuse_strangers()
     _compile_workflows()
     stopped = asyncio.Event()
@@ -86,7 +88,9 @@ async def main(settings: Settings) -> None:
         of_agents = AgentActivities(
             db, mirror, messages, Runners(Forest(warden.mark)),
             worker=name, max_output_bytes=settings.max_output_bytes, api_url=settings.api_url,
+            secret_key=_secret_key(settings),
         )  # fmt: skip
+        of_fleets = FleetActivities(db, mirror, messages)
         upkeep = Upkeep(client, db, mirror, messages, sweep_seconds=settings.sweep_seconds)
         worker = Worker(
             client,
@@ -101,7 +105,9 @@ async def main(settings: Settings) -> None:
                 of_agents.run_agent,
                 of_agents.ask_kill,
                 of_agents.settle_agent,
-                of_agents.kill_agents,
+                of_fleets.kill_agents,
+                of_fleets.admit_workspace,
+                of_fleets.end_agents,
             ],
             interceptors=[Refusals()],
             workflow_runner=Sandbox(restrictions=sandbox()),
@@ -134,7 +140,7 @@ async def connect(settings: Settings, identity: str) -> Client:
     options |= {
         "target_host": settings.temporal_address,
         "namespace": settings.temporal_namespace,
-        "data_converter": pydantic_data_converter,
+        "data_converter": data_converter(settings.payload_key_ring),
         "identity": identity,
     }
     return await Client.connect(**options)
@@ -142,12 +148,13 @@ async def connect(settings: Settings, identity: str) -> Client:
 
 class Sandbox(SandboxedWorkflowRunner):
     """The SDK's own, but for two questions: for each payload, it enters the sandbox to learn on whose behalf that is
-    converted, and where it might be stored. Our converter does not care and has no such store, and the asking is a
-    tenth of a worker's time."""
+    converted, and where it might be stored. Whatever a workflow sends is of its own workspace, so its own context
+    does for all of it, we have no such store, and the asking is a tenth of a worker's time."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
-        instance.get_serialization_context = lambda command_info: None  # type: ignore[method-assign]
+        own = WorkflowSerializationContext(namespace=det.info.namespace, workflow_id=det.info.workflow_id)
+        instance.get_serialization_context = lambda command_info: own  # type: ignore[method-assign]
         instance.get_external_store_context = lambda command_info: _NOWHERE  # type: ignore[method-assign]
         return instance
 
@@ -160,6 +167,14 @@ def sandbox() -> SandboxRestrictions:
     )
 
 
+def _where() -> Mapping[str, str]:
+    """What a line in the log is about, when an activity writes it."""
+    if not activity.in_activity():
+        return {}
+    info = activity.info()
+    return {"workflow_id": info.workflow_id or "", "activity": info.activity_type}
+
+
 def _scope(settings: Settings) -> str:
     """Whose agents these are, on this machine: those of a dead worker are ended by the next of the same Muster."""
     home = Path(settings.home).resolve()
@@ -170,6 +185,12 @@ def _secret(settings: Settings) -> str:
     if settings.database_url is None:
         raise StartupError("set DATABASE_URL")
     return settings.database_url.get_secret_value()
+
+
+def _secret_key(settings: Settings) -> str:
+    if settings.secret_key is None:
+        raise StartupError("set MUSTER_SECRET_KEY, the same for every API and worker")
+    return settings.secret_key.get_secret_value()
 
 
 def _refuse_strangers() -> None:

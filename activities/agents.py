@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -15,10 +15,12 @@ from temporalio import activity
 
 from activities.messages import Messages
 from activities.output import Output, wait
+from activities.patience import patiently
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
-from muster.domain.errors import Fenced, MusterError, Unavailable
+from muster.domain.credentials import agent_token
+from muster.domain.errors import Fenced, MusterError
 from muster.domain.states import FINAL_AGENT, AgentStatus, Reason
-from muster.domain.tasks import KillAllResult, KillAllStart, KillWish, Outcome, RunnerSpec
+from muster.domain.tasks import KillWish, Outcome, RunnerSpec
 from muster.runners.protocol import Finish, Job, Stop, Stream
 from muster.runners.registry import Runners
 from muster.storage import agents, moves
@@ -33,8 +35,6 @@ _BEATS_PER_LOOK = 5
 _WISH_SECONDS = 0.5
 """How often an agent that is being ended looks whether somebody shortened its grace."""
 
-T = TypeVar("T")
-
 
 class AgentActivities:
     def __init__(
@@ -47,17 +47,19 @@ class AgentActivities:
         worker: str,
         max_output_bytes: int,
         api_url: str | None = None,
+        secret_key: str,
     ) -> None:
         self._db, self._mirror, self._messages, self._runners = db, mirror, messages, runners
         self._worker = worker
         self._max_output_bytes = max_output_bytes
         self._api_url = api_url
+        self._pepper = secret_key.encode()
         self._lives: dict[UUID, _Life] = {}
         """The agents that run on this worker."""
 
     @activity.defn
     async def run_agent(self, start: AgentStart) -> Outcome:
-        found = await _patiently(lambda: agents.job(self._db, start.workspace_id, start.agent_id))
+        found = await patiently(lambda: agents.job(self._db, start.workspace_id, start.agent_id))
         if found["status"] != AgentStatus.SPAWNING:
             # Ended while it waited for a worker, or run by a worker that then could not tell.
             return await self._settle(start, AgentStatus.FAILED, Reason.LOST, "its worker went away")
@@ -71,7 +73,7 @@ class AgentActivities:
             attempt=start.attempt,
             spec=_SPEC.validate_python(found["runner"]),
             prompt=found["prompt"],
-            max_output_bytes=self._max_output_bytes,
+            max_output_bytes=min(self._max_output_bytes, found["max_output_bytes"] or self._max_output_bytes),
             env=self._environment(start, found),
         )
         life = self._lives[start.agent_id] = _Life(self, start, job)
@@ -90,6 +92,7 @@ class AgentActivities:
             "MUSTER_AGENT_ID": str(start.agent_id),
             "MUSTER_ATTEMPT": str(start.attempt),
             "MUSTER_URL": self._api_url,
+            "MUSTER_API_KEY": agent_token(self._pepper, start.agent_id),
         }
         return {name: value for name, value in known.items() if value}
 
@@ -97,7 +100,7 @@ class AgentActivities:
     async def ask_kill(self, request: AskKill) -> bool:
         command = request.command
         changes = await moves.ask_kill(
-            self._db, request.workspace_id, command.user_id, request.agent_id, command.wish
+            self._db, request.workspace_id, command.by, request.agent_id, command.wish
         )  # fmt: skip
         await self._messages.spread(changes)
         return changes.agents[0]["status"] not in FINAL_AGENT
@@ -121,7 +124,7 @@ class AgentActivities:
 
     async def finish(self, workspace_id: UUID, agent_id: UUID, status: AgentStatus, finish: Finish) -> Outcome:
         """Record an ending. Answers with the one that stands."""
-        changes = await _patiently(
+        changes = await patiently(
             lambda: moves.finish_agent(
                 self._db,
                 workspace_id,
@@ -141,36 +144,6 @@ class AgentActivities:
             error=agent["error"],
             wish=_wish(agent) if agent["kill_request"] else None,
         )
-
-    @activity.defn
-    async def kill_agents(self, start: KillAllStart) -> KillAllResult:
-        """Ask all of a workspace's agents to end, and wait until they have."""
-        details = activity.info().heartbeat_details
-        if details:  # a worker died over it: go on with the same agents, not with those that came since
-            asked = [UUID(item) for item in details[0]]
-        else:
-            asked = await agents.active(self._db, start.workspace_id)
-        activity.heartbeat([str(item) for item in asked])
-        wish = KillWish(**start.request.model_dump())
-        for agent_id in asked:
-            changes = await _patiently(
-                lambda agent_id=agent_id: moves.ask_kill(  # type: ignore[misc]
-                    self._db, start.workspace_id, start.user_id, agent_id, wish
-                )
-            )
-            await self._mirror.apply(changes)
-        await asyncio.gather(*(self._messages.killed(agent_id) for agent_id in asked))
-        beat = asyncio.create_task(_beat([str(item) for item in asked]))
-        try:
-            while True:
-                ends = await _patiently(lambda: agents.statuses(self._db, start.workspace_id, asked))
-                if all(status in FINAL_AGENT for status in ends):
-                    break
-                await asyncio.sleep(0.1)
-        finally:
-            beat.cancel()
-        killed = sum(status == AgentStatus.KILLED for status in ends)
-        return KillAllResult(asked=len(asked), killed=killed, ended=len(asked) - killed)
 
 
 class _Life:
@@ -240,7 +213,7 @@ class _Life:
 
     async def started(self, pid: int | None) -> None:
         start, room = self._start, self._room
-        changes = await _patiently(
+        changes = await patiently(
             lambda: moves.start_agent(room._db, start.workspace_id, start.agent_id, room._worker)
         )  # fmt: skip
         self._began = True
@@ -253,17 +226,21 @@ class _Life:
 
     async def _keep_alive(self) -> None:
         """Heartbeat, and see now and then whether the agent is still ours: another may run in its place."""
-        start, beats = self._start, 0
+        beats, looking = 0, None
         # Each second, since a server that cannot push a cancellation answers with it.
         while not await self._over_within(_BEAT_SECONDS):
             activity.heartbeat()
             beats += 1
-            if beats % _BEATS_PER_LOOK:
-                continue
-            with suppress(MusterError):
-                found = await agents.job(self._room._db, start.workspace_id, start.agent_id)
-                if found["status"] in FINAL_AGENT:
-                    self.give_up()
+            if beats % _BEATS_PER_LOOK == 0 and (looking is None or looking.done()):
+                # Beside the beats: a Postgres that is away must not make the agent look dead.
+                looking = self._beside(self._look_whether_it_is_ours())
+
+    async def _look_whether_it_is_ours(self) -> None:
+        start = self._start
+        with suppress(MusterError):
+            found = await agents.job(self._room._db, start.workspace_id, start.agent_id)
+            if found["status"] in FINAL_AGENT:
+                self.give_up()
 
     async def _watch_the_worker(self) -> None:
         await activity.wait_for_worker_shutdown()
@@ -299,20 +276,3 @@ class _Life:
 
 def _wish(agent: dict[str, Any]) -> KillWish:
     return KillWish.model_validate(agent["kill_request"])
-
-
-async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
-    """Until Postgres is back. The process the step is about does not wait, nor can it be run again."""
-    pause = 0.1
-    while True:
-        try:
-            return await step()
-        except Unavailable:
-            await asyncio.sleep(pause)
-            pause = min(2.0, pause * 2)
-
-
-async def _beat(details: Any) -> None:
-    while True:
-        await asyncio.sleep(5)
-        activity.heartbeat(details)

@@ -33,23 +33,26 @@ class Messages:
         await self._mirror.apply(changes)
         for grant in changes.grants:
             if grant.task_id != to_all_but:
-                self._send(self.grant(grant))
+                self._send(self.grant(changes.workspace_id, grant))
         for task_id in changes.wake:
-            self._send(self.wake(task_id))
+            self._send(self.wake(changes.workspace_id, task_id))
         for task_id in changes.cancel:
-            self._send(self.abort(task_id))
+            self._send(self.abort(changes.workspace_id, task_id))
 
-    async def grant(self, grant: Grant) -> None:
-        await self._signal(task_workflow_id(grant.task_id), "granted", grant)
+    async def grant(self, workspace_id: UUID, grant: Grant) -> None:
+        await self._signal(task_workflow_id(workspace_id, grant.task_id), "granted", grant)
 
-    async def wake(self, task_id: UUID) -> None:
-        await self._signal(task_workflow_id(task_id), "wake")
+    async def wake(self, workspace_id: UUID, task_id: UUID) -> None:
+        await self._signal(task_workflow_id(workspace_id, task_id), "wake")
 
-    async def abort(self, task_id: UUID) -> None:
-        await self._signal(task_workflow_id(task_id), "abort", "its parent task is over")
+    async def abort(self, workspace_id: UUID, task_id: UUID) -> None:
+        await self._signal(task_workflow_id(workspace_id, task_id), "abort", "its parent task is over")
 
-    async def killed(self, agent_id: UUID) -> None:
-        await self._signal(agent_workflow_id(agent_id), "killed")
+    async def killed(self, workspace_id: UUID, agent_id: UUID) -> None:
+        await self._signal(agent_workflow_id(workspace_id, agent_id), "killed")
+
+    async def killed_all(self, workspace_id: UUID, agent_ids: list[UUID]) -> None:
+        await asyncio.gather(*(self.killed(workspace_id, agent_id) for agent_id in agent_ids))
 
     async def flush(self) -> None:
         """Wait for what is under way: a worker that ends should have said what it knows."""

@@ -27,7 +27,7 @@ class TaskActivities:
             changes = await moves.create_task(
                 self._db,
                 start.workspace_id,
-                start.user_id,
+                start.by,
                 start.task_id,
                 start.spec,
                 project_id=start.project_id,
@@ -39,7 +39,7 @@ class TaskActivities:
             changes = await moves.retry_task(
                 self._db,
                 start.workspace_id,
-                start.user_id,
+                start.by,
                 start.task_id,
                 spawn=spawn,
                 request_id=start.request_id or activity.info().workflow_run_id or "",
@@ -50,7 +50,7 @@ class TaskActivities:
 
     @activity.defn
     async def spawn_task(self, request: SpawnTask) -> Standing:
-        changes = await moves.spawn_task(self._db, request.workspace_id, request.user_id, request.task_id)
+        changes = await moves.spawn_task(self._db, request.workspace_id, request.by, request.task_id)
         return await self._stand(changes, request.task_id)
 
     @activity.defn
@@ -74,7 +74,7 @@ class TaskActivities:
         changes = await moves.finish_task(
             self._db,
             request.workspace_id,
-            request.user_id,
+            request.by,
             request.task_id,
             request.status,
             reason=request.reason,

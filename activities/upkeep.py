@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.fleet import end_over_budget
 from activities.messages import Messages
 from muster.domain.errors import MusterError
 from muster.domain.ids import agent_workflow_id, task_workflow_id
@@ -82,6 +83,7 @@ class Upkeep:
         for workspace in await chores.logs(self._db):
             changes = await moves.fill_workspace(self._db, workspace.workspace_id)
             await self._messages.spread(changes)
+            await end_over_budget(self._db, self._mirror, self._messages, workspace.workspace_id)
             await idempotency.forget_old(self._db, workspace.workspace_id)
         # Those that need something, and some of the others in turns: each look costs Temporal a millisecond.
         quiet = await chores.quiet_tasks(self._db, seconds=self._sweep_seconds, after=None, limit=_NEEDY_TASKS)
@@ -96,18 +98,18 @@ class Upkeep:
         await asyncio.gather(*(look(task) for task in {task.task_id: task for task in quiet + turn}.values()))
 
     async def _look_after(self, quiet: QuietTask) -> None:
-        status = await self._status(task_workflow_id(quiet.task_id))
+        status = await self._status(task_workflow_id(quiet.workspace_id, quiet.task_id))
         if status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW):
             await self._abandon(quiet, status.name.lower() if status else None)
         elif quiet.needs == "wake":
-            await self._messages.wake(quiet.task_id)
+            await self._messages.wake(quiet.workspace_id, quiet.task_id)
         elif quiet.needs == "abort":
-            await self._messages.abort(quiet.task_id)
+            await self._messages.abort(quiet.workspace_id, quiet.task_id)
         elif quiet.needs == "grant" and quiet.agent_id:
-            if await self._status(agent_workflow_id(quiet.agent_id)) is not None:
+            if await self._status(agent_workflow_id(quiet.workspace_id, quiet.agent_id)) is not None:
                 return  # it waits for a worker; its task has heard
             grant = Grant(task_id=quiet.task_id, agent_id=quiet.agent_id, attempt=quiet.attempts)
-            await self._messages.grant(grant)
+            await self._messages.grant(quiet.workspace_id, grant)
 
     async def _status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
         try:

@@ -7,13 +7,14 @@ import time
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Query, Request
+from fastapi import Body, Header, Query, Request
 from pydantic import Field, model_validator
 
 from api import answers
 from api.answers import Cursor, Json, Limit, problems
+from api.auth import must_have, must_reach_all, needs, router_of
 from api.commands import Gone
-from api.context import Context, Row, Tenant, asking
+from api.context import Context, Row, asking
 from api.errors import NotYet
 from api.events import wants_stream
 from api.hub import Filter
@@ -21,11 +22,13 @@ from api.idempotency import Answer, IdempotencyKey, Sent, once
 from api.output import Reader, as_json
 from api.tasks import Ref, submit_again, submit_new
 from muster.domain.errors import IllegalMove, Unavailable
+from muster.domain.ids import new_id
 from muster.domain.states import FINAL_AGENT, AgentStatus, TaskStatus
 from muster.domain.tasks import KillAllStart, KillCommand, KillRequest, SpawnRequest, Spec, TaskSpec
-from muster.storage import agents, projects, tasks
+from muster.domain.tenants import Scope, Tenant
+from muster.storage import agents, idempotency, projects, tasks
 
-router = APIRouter(prefix="/v1", tags=["agents"])
+router = router_of("agents")
 
 WAIT_SECONDS = 30.0
 """Beyond the grace, until a request that waits for a kill is answered without it."""
@@ -38,13 +41,14 @@ Wait = Annotated[bool, Query(description="Answer once nothing is left of it, ins
 @router.get(
     "/agents/{agent_id}",
     operation_id="get_agent",
+    openapi_extra=needs(Scope.AGENTS_READ),
     summary="An agent",
     response_model=answers.Agent,
     responses=problems(404),
 )
 async def get_agent(request: Request, agent_id: UUID) -> Any:
     here, tenant = await asking(request)
-    return Json(here.agent(await agents.get(here.db, tenant.workspace_id, agent_id)))
+    return Json(here.agent(await agents.get(here.db, tenant, agent_id)))
 
 
 class Spawn(Spec):
@@ -63,6 +67,7 @@ class Spawn(Spec):
 @router.post(
     "/agents",
     operation_id="spawn_agent",
+    openapi_extra=needs(Scope.AGENTS_WRITE),
     summary="Spawn an agent now, or be refused",
     status_code=201,
     response_model=answers.Agent,
@@ -92,6 +97,7 @@ async def spawn_agent(
 
     async def work(sent: Sent) -> Answer:
         if spawn.task is not None:
+            must_have(tenant, Scope.TASKS_WRITE)
             submitted = await submit_new(here, tenant, spawn.task, sent, "spawn")
             task_id, agent_id = submitted.task_id, submitted.agent_id
         else:
@@ -99,25 +105,33 @@ async def spawn_agent(
             task_id = spawn.task_id
             agent_id = await _spawn_for(here, tenant, task_id, sent)
         if agent_id is None:
-            row = await tasks.get(here.db, tenant.workspace_id, task_id)
+            row = await tasks.get(here.db, tenant, task_id)
             agent_id = UUID(row["agent_id"]) if row["agent_id"] else None
         if agent_id is None:
             raise Unavailable(f"task {task_id} has no agent yet")
-        agent = here.agent(await agents.get(here.db, tenant.workspace_id, agent_id))
+        agent = here.agent(await agents.get(here.db, tenant, agent_id))
         return Answer(201, agent, f"/v1/agents/{agent_id}")
 
     return await once(here, tenant, request, key, spawn, work)
 
 
 async def _spawn_for(here: Context, tenant: Tenant, task_id: UUID, sent: Sent) -> UUID | None:
-    row = await tasks.get(here.db, tenant.workspace_id, task_id)
+    row = await tasks.get(here.db, tenant, task_id)
+    if sent.again:
+        if await idempotency.began(here.db, tenant, sent.id, task_id):
+            return None
+        if (before := await here.commands.spawned(tenant.workspace_id, task_id, sent.id)) is not None:
+            return before.agent_id
     if row["status"] == TaskStatus.FAILED:
         await submit_again(here, tenant, row, sent, "respawn")
         return None
     if row["status"] != TaskStatus.PENDING:
         raise IllegalMove(f"task {task_id} is {row['status']}; it cannot be given an agent")
     try:
-        return (await here.commands.spawn(task_id, SpawnRequest(user_id=tenant.user_id))).agent_id
+        # A second id where the first was refused: that answer would come again for ever.
+        request_id = new_id() if sent.again else sent.id
+        asked = SpawnRequest(by=tenant.actor)
+        return (await here.commands.spawn(tenant.workspace_id, task_id, asked, request_id)).agent_id
     except Gone:
         raise Unavailable(f"the workflow of task {task_id} has just ended") from None
 
@@ -125,6 +139,7 @@ async def _spawn_for(here: Context, tenant: Tenant, task_id: UUID, sent: Sent) -
 @router.get(
     "/agents",
     operation_id="list_agents",
+    openapi_extra=needs(Scope.AGENTS_READ),
     summary="List agents, newest first",
     response_model=answers.Page[answers.Agent],
     responses=problems(),
@@ -140,10 +155,10 @@ async def list_agents(
     here, tenant = await asking(request)
     items, following = await agents.page(
         here.db,
-        tenant.workspace_id,
+        tenant,
         status=status,
         task_id=task,
-        project_id=await projects.resolve(here.db, tenant.workspace_id, project) if project else None,
+        project_id=await projects.resolve(here.db, tenant, project) if project else None,
         cursor=cursor,
         limit=limit,
     )
@@ -153,11 +168,12 @@ async def list_agents(
 @router.post(
     "/agents/kill-all",
     operation_id="kill_all_agents",
+    openapi_extra=needs(Scope.AGENTS_WRITE),
     summary="Kill every agent of the workspace",
     status_code=202,
     response_model=answers.KillAll,
     responses={
-        **answers.replayed(answers.KillAll, "Waited for: all are gone. Or replayed."),
+        **answers.replayed(answers.KillAll, 202, done="Waited for: all are gone."),
         **problems(409, 413, 415, 504),
     },
 )
@@ -166,12 +182,13 @@ async def kill_all_agents(
 ) -> Any:
     """Those that run when this is asked. Tasks that wait for a slot get the slots that free."""
     here, tenant = await asking(request)
+    must_reach_all(tenant)
     wish = kill or KillRequest()
 
     async def work(sent: Sent) -> Answer:
-        workflow_id = f"kill-all-{tenant.workspace_id}-{sent.id}"
-        asked = len(await agents.active(here.db, tenant.workspace_id))
-        start = KillAllStart(workspace_id=tenant.workspace_id, user_id=tenant.user_id, request=wish)
+        workflow_id = f"kill-all-{sent.id}.{tenant.workspace_id}"
+        asked = len(await agents.active(here.db, tenant))
+        start = KillAllStart(workspace_id=tenant.workspace_id, by=tenant.actor, request=wish)
         await here.commands.kill_all(workflow_id, start)
         body: dict[str, Any] = {"workflow_id": workflow_id, "temporal_url": here.temporal_url(workflow_id)}
         if not wait:
@@ -188,11 +205,12 @@ async def kill_all_agents(
 @router.post(
     "/agents/{agent_id}/kill",
     operation_id="kill_agent",
+    openapi_extra=needs(Scope.AGENTS_WRITE),
     summary="Kill an agent",
     status_code=202,
     response_model=answers.Agent,
     responses={
-        **answers.replayed(answers.Agent, "It is gone: waited for, or killed before. Or replayed."),
+        **answers.replayed(answers.Agent, 202, done="It is gone: waited for, or killed before."),
         **problems(404, 409, 413, 415, 504),
     },
 )
@@ -218,7 +236,7 @@ async def kill_agent(
                 if time.monotonic() > deadline:
                     raise NotYet(f"agent {agent_id} is being killed, and is not gone yet")
                 await inbox.take(1.0)
-                agent = await agents.get(here.db, tenant.workspace_id, agent_id)
+                agent = await agents.get(here.db, tenant, agent_id)
         return Answer(200, here.agent(agent))
 
     return await once(here, tenant, request, key, kill, work)
@@ -226,10 +244,10 @@ async def kill_agent(
 
 async def _ask_kill(here: Context, tenant: Tenant, agent_id: UUID, wish: KillRequest) -> Row:
     """The agent, once its workflow knows. Refused when it ended by itself before."""
-    command = KillCommand(user_id=tenant.user_id, request=wish)
+    command = KillCommand(by=tenant.actor, request=wish)
     deadline = time.monotonic() + _STARTING_SECONDS
     while True:
-        agent = await agents.get(here.db, tenant.workspace_id, agent_id)
+        agent = await agents.get(here.db, tenant, agent_id)
         if agent["status"] == AgentStatus.KILLED:
             return agent
         if agent["status"] in FINAL_AGENT:
@@ -237,8 +255,8 @@ async def _ask_kill(here: Context, tenant: Tenant, agent_id: UUID, wish: KillReq
         if time.monotonic() > deadline:
             raise Unavailable(f"agent {agent_id} has no workflow; a worker will notice and end it")
         try:
-            await here.commands.kill(agent_id, command)
-            return await agents.get(here.db, tenant.workspace_id, agent_id)
+            await here.commands.kill(tenant.workspace_id, agent_id, command)
+            return await agents.get(here.db, tenant, agent_id)
         except (Gone, IllegalMove):  # not started yet, or over: the row will tell
             await asyncio.sleep(0.05)
 
@@ -246,6 +264,7 @@ async def _ask_kill(here: Context, tenant: Tenant, agent_id: UUID, wish: KillReq
 @router.get(
     "/agents/{agent_id}/output",
     operation_id="get_agent_output",
+    openapi_extra=needs(Scope.AGENTS_READ),
     summary="What an agent wrote: a page, or a live stream",
     response_model=answers.OutputPage,
     responses={200: {"content": answers.STREAM}, **problems(404)},
@@ -261,10 +280,10 @@ async def get_agent_output(
     """With `Accept: text/event-stream`: each line as an event `line` whose id is its number, then one event `end`
     with the agent."""
     here, tenant = await asking(request)
-    agent = await agents.get(here.db, tenant.workspace_id, agent_id)
+    agent = await agents.get(here.db, tenant, agent_id)
     if wants_stream(accept):
         return Reader(here, tenant, agent_id, answers.resumes_at(last_event_id, after)).stream()
-    lines, status = await agents.output(here.db, tenant.workspace_id, agent_id, after=after, limit=limit)
+    lines, status = await agents.output(here.db, tenant, agent_id, after=after, limit=limit)
     return Json(
         {
             "items": [as_json(line) for line in lines],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, Field, create_model
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, create_model
 from starlette.responses import Response
 
 from api.errors import MEDIA_TYPE
@@ -25,6 +25,17 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most."
 Cursor = Annotated[
     str | None, Query(max_length=500, description="`next_cursor` of the page before.", examples=[None])
 ]  # fmt: skip
+
+
+def _as_utc(moment: datetime) -> datetime:
+    # What PostgreSQL makes of an offset of 17 hours, and Python of the first day of year 1 in another zone.
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too far away") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_as_utc)]
 
 
 class Json(Response):
@@ -141,14 +152,16 @@ class Ready(BaseModel):
 
 
 _TITLES = {
-    403: "Asked by a web page from elsewhere",
+    401: "Without a key, or with one that opens nothing",
+    403: "Not for this key, or asked by a web page from elsewhere",
     404: "Not there",
+    408: "Body that did not arrive in time",
     409: "Not possible in its present state, or an Idempotency-Key used for something else",
     413: "Body too large",
     415: "Body that is not JSON",
     421: "Asked by a name other than localhost",
     422: "Invalid request",
-    429: "The workspace runs as many agents as it may",
+    429: "A limit is reached: of requests, agents, waiting tasks, or agent-seconds a day",
     500: "A defect in Muster",
     503: "A service that Muster needs does not answer",
     504: "Not there yet",
@@ -160,20 +173,26 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": _TITLES[status], "content": content}
-        for status in sorted({*statuses, 403, 421, 422, 500, 503})
+        for status in sorted({*statuses, *([408] if 413 in statuses else []), 401, 403, 421, 422, 429, 500, 503})
     }
 
 
-def replayed(
-    model: Any, description: str = "Replayed: this Idempotency-Key was answered before"
-) -> dict[int | str, dict[str, Any]]:  # fmt: skip
-    return {
-        200: {
-            "model": model,
-            "description": description,
-            "headers": {"Idempotent-Replayed": {"schema": {"type": "string", "enum": ["true"]}}},
-        }
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "The first answer to this Idempotency-Key, once more.",
+        "schema": {"type": "string", "enum": ["true"]},
     }
+}
+
+
+def replayed(model: Any, *statuses: int, done: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that takes an Idempotency-Key; 201 if none is named. `done`: what its 200 means."""
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"model": model, "headers": _REPLAYED} for status in statuses or (201,)
+    }
+    if done:
+        found[200] = {"model": model, "headers": _REPLAYED, "description": done}
+    return found
 
 
 STREAM: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}

@@ -10,11 +10,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from api import agents, errors, events, health, projects, tasks
+from api import activity, agents, codec, errors, events, fleet, health, keys, projects, tasks, usage, workspaces
+from api.auth import Keyring
 from api.commands import Commands
 from api.context import Context
 from api.edge import LOOPBACK, Edge
 from api.hub import Hub
+from api.limits import Limits
 from muster.settings import Settings
 from muster.storage.database import Database
 from muster.storage.live import Live
@@ -22,6 +24,8 @@ from muster.storage.live import Live
 DESCRIPTION = """\
 Runs fleets of AI agents durably. A **task** is something to get done; an **agent** is one attempt at it.
 
+* Every request but a health check carries a key: `Authorization: Bearer mst_…`. `x-muster-needs` of an operation
+  names the scope it needs. An administrator's key names its workspace in a `Muster-Workspace` header.
 * Errors are RFC 9457 problem documents with a stable `code`, `retryable` and `trace_id`.
 * Every POST takes an `Idempotency-Key`.
 * Lists are paged by `cursor`; events and output are also live streams (`Accept: text/event-stream`).
@@ -34,20 +38,27 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_url, valkey_url = settings.database_url, settings.external_valkey_url
-        if database_url is None or valkey_url is None or settings.temporal_address is None:
-            raise ValueError("the API needs DATABASE_URL, VALKEY_URL and TEMPORAL_ADDRESS")
+        secret_key = settings.secret_key
+        if database_url is None or valkey_url is None or settings.temporal_address is None or secret_key is None:
+            raise ValueError("the API needs DATABASE_URL, VALKEY_URL, TEMPORAL_ADDRESS and MUSTER_SECRET_KEY")
         db = Database(
             database_url.get_secret_value(), size=settings.database_pool_size, name="muster-api", wait_seconds=3
         )
         live = Live(valkey_url)
         hub = Hub(db, live)
+        keyring = Keyring(db, live, secret_key.get_secret_value().encode(), hub.streams)
+        limits = Limits(valkey_url)
         await db.open()
         await hub.start()
-        app.state.context = Context(settings, db, live, hub, Commands(settings), {})
+        await limits.start()
+        await keyring.start()
+        app.state.context = Context(settings, db, live, hub, Commands(settings), keyring, limits, {})
         try:
             yield
         finally:
+            await keyring.stop()
             await hub.stop()
+            await limits.close()
             await live.close()
             await db.close()
 
@@ -62,9 +73,17 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, hosts=_hosts(settings))
+    app.add_middleware(
+        Edge,
+        max_body_bytes=settings.max_body_bytes,
+        hosts=_hosts(settings),
+        request_seconds=settings.request_seconds,
+        guests=dict.fromkeys(codec.PATHS, codec.origins(settings)),
+        larger=dict.fromkeys(codec.PATHS, codec.MAX_BODY_BYTES),
+    )
     # Flat, and what is asked most first: a router in a router would be searched twice per request.
-    routes = [route for room in (agents, tasks, events, projects, health) for route in room.router.routes]
+    rooms = (agents, tasks, events, projects, fleet, usage, keys, workspaces, activity, health, codec)
+    routes = [route for room in rooms for route in room.router.routes]
     app.router.routes[:0] = routes
     errors.install(app, routes)
 
@@ -103,4 +122,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     problem.pop("$defs", None)
     schemas["Problem"] = problem
     found["components"]["schemas"] = dict(sorted(schemas.items()))
+    found["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer mst_…`; it wins."},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
     return found

@@ -26,17 +26,18 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import (
+    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from muster.domain.errors import BY_CODE, MusterError, Unavailable
+from muster.domain.fleet import Admission, Admit, StopProgress, StopStart
 from muster.domain.ids import agent_workflow_id, new_id, task_workflow_id
 from muster.domain.tasks import (
     CancelRequest,
@@ -47,9 +48,11 @@ from muster.domain.tasks import (
     Submitted,
     TaskStart,
 )  # fmt: skip
+from muster.domain.tenants import Actor
+from muster.payloads import data_converter
 from muster.settings import Settings
 from workflows.agent import AgentWorkflow
-from workflows.fleet import KillAllWorkflow
+from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.steps import WORKSPACE, StartOptions
 from workflows.task import TaskWorkflow
 
@@ -71,6 +74,9 @@ _AWAY = frozenset(
     }
 )
 
+
+_FIRST = Priority(priority_key=1)
+"""Before the tasks that wait for a worker: whoever stops them is in a hurry."""
 
 _TOO_LARGE = ("size exceeds limit", "larger than max")
 
@@ -109,7 +115,7 @@ class Commands:
                         "namespace": self._settings.temporal_namespace,
                     }
                     self._client = await Client.connect(
-                        **connection, data_converter=pydantic_data_converter, lazy=True
+                        **connection, data_converter=data_converter(self._settings.payload_key_ring), lazy=True
                     )  # fmt: skip
         return self._client
 
@@ -130,6 +136,9 @@ class Commands:
                 raise Unavailable("Temporal does not know Muster's search attributes yet") from error
             if any(words in error.message for words in _TOO_LARGE):
                 raise TooLarge("the request, as Temporal would have to keep it, is too large") from error
+            if "Workflow Task in failed state" in error.message:
+                # Its worker cannot go on with it, say for want of a payload key. It is tried again until one can.
+                raise Unavailable("its workflow cannot go on at the moment: see the worker's log") from error
             if error.status == RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
                 raise Gone from None
             if error.status in _AWAY or error.status == RPCStatusCode.NOT_FOUND:
@@ -174,25 +183,41 @@ class Commands:
             await _look_at(operation)
             raise
 
-    async def take_back(self, task_id: UUID, why: str) -> None:
+    async def take_back(self, workspace_id: UUID, task_id: UUID, why: str) -> None:
         """End the workflow of a request that nobody answered, so that it does not come true when nobody expects it."""
         with suppress(MusterError, Gone, RPCError):
             async with self._asking(2.0) as client:
-                await client.get_workflow_handle(task_workflow_id(task_id)).terminate(reason=why)
+                await client.get_workflow_handle(task_workflow_id(workspace_id, task_id)).terminate(reason=why)
 
-    async def spawn(self, task_id: UUID, request: SpawnRequest) -> Submitted:
+    async def spawn(self, workspace_id: UUID, task_id: UUID, request: SpawnRequest, request_id: UUID) -> Submitted:
         async with self._asking() as client:
-            handle = client.get_workflow_handle_for(TaskWorkflow.run, task_workflow_id(task_id))
-            return await handle.execute_update(TaskWorkflow.spawn, request, rpc_timeout=_limit())
+            handle = client.get_workflow_handle_for(TaskWorkflow.run, task_workflow_id(workspace_id, task_id))
+            update_id = f"spawn-{request_id}"
+            return await handle.execute_update(TaskWorkflow.spawn, request, id=update_id, rpc_timeout=_limit())
 
-    async def cancel(self, task_id: UUID, request: CancelRequest) -> None:
+    async def spawned(self, workspace_id: UUID, task_id: UUID, request_id: UUID) -> Submitted | None:
+        """What `spawn` with this id came to, if it gave an agent."""
+        try:
+            async with self._asking() as client:
+                handle = client.get_workflow_handle(task_workflow_id(workspace_id, task_id))
+                update = handle.get_update_handle(f"spawn-{request_id}", result_type=Submitted)
+                found: Submitted = await update.result(rpc_timeout=_limit())
+                return found
+        except Gone:
+            return None
+        except MusterError as error:
+            if error.status >= 500:
+                raise
+            return None  # it was refused
+
+    async def cancel(self, workspace_id: UUID, task_id: UUID, request: CancelRequest) -> None:
         async with self._asking() as client:
-            handle = client.get_workflow_handle_for(TaskWorkflow.run, task_workflow_id(task_id))
+            handle = client.get_workflow_handle_for(TaskWorkflow.run, task_workflow_id(workspace_id, task_id))
             await handle.execute_update(TaskWorkflow.cancel, request, rpc_timeout=_limit())
 
-    async def kill(self, agent_id: UUID, command: KillCommand) -> None:
+    async def kill(self, workspace_id: UUID, agent_id: UUID, command: KillCommand) -> None:
         async with self._asking() as client:
-            handle = client.get_workflow_handle_for(AgentWorkflow.run, agent_workflow_id(agent_id))
+            handle = client.get_workflow_handle_for(AgentWorkflow.run, agent_workflow_id(workspace_id, agent_id))
             await handle.execute_update(AgentWorkflow.kill, command, rpc_timeout=_limit())
 
     async def kill_all(self, workflow_id: str, start: KillAllStart) -> None:
@@ -215,6 +240,67 @@ class Commands:
     async def killed_all(self, workflow_id: str, seconds: float) -> KillAllResult:
         async with self._asking(seconds) as client:
             return await client.get_workflow_handle_for(KillAllWorkflow.run, workflow_id).result()
+
+    async def stop(self, workflow_id: str, start: StopStart) -> None:
+        """Returns once the workspace gives no agents any more; the same id again is the same stop."""
+        operation = WithStartWorkflowOperation(
+            StopWorkspaceWorkflow.run,
+            start,
+            id=workflow_id,
+            task_queue=self._settings.temporal_task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(start.workspace_id))]),
+            static_summary="Stop everything",
+            static_details=_why(start.request.reason, start.by),
+            priority=_FIRST,
+        )
+        try:
+            async with self._asking() as client:
+                await client.execute_update_with_start_workflow(
+                    StopWorkspaceWorkflow.closed,
+                    start_workflow_operation=operation,
+                    id=f"closed-{new_id()}",
+                    rpc_timeout=_limit(),
+                )
+        except WorkflowAlreadyStartedError:
+            await _look_at(operation)  # it is over
+        except BaseException:
+            await _look_at(operation)
+            raise
+
+    async def stopped(self, workflow_id: str, seconds: float) -> StopProgress:
+        async with self._asking(seconds) as client:
+            return await client.get_workflow_handle_for(StopWorkspaceWorkflow.run, workflow_id).result()
+
+    async def stop_of(self, workspace_id: UUID) -> str | None:
+        """The workflow of its latest stop, if Temporal says soon."""
+        with suppress(MusterError, Gone, RPCError):
+            async with self._asking(2.0) as client:
+                # Those that run come first, then the one that closed last.
+                query = f"WorkflowType = 'StopWorkspaceWorkflow' AND {WORKSPACE.name} = '{workspace_id}'"
+                async for found in client.list_workflows(query, limit=1, page_size=1, rpc_timeout=_limit()):
+                    return found.id
+        return None
+
+    async def admit(self, workflow_id: str, admit: Admit) -> None:
+        """Returns once it is done."""
+        async with self._asking() as client:
+            with suppress(WorkflowAlreadyStartedError):
+                await client.start_workflow(
+                    AdmitWorkflow.run,
+                    admit,
+                    id=workflow_id,
+                    task_queue=self._settings.temporal_task_queue,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(admit.workspace_id))]),
+                    static_summary="Resume" if admit.admission == Admission.OPEN else "Drain",
+                    static_details=_why(admit.reason, admit.by),
+                    priority=_FIRST,
+                    rpc_timeout=_limit(),
+                )
+            await client.get_workflow_handle_for(AdmitWorkflow.run, workflow_id).result()
 
     async def version(self) -> str:
         """Of the server, once it has answered for the namespace."""
@@ -246,6 +332,11 @@ async def _look_at(operation: WithStartWorkflowOperation[Any, Any]) -> None:
     await asyncio.wait({looking}, timeout=0.01)
     if not looking.cancel() and not looking.cancelled():
         looking.exception()
+
+
+def _why(reason: str | None, by: Actor) -> str:
+    asked = f"Asked for by request `{by.request_id}`." if by.request_id else ""
+    return " ".join(part for part in (reason, asked) if part)
 
 
 def _limit() -> timedelta:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
-from uuid import UUID
+from typing import Any, cast
 
 from fastapi import Request
 
+from api.auth import Keyring
 from api.commands import Commands
 from api.hub import Hub
-from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE, agent_workflow_id, task_workflow_id
+from api.limits import Limits
+from muster.domain.ids import agent_workflow_id, task_workflow_id
+from muster.domain.tenants import Tenant
 from muster.settings import Settings
 from muster.storage.database import Database
 from muster.storage.live import Live
 
 Row = dict[str, Any]
-
-
-class Tenant(NamedTuple):
-    """Who asks. Keys, once there are any, are looked up in `asking` and nowhere else."""
-
-    workspace_id: UUID
-    user_id: UUID
 
 
 @dataclass(slots=True)
@@ -33,6 +28,8 @@ class Context:
     live: Live
     hub: Hub
     commands: Commands
+    keyring: Keyring
+    limits: Limits
     probes: dict[str, asyncio.Task[Any]]
     """Probes under way, by boundary."""
 
@@ -44,14 +41,14 @@ class Context:
 
     def task(self, row: Row) -> Row:
         """The row as it is answered: with where to find it in Temporal."""
-        row["workflow_id"] = workflow_id = task_workflow_id(row["id"])
+        row["workflow_id"] = workflow_id = task_workflow_id(row["workspace_id"], row["id"])
         row["temporal_url"] = self.temporal_url(workflow_id)
         for agent in row.get("agents", ()):
             self.agent(agent)
         return row
 
     def agent(self, row: Row) -> Row:
-        row["workflow_id"] = workflow_id = agent_workflow_id(row["id"])
+        row["workflow_id"] = workflow_id = agent_workflow_id(row["workspace_id"], row["id"])
         row["temporal_url"] = self.temporal_url(workflow_id)
         return row
 
@@ -62,4 +59,4 @@ def context(request: Request) -> Context:
 
 async def asking(request: Request) -> tuple[Context, Tenant]:
     """The start of every route. A call, since as dependencies the two would cost more than the route's own work."""
-    return context(request), Tenant(DEFAULT_WORKSPACE, DEFAULT_USER)
+    return context(request), request.scope["tenant"]

@@ -5,17 +5,26 @@ Plain ASGI: the usual base class for middleware costs a task and a stream per re
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import itertools
 import logging
 import os
 import re
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import BodyTooLarge, problem
+from api.errors import BodyTooLarge, BodyTooSlow, problem
+from muster import logs
+from muster.domain.tenants import Actor, Tenant
 
 log = logging.getLogger(__name__)
+access = logging.getLogger("api.access")
 
 _TRACE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _OURS, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
@@ -23,16 +32,44 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+"""Of every answer that does not say otherwise: nothing here is for a browser to run, frame, guess at or keep."""
+_SECURITY = frozenset(name for name, _ in SECURITY)
+
+_DOCS = "/docs"
+_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
 class Edge:
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, hosts: frozenset[str] | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        hosts: frozenset[str] | None,
+        request_seconds: float = 30.0,
+        guests: Mapping[str, frozenset[str]] = MappingProxyType({}),
+        larger: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """By path: `guests`, other origins whose pages may ask it, and `larger`, what more may be sent to it."""
         self._app = app
         self._max = max_body_bytes
         self._hosts = hosts
+        self._seconds = request_seconds
+        self._guests = guests
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        began = time.perf_counter()
         wanted = host = origin = site = length = None
         for name, value in scope["headers"]:
             if name == b"x-request-id":
@@ -46,61 +83,75 @@ class Edge:
             elif name == b"content-length":
                 length = value
         trace = wanted if wanted and _TRACE.fullmatch(wanted) else f"{_OURS}{next(_NUMBERS):016x}".encode()
-        scope["trace_id"] = trace.decode()
-        started = False
+        scope["trace_id"] = named = trace.decode()
+        logs.request_id.set(named)
+        status = 0
 
         async def answer(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", trace)]
+                status = message["status"]
+                message["headers"] = _secured([*message.get("headers", ()), *scope.get("rate_limit", ())], trace)
             await send(message)
 
-        refused = self._foreign(scope, host, origin, site)
-        if refused:
-            await problem(scope, *refused)(scope, receive, answer)
-            return
-        if length and length.isdigit() and int(length[:20]) > self._max:
-            too_large = BodyTooLarge(self._max)
-            # The rest is not read, so nothing else can follow on this connection.
-            await problem(scope, 413, "body_too_large", too_large.detail, headers={"Connection": "close"})(
-                scope, receive, answer
-            )
-            return
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            if message["type"] == "http.request":
-                read += len(message.get("body", b""))
-                if read > self._max:
-                    raise BodyTooLarge(self._max)
-            return message
-
         try:
-            await self._app(scope, receive if scope["method"] == "GET" else counted, answer)
+            if refused := self._foreign(scope, host, origin, site):
+                await problem(scope, *refused)(scope, receive, answer)
+            elif scope["method"] == "GET":
+                await self._app(scope, receive, _page(send, trace) if scope["path"] == _DOCS else answer)
+            else:
+                declared = int(length[:20]) if length and length.isdigit() else 0
+                await self._app(scope, self._limited(scope, receive, declared), answer)
         except Exception:
-            log.exception("%s %s failed [%s]", scope["method"], scope["path"], scope["trace_id"])
-            if started:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            if status:
                 raise
             await problem(scope, 500, "internal", "something went wrong in Muster; its log has the trace_id")(
                 scope, receive, answer
             )
+        finally:
+            if status >= 400 or scope["method"] not in _READING:
+                _note(logging.INFO, scope, status, began)
+            elif access.isEnabledFor(logging.DEBUG):
+                _note(logging.DEBUG, scope, status, began)
+
+    def _limited(self, scope: Scope, receive: Receive, declared: int) -> Receive:
+        """The body, no more and no slower than it may be. A workspace's own limit is known once its key is."""
+        larger = self._larger.get(scope["path"])
+        read, over, deadline = 0, False, asyncio.get_running_loop().time() + self._seconds
+
+        async def limited() -> Message:
+            nonlocal read, over
+            if over:  # what follows is only that the client has gone
+                return await receive()
+            most = larger or min(scope.get("max_body") or self._max, self._max)
+            if declared > most:
+                raise BodyTooLarge(most)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTooSlow(self._seconds) from None
+            if message["type"] == "http.request":
+                read += len(message.get("body", b""))
+                if read > most:
+                    raise BodyTooLarge(most)
+                over = not message.get("more_body")
+            return message
+
+        return limited
 
     def _foreign(
         self, scope: Scope, host: bytes | None, origin: bytes | None, site: bytes | None
     ) -> tuple[int, str, str] | None:
-        """As long as there are no keys, being able to reach the API means being allowed to run commands.
-
-        So a web page that somebody happens to look at must not: not by naming this API (Sec-Fetch-Site, Origin),
-        and not by a name of its own that resolves to this machine (Host).
-        """
-        if self._hosts is not None:
-            if host is None or _name(b"//" + host) not in self._hosts:
-                return 421, "misdirected_request", "this API does not answer to that name"
-            if origin is not None and _name(origin) not in self._hosts:
-                return 403, "forbidden", "requests from other web sites are refused"
+        """A web page that somebody happens to look at gets nothing from here: not by naming this API
+        (Sec-Fetch-Site, Origin), and not by a name of its own that resolves to this machine (Host)."""
+        if self._hosts is not None and (host is None or _name(b"//" + host) not in self._hosts):
+            return 421, "misdirected_request", "this API does not answer to that name"
+        if origin is not None and origin.decode("latin-1") in self._guests.get(scope["path"], ()):
+            return None
+        if self._hosts is not None and origin is not None and _name(origin) not in self._hosts:
+            return 403, "forbidden", "requests from other web sites are refused"
         if site == b"cross-site" and scope["method"] not in _READING:
             return 403, "forbidden", "requests from other web sites are refused"
         return None
@@ -111,3 +162,58 @@ def _name(address: bytes) -> str | None:
         return urlsplit(address.decode("latin-1")).hostname
     except ValueError:
         return None
+
+
+def _secured(headers: Sequence[tuple[bytes, bytes]], trace: bytes) -> list[tuple[bytes, bytes]]:
+    for name, _ in headers:
+        if name in _SECURITY:
+            own = {name for name, _ in headers}
+            return [*headers, (b"x-request-id", trace), *(header for header in SECURITY if header[0] not in own)]
+    return [*headers, (b"x-request-id", trace), *SECURITY]
+
+
+def _page(send: Send, trace: bytes) -> Send:
+    """The documentation is the one page for people: it may run the scripts it came with, and no others."""
+    start: Message = {}
+
+    async def answer(message: Message) -> None:
+        nonlocal start
+        if message["type"] == "http.response.start":
+            start = message
+            return
+        if start:
+            hashes = (sha256(script).digest() for script in _SCRIPT.findall(message.get("body", b"")))
+            scripts = b" ".join(b"'sha256-" + base64.b64encode(digest) + b"'" for digest in hashes)
+            policy = (
+                b"default-src 'none'; script-src 'self' " + scripts + b"; style-src 'self' 'unsafe-inline'; "
+                b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            )
+            own = [*start.get("headers", ()), (b"content-security-policy", policy)]
+            await send({**start, "headers": _secured(own, trace)})
+            start = {}
+        await send(message)
+
+    return answer
+
+
+def _note(level: int, scope: Scope, status: int, began: float) -> None:
+    """The line that says what was asked, by whom, and how it ended. Not the query: what it holds is theirs."""
+    tenant: Tenant | None = scope.get("tenant")
+    client = scope.get("client")
+    access.log(
+        level,
+        "%s %s",
+        scope["method"],
+        scope["path"],
+        extra={
+            "status": status or None,  # none: it was broken off before there was one
+            "ms": round((time.perf_counter() - began) * 1000, 1),
+            "address": client[0] if client else None,
+            "workspace": tenant and str(tenant.workspace_id),
+            "key_id": tenant and _who(tenant.actor),
+        },
+    )
+
+
+def _who(actor: Actor) -> str | None:
+    return str(actor.key_id or actor.agent_id) if actor.key_id or actor.agent_id else None

@@ -18,7 +18,7 @@ from starlette.types import Scope
 from muster.domain.errors import MusterError
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = {"unavailable": 2, "workspace_full": 1, "request_in_flight": 1, "not_yet": 1}
+RETRY_AFTER = {"unavailable": 2, "workspace_full": 1, "request_in_flight": 1, "not_yet": 1, "rate_limited": 1}
 """Seconds."""
 
 
@@ -47,18 +47,29 @@ class NotYet(MusterError):
     status, code, retryable = 504, "not_yet", True
 
 
+_CLOSE = {"Connection": "close"}
+"""The rest of the body is not read, so nothing else can follow on this connection."""
+
+
 class BodyTooLarge(HTTPException):
     """An HTTPException because it is raised while FastAPI reads the body, and it lets only these through."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(413, f"the body may have at most {limit} bytes")
+        super().__init__(413, f"the body may have at most {limit} bytes", _CLOSE)
+
+
+class BodyTooSlow(HTTPException):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(408, f"the body did not arrive within {seconds:g} s", _CLOSE)
 
 
 CODES = {
     400: "bad_request",
+    401: "unauthorized",
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "body_too_slow",
     413: "body_too_large",
     415: "unsupported_media_type",
     421: "misdirected_request",
@@ -96,6 +107,8 @@ def problem(
     headers = dict(headers or {})
     if retryable and code in RETRY_AFTER:
         headers["Retry-After"] = str(RETRY_AFTER[code])
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="muster"'
     # ASCII: what people sent may hold what UTF-8 cannot.
     body = json.dumps(document, separators=(",", ":"), default=str).encode()
     return Response(body, status, headers, MEDIA_TYPE)
@@ -139,7 +152,7 @@ async def _http(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(sorted(methods))
         return problem(scope, 405, "method_not_allowed", f"{request.method} is not possible here", headers=headers)
     code = CODES.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_")
-    return problem(scope, status, code, str(error.detail), headers=headers)
+    return problem(scope, status, code, str(error.detail), headers=headers, retryable=status == 408)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 
 from api import answers
 from api.answers import Json, Limit, problems
+from api.auth import needs, router_of
 from api.context import asking
 from api.hub import Filter
 from muster.domain.events import EventType
+from muster.domain.tenants import Scope
 from muster.storage import events
 
-router = APIRouter(prefix="/v1", tags=["events"])
+router = router_of("events")
 
 
 def wants_stream(accept: str | None) -> bool:
@@ -24,6 +26,7 @@ def wants_stream(accept: str | None) -> bool:
 @router.get(
     "/events",
     operation_id="list_events",
+    openapi_extra=needs(Scope.EVENTS_READ),
     summary="Lifecycle events: a page, or a live stream",
     response_model=answers.EventPage,
     responses={200: {"content": answers.STREAM}, **problems()},
@@ -51,12 +54,10 @@ async def list_events(
     types = [str(kind) for kind in kinds] if kinds else None
     if wants_stream(accept):
         start = answers.resumes_at(last_event_id, after)
-        return await here.hub.follow(tenant.workspace_id, start, Filter(task, agent, types))
+        return await here.hub.follow(tenant, start, Filter(task, agent, types))
     start = after or 0
     # Read first: no event up to it is missing from the page, so a page that is not full reaches at least this far.
-    seen = await events.last_position(here.db, tenant.workspace_id)
-    items = await events.after(
-        here.db, tenant.workspace_id, start, limit=limit, task_id=task, agent_id=agent, types=types
-    )
+    seen = await events.last_position(here.db, tenant)
+    items = await events.after(here.db, tenant, start, limit=limit, task_id=task, agent_id=agent, types=types)
     last = items[-1]["position"] if items else start
     return Json({"items": items, "next_after": last if len(items) == limit else max(last, seen)})

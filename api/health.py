@@ -8,16 +8,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from temporalio.service import RPCError
 
 from api import answers
 from api.answers import Json
+from api.auth import ANY_KEY, OPEN, needs, router_of
 from api.context import Context, context
 from muster.domain.errors import MusterError
 from muster.storage import pings
 
-router = APIRouter(tags=["health"])
+router = router_of("health", prefix="")
 
 PROBE_SECONDS = 1.8
 
@@ -92,7 +93,13 @@ async def boundaries(here: Context, *names: str) -> dict[str, dict[str, Any]]:
     return dict(zip(names, found, strict=True))
 
 
-@router.get("/healthz", operation_id="get_health", summary="Is it alive?", response_model=answers.Alive)
+@router.get(
+    "/healthz",
+    operation_id="get_health",
+    openapi_extra=needs(OPEN),
+    summary="Is it alive?",
+    response_model=answers.Alive,
+)
 async def get_health() -> Any:
     return Json({"status": "ok"})
 
@@ -100,6 +107,7 @@ async def get_health() -> Any:
 @router.get(
     "/readyz",
     operation_id="get_readiness",
+    openapi_extra=needs(OPEN),
     summary="Can it work?",
     response_model=answers.Ready,
     responses={503: {"model": answers.Ready, "description": "Something it needs does not answer"}},
@@ -111,7 +119,14 @@ async def get_readiness(request: Request) -> Any:
     return Json({"status": "ready" if ready else "not_ready", "boundaries": found}, 200 if ready else 503)
 
 
-@router.get("/v1/info", operation_id="get_info", summary="Version and boundaries", response_model=answers.Info)
+@router.get(
+    "/v1/info",
+    operation_id="get_info",
+    openapi_extra=needs(ANY_KEY),
+    summary="Version and boundaries",
+    response_model=answers.Info,
+    responses=answers.problems(),
+)
 async def get_info(request: Request) -> Any:
     here = context(request)
     return Json({"version": version(), "boundaries": await boundaries(here, *_PROBES)})

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from api.stream import RECONNECT, TICK_SECONDS, EventStream, Frame, Inbox, frame
 from muster.domain.errors import Unavailable
+from muster.domain.tenants import Tenant
 from muster.storage import events, keys
 from muster.storage.database import Database
 from muster.storage.live import Live
@@ -35,9 +36,11 @@ class Filter(NamedTuple):
     task_id: UUID | None = None
     agent_id: UUID | None = None
     types: list[str] | None = None
+    tenant: Tenant | None = None
+    """Who listens, if that is somebody who does not reach all of the workspace."""
 
     def __bool__(self) -> bool:
-        return bool(self.task_id or self.agent_id or self.types)
+        return bool(self.task_id or self.agent_id or self.types or self.tenant)
 
     def test(self) -> Callable[[Frame], bool] | None:
         if not self:
@@ -45,10 +48,18 @@ class Filter(NamedTuple):
         task = str(self.task_id) if self.task_id else None
         agent = str(self.agent_id) if self.agent_id else None
         types = frozenset(self.types or ())
+        tenant = self.tenant
+        project, own = (str(tenant.project_id), str(tenant.task_id)) if tenant else ("", "")
+
+        def reaches(frame: Frame) -> bool:
+            # As row-level security has it (0006): its project, its task, and the subtasks of that.
+            return frame.project_id == project or own in (frame.task_id, frame.parent_id)
+
         return lambda frame: (
             (task is None or frame.task_id == task)
             and (agent is None or frame.agent_id == agent)
             and (not types or frame.type in types)
+            and (tenant is None or reaches(frame))
         )
 
 
@@ -160,9 +171,12 @@ class Hub:
             asyncio.create_task(self._tick(), name="streams"),
         ]
 
-    async def stop(self) -> None:
+    def end_streams(self) -> None:
         for stream in list(self.streams):
             stream.inbox.end()
+
+    async def stop(self) -> None:
+        self.end_streams()
         for feed in self._feeds.values():
             feed.close()
         for task in self._tasks:
@@ -223,22 +237,24 @@ class Hub:
             finally:
                 feed.inboxes.discard(inbox)
 
-    async def follow(self, workspace_id: UUID, after: int | None, wanted: Filter) -> EventStream:
+    async def follow(self, tenant: Tenant, after: int | None, wanted: Filter) -> EventStream:
         """A stream of all events after that position; of all from now on when there is none."""
+        if not tenant.reaches_all:
+            wanted = wanted._replace(tenant=tenant)
         inbox = Inbox(wants=wanted.test())
         # Read once before the answer begins, so that a Postgres that is away is a 503 and not a stream that ends.
-        start = await events.last_position(self.db, workspace_id) if after is None else after
-        first = [] if after is None else await self._page(workspace_id, start, wanted)
-        return EventStream(self.streams, inbox, self._events(workspace_id, inbox, start, first, wanted))
+        start = await events.last_position(self.db, tenant) if after is None else after
+        first = [] if after is None else await self._page(tenant, start, wanted)
+        return EventStream(self.streams, inbox, self._events(tenant, inbox, start, first, wanted))
 
-    async def _page(self, workspace_id: UUID, covered: int, wanted: Filter) -> list[dict[str, Any]]:
+    async def _page(self, tenant: Tenant, covered: int, wanted: Filter) -> list[dict[str, Any]]:
         return await events.after(
-            self.db, workspace_id, covered, limit=_PAGE,
+            self.db, tenant, covered, limit=_PAGE,
             task_id=wanted.task_id, agent_id=wanted.agent_id, types=wanted.types,
         )  # fmt: skip
 
     async def _events(
-        self, workspace_id: UUID, inbox: Inbox, start: int, rows: list[dict[str, Any]], wanted: Filter
+        self, tenant: Tenant, inbox: Inbox, start: int, rows: list[dict[str, Any]], wanted: Filter
     ) -> AsyncIterator[bytes]:
         # The id of the place it starts from: a client that is cut off before its first event resumes there.
         yield f"retry: 1000\nid: {start}\n\n".encode()
@@ -246,11 +262,11 @@ class Hub:
         while rows:
             yield b"".join(frame(row).data for row in rows)
             covered = rows[-1]["position"]
-            rows = await self._page(workspace_id, covered, wanted) if len(rows) == _PAGE else []
-        async with self.feed(workspace_id) as feed:
+            rows = await self._page(tenant, covered, wanted) if len(rows) == _PAGE else []
+        async with self.feed(tenant.workspace_id) as feed:
             while not feed.joins_at(covered):
                 seen = feed.position  # committed, so a page that is not full reaches at least this far
-                rows = await self._page(workspace_id, covered, wanted)
+                rows = await self._page(tenant, covered, wanted)
                 if rows:
                     yield b"".join(frame(row).data for row in rows)
                     covered = rows[-1]["position"]

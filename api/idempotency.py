@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Header, Request
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from api.answers import Json
-from api.context import Context, Tenant
+from api.context import Context
 from muster.domain.errors import MusterError
-from muster.domain.ids import keyed_id, new_id
+from muster.domain.ids import new_id
+from muster.domain.tenants import Tenant
 from muster.storage import idempotency
+from muster.storage.idempotency import Answered, Taken
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +33,7 @@ IdempotencyKey = Annotated[
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
         description="Of your choice. A request that is repeated with it within 24 hours is answered as the first "
-        "was, with 200 and `Idempotent-Replayed: true`.",
+        "was, with `Idempotent-Replayed: true`.",
     ),
 ]
 
@@ -42,6 +46,8 @@ class Sent:
     """The same for each sending with the same key, so whatever is named after it comes to be once."""
     hash: str
     keyed: bool
+    again: bool = False
+    """An earlier sending died or failed half-way, and may have done what it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,11 @@ class Answer:
     status: int
     body: dict[str, Any]
     location: str | None = None
+    kept: dict[str, Any] | None = None
+    """What is kept and answered to repetitions in place of the body: for one with a secret in it."""
 
-    def response(self, *, replayed: bool = False) -> Json:
-        headers = {"Location": self.location} if self.location else {}
-        if replayed:
-            headers["Idempotent-Replayed"] = "true"
-        return Json(self.body, self.status, headers)
+    def response(self) -> Json:
+        return Json(self.body, self.status, {"Location": self.location} if self.location else None)
 
 
 async def once(
@@ -63,31 +68,75 @@ async def once(
     request: Request,
     key: str | None,
     body: BaseModel | None,
-    work: Callable[[Sent], Awaitable[Answer]],
+    work: Callable[[Sent], Coroutine[Any, Any, Answer]],
 ) -> Json:
     route, query = f"{request.method} {request.url.path}", request.url.query
     asked = body.model_dump(mode="json") if body else None
-    canonical = json.dumps([route, query, asked], sort_keys=True, separators=(",", ":"))
+    # With how far it reaches: an answer is not given again to a key that could not have had it.
+    canonical = json.dumps(
+        [route, query, asked, str(tenant.project_id), str(tenant.task_id)], sort_keys=True, separators=(",", ":")
+    )
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     if key is None:
         return (await work(Sent(new_id(), digest, keyed=False))).response()
-    known = await idempotency.begin(here.db, tenant.workspace_id, key, digest)
-    if known is not None:
-        return Answer(200, known["body"], known["location"]).response(replayed=True)
+    found = await idempotency.begin(here.db, tenant, key, digest)
+    if isinstance(found, Answered):
+        return _again(found.answer)
+    keeping = _Keeping(here, tenant, key, found)
     try:
-        answer = await work(Sent(keyed_id(tenant.workspace_id, route, key), digest, keyed=True))
-    except BaseException:
-        # Refused, or not known to have worked. The key is free for another try, which is named the same as this
-        # one: what did work after all is found, not done again.
+        answer = await keeping.hold(work(Sent(found.request_id, digest, keyed=True, again=found.again)))
+    except BaseException as error:
+        await keeping.give_up(error)
+        raise
+    return await keeping.finish(answer)
+
+
+def _again(kept: dict[str, Any]) -> Json:
+    headers = {"Idempotent-Replayed": "true"}
+    if kept["location"]:
+        headers["Location"] = kept["location"]
+    return Json(kept["body"], kept.get("status", 200), headers)
+
+
+class _Keeping:
+    """A key, for as long as one sending of its request is worked on."""
+
+    def __init__(self, here: Context, tenant: Tenant, key: str, taken: Taken) -> None:
+        self._db, self._tenant, self._key, self._taken = here.db, tenant, key, taken
+
+    async def hold(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Do it, and say now and then that it is being done."""
+        working = asyncio.create_task(work, name="keyed request")
         try:
-            await idempotency.give_up(here.db, tenant.workspace_id, key)
+            while not (await asyncio.wait({working}, timeout=idempotency.HOLD_SECONDS))[0]:
+                try:
+                    self._taken = await idempotency.hold(self._db, self._tenant, self._key, self._taken)
+                except MusterError:
+                    log.warning("an Idempotency-Key could not be held; another sending may take it over")
+        finally:
+            if not working.done():
+                working.cancel()
+                await asyncio.wait({working})
+        return working.result()
+
+    async def finish(self, answer: Answer) -> Json:
+        body = answer.body if answer.kept is None else answer.kept
+        mine = {"status": answer.status, "body": body, "location": answer.location}
+        try:
+            earlier = await idempotency.finish(self._db, self._tenant, self._key, self._taken, mine)
+        except MusterError:
+            # The next sending takes over, and finds what this one has done.
+            log.warning("an answer could not be kept for its Idempotency-Key")
+            return answer.response()
+        return _again(earlier.answer) if earlier else answer.response()
+
+    async def give_up(self, error: BaseException) -> None:
+        status = error.status if isinstance(error, MusterError) else 500
+        status = error.status_code if isinstance(error, HTTPException) else status
+        # Refused at once, it has done nothing; what was taken over may have, whatever this sending is told.
+        nothing_done = status < 500 and not self._taken.again
+        free = idempotency.forget if nothing_done else idempotency.let_go
+        try:
+            await free(self._db, self._tenant, self._key, self._taken)
         except MusterError:
             log.warning("an Idempotency-Key could not be given up; it is free again in a moment")
-        raise
-    try:
-        await idempotency.finish(
-            here.db, tenant.workspace_id, key, {"body": answer.body, "location": answer.location}
-        )  # fmt: skip
-    except MusterError:
-        log.warning("an answer could not be kept for its Idempotency-Key")
-    return answer.response()

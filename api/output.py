@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-from api.context import Context, Tenant
+from api.context import Context
 from api.stream import HEARTBEAT, RECONNECT, EventStream, Inbox
 from muster.domain.agents import OutputLine
 from muster.domain.states import FINAL_AGENT
+from muster.domain.tenants import Tenant
 from muster.storage import agents, keys
 
 _PAGE = 1_000
@@ -118,7 +119,7 @@ class Reader:
         """What Postgres has beyond the position."""
         while True:
             lines, status = await agents.output(
-                self._here.db, self._tenant.workspace_id, self._agent_id, after=self._position, limit=_PAGE
+                self._here.db, self._tenant, self._agent_id, after=self._position, limit=_PAGE
             )
             if status in FINAL_AGENT:
                 self._over = True
@@ -129,12 +130,12 @@ class Reader:
 
     async def _look(self) -> None:
         """Nothing was heard for a while. It may have ended without a word: its worker, or Valkey, went away."""
-        agent = await agents.get(self._here.db, self._tenant.workspace_id, self._agent_id)
+        agent = await agents.get(self._here.db, self._tenant, self._agent_id)
         if agent["status"] in FINAL_AGENT or agent["output_lines"] > self._position:
             self._inbox.behind = True
 
     async def _ending(self) -> bytes | None:
-        agent = await agents.get(self._here.db, self._tenant.workspace_id, self._agent_id)
+        agent = await agents.get(self._here.db, self._tenant, self._agent_id)
         if agent["status"] not in FINAL_AGENT:
             return None
         # Every line it wrote was kept before its end was recorded.

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import Response
 
 from api import answers
 from api.answers import Cursor, Json, Limit, problems
+from api.auth import must_reach_all, needs, router_of
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.states import ProjectStatus
 from muster.domain.tasks import Spec, Text
+from muster.domain.tenants import Scope
 from muster.storage import projects
 
-router = APIRouter(prefix="/v1", tags=["projects"])
+router = router_of("projects")
 
 
 def _not_an_id(slug: str) -> str:
@@ -70,6 +72,7 @@ class ProjectChange(Spec):
 @router.post(
     "/projects",
     operation_id="create_project",
+    openapi_extra=needs(Scope.TASKS_WRITE),
     summary="Create a project",
     status_code=201,
     response_model=answers.Project,
@@ -77,12 +80,12 @@ class ProjectChange(Spec):
 )
 async def create_project(request: Request, project: NewProject, key: IdempotencyKey = None) -> Any:
     here, tenant = await asking(request)
+    must_reach_all(tenant)
 
     async def work(sent: Sent) -> Answer:
         row = await projects.create(
             here.db,
-            tenant.workspace_id,
-            tenant.user_id,
+            tenant,
             sent.id,
             slug=project.slug,
             name=project.name,
@@ -96,6 +99,7 @@ async def create_project(request: Request, project: NewProject, key: Idempotency
 @router.get(
     "/projects",
     operation_id="list_projects",
+    openapi_extra=needs(Scope.TASKS_READ),
     summary="List projects, newest first",
     response_model=answers.Page[answers.Project],
     responses=problems(),
@@ -104,25 +108,27 @@ async def list_projects(
     request: Request, status: ProjectStatus | None = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Any:
     here, tenant = await asking(request)
-    items, following = await projects.page(here.db, tenant.workspace_id, status=status, cursor=cursor, limit=limit)
+    items, following = await projects.page(here.db, tenant, status=status, cursor=cursor, limit=limit)
     return Json({"items": items, "next_cursor": following})
 
 
 @router.get(
     "/projects/{project}",
     operation_id="get_project",
+    openapi_extra=needs(Scope.TASKS_READ),
     summary="A project",
     response_model=answers.Project,
     responses=problems(404),
 )
 async def get_project(request: Request, project: Ref) -> Any:
     here, tenant = await asking(request)
-    return Json(await projects.get(here.db, tenant.workspace_id, project))
+    return Json(await projects.get(here.db, tenant, project))
 
 
 @router.patch(
     "/projects/{project}",
     operation_id="update_project",
+    openapi_extra=needs(Scope.TASKS_WRITE),
     summary="Change a project, or archive it",
     response_model=answers.Project,
     responses=problems(404, 409, 413, 415),
@@ -130,12 +136,13 @@ async def get_project(request: Request, project: Ref) -> Any:
 async def update_project(request: Request, project: Ref, change: ProjectChange) -> Any:
     here, tenant = await asking(request)
     changed = change.model_dump(mode="json", exclude_unset=True)
-    return Json(await projects.update(here.db, tenant.workspace_id, tenant.user_id, project, changed))
+    return Json(await projects.update(here.db, tenant, project, changed))
 
 
 @router.delete(
     "/projects/{project}",
     operation_id="delete_project",
+    openapi_extra=needs(Scope.TASKS_WRITE),
     summary="Delete a project without tasks",
     status_code=204,
     responses=problems(404, 409),
@@ -143,5 +150,6 @@ async def update_project(request: Request, project: Ref, change: ProjectChange) 
 async def delete_project(request: Request, project: Ref) -> Response:
     """One that has tasks can be archived instead."""
     here, tenant = await asking(request)
-    await projects.delete(here.db, tenant.workspace_id, tenant.user_id, project)
+    must_reach_all(tenant)
+    await projects.delete(here.db, tenant, project)
     return Response(status_code=204)

@@ -37,6 +37,8 @@ class Frame(NamedTuple):
     type: str
     task_id: str
     agent_id: str | None
+    project_id: str | None
+    parent_id: str | None
     data: bytes
 
 
@@ -44,7 +46,11 @@ def frame(event: Mapping[str, Any], raw: bytes | None = None) -> Frame:
     if raw is None or b"\n" in raw:
         raw = json.dumps(event, separators=(",", ":")).encode()
     head = f"id: {event['position']}\nevent: {event['type']}\ndata: ".encode()
-    return Frame(event["position"], event["type"], event["task_id"], event["agent_id"], head + raw + b"\n\n")
+    task = event["data"]
+    return Frame(
+        event["position"], event["type"], event["task_id"], event["agent_id"],
+        task.get("project_id"), task.get("parent_id"), head + raw + b"\n\n",
+    )  # fmt: skip
 
 
 class Inbox:
@@ -66,7 +72,7 @@ class Inbox:
         self.forgets = forgets
         self.behind = False
         self.ended = False
-        self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.cut: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._items: list[bytes] = []
         self._most = WAITING_FRAMES if most is None else most
         self._waiter: asyncio.Future[None] | None = None
@@ -99,9 +105,9 @@ class Inbox:
                     self._waiter.set_result(None)
                 self._waiter = None
 
-    def cut_off(self) -> None:
+    def cut_off(self, why: str = "it reads too slowly") -> None:
         if not self.cut.done():
-            self.cut.set_result(None)
+            self.cut.set_result(why)
 
     async def take(self, seconds: float | None = None) -> list[bytes]:
         """All there is; waits until there is something, or until the time is up."""
@@ -127,6 +133,8 @@ class EventStream(Response):
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self.inbox = inbox
+        self.credential = ""
+        """What it was opened with, and lives no longer than."""
         self._streams = streams
         self._source = source
         self._ends_at = time.monotonic() + LIFE_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - only spreads them
@@ -148,14 +156,15 @@ class EventStream(Response):
         leaving = asyncio.create_task(_left(receive), name="stream's client")
         self._streams.add(self)
         try:
-            await asyncio.wait({sending, leaving, self.inbox.cut}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {sending, leaving, self.inbox.cut}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._streams.discard(self)
             sending.cancel()
             leaving.cancel()
             await asyncio.wait({sending, leaving})
         if self.inbox.cut.done():
-            log.info("a client of %s was cut off: it reads too slowly", scope["path"])
+            log.info("a client of %s was cut off: %s", scope["path"], self.inbox.cut.result())
         if not sending.cancelled() and (error := sending.exception()):
             raise error
 

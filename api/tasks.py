@@ -7,21 +7,23 @@ import time
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import Body, Query, Request
 from pydantic import Field
 
 from api import answers
 from api.answers import Cursor, Json, Limit, problems
+from api.auth import needs, router_of
 from api.commands import Gone, NoWorker, StillOpen
-from api.context import Context, Row, Tenant, asking
+from api.context import Context, Row, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
-from muster.domain.errors import IllegalMove, NotFound, Unavailable
-from muster.domain.states import FINAL_TASK, TaskStatus
+from muster.domain.errors import Forbidden, IllegalMove, NotFound, Unavailable, UnknownReference
+from muster.domain.states import FINAL_TASK, Reason, TaskStatus
 from muster.domain.tasks import CancelRequest, Label, Spec, Submitted, TaskSpec, TaskStart, Text
-from muster.storage import projects, tasks
+from muster.domain.tenants import Scope, Tenant
+from muster.storage import idempotency, projects, tasks
 from workflows.steps import start_options
 
-router = APIRouter(prefix="/v1", tags=["tasks"])
+router = router_of("tasks")
 
 CLOSING_SECONDS = 2.0
 """How long a workflow may take to close after the row it kept was final."""
@@ -36,11 +38,14 @@ class Cancel(Spec):
 async def submit_new(
     here: Context, tenant: Tenant, spec: TaskSpec, sent: Sent, mode: Literal["create", "spawn"]
 ) -> Submitted:
-    project_id = await projects.resolve(here.db, tenant.workspace_id, spec.project) if spec.project else None
+    project_id = await projects.resolve(here.db, tenant, spec.project) if spec.project else None
+    if not tenant.reaches_all:
+        project_id = project_id or tenant.project_id
+        spec = await _within_reach(here, tenant, spec)
     start = TaskStart(
         workspace_id=tenant.workspace_id,
         task_id=sent.id,
-        user_id=tenant.user_id,
+        by=tenant.actor,
         request_hash=sent.hash,
         spec=spec,
         project_id=project_id,
@@ -54,6 +59,7 @@ async def submit_new(
         runner=spec.runner.kind if spec.runner else None,
         priority=spec.priority,
         project_id=project_id,
+        weight=tenant.weight,
     )
     try:
         return await here.commands.submit(start, options, again=False)
@@ -62,8 +68,25 @@ async def submit_new(
             # Sent again it would be another task; so this one must not come to life later.
             if (row := await _find(here, tenant, sent.id)) is not None:
                 return Submitted(task_id=sent.id, agent_id=row["agent_id"])
-            await here.commands.take_back(sent.id, "no worker took it up while its sender waited")
+            await here.commands.take_back(tenant.workspace_id, sent.id, "no worker took it up while its sender waited")
         raise
+
+
+async def _within_reach(here: Context, tenant: Tenant, spec: TaskSpec) -> TaskSpec:
+    """What a key of one project refers to is in that project; what an agent makes is a subtask of its own task."""
+    if tenant.task_id is not None:
+        if spec.parent_id not in (None, tenant.task_id):
+            raise Forbidden("an agent makes subtasks of its own task only")
+        spec = spec.model_copy(update={"parent_id": tenant.task_id})
+    named = {*spec.depends_on, *([spec.parent_id] if spec.parent_id else [])}
+    if missing := sorted(named - await tasks.visible(here.db, tenant, named)):
+        raise UnknownReference(f"there is no task {missing[0]}")
+    return spec
+
+
+def _must_be_its_own(tenant: Tenant, row: Row) -> None:
+    if tenant.task_id is not None and row["parent_id"] != str(tenant.task_id):
+        raise Forbidden("an agent changes subtasks of its own task only")
 
 
 async def submit_again(here: Context, tenant: Tenant, row: Row, sent: Sent, mode: Literal["retry", "respawn"]) -> None:
@@ -71,7 +94,7 @@ async def submit_again(here: Context, tenant: Tenant, row: Row, sent: Sent, mode
     start = TaskStart(
         workspace_id=tenant.workspace_id,
         task_id=UUID(row["id"]),
-        user_id=tenant.user_id,
+        by=tenant.actor,
         mode=mode,
         request_id=str(sent.id),
         heartbeat_timeout_seconds=here.settings.heartbeat_timeout_seconds,
@@ -82,6 +105,7 @@ async def submit_again(here: Context, tenant: Tenant, row: Row, sent: Sent, mode
         runner=row["runner"]["kind"] if row["runner"] else None,
         priority=row["priority"],
         project_id=UUID(row["project_id"]) if row["project_id"] else None,
+        weight=tenant.weight,
     )
     deadline = time.monotonic() + CLOSING_SECONDS
     while True:
@@ -90,7 +114,7 @@ async def submit_again(here: Context, tenant: Tenant, row: Row, sent: Sent, mode
             return
         except StillOpen:
             await asyncio.sleep(0.05)
-        row = await tasks.get(here.db, tenant.workspace_id, start.task_id)
+        row = await tasks.get(here.db, tenant, start.task_id)
         must_be_failed(row)
         if time.monotonic() > deadline:
             raise Unavailable(f"task {start.task_id} is still ending, or its retry waits for a worker")
@@ -103,7 +127,7 @@ def must_be_failed(row: Row) -> None:
 
 async def _find(here: Context, tenant: Tenant, task_id: UUID) -> Row | None:
     try:
-        return await tasks.get(here.db, tenant.workspace_id, task_id)
+        return await tasks.get(here.db, tenant, task_id)
     except NotFound:
         return None
 
@@ -111,6 +135,7 @@ async def _find(here: Context, tenant: Tenant, task_id: UUID) -> Row | None:
 @router.post(
     "/tasks",
     operation_id="create_task",
+    openapi_extra=needs(Scope.TASKS_WRITE),
     summary="Create a task",
     status_code=201,
     response_model=answers.Task,
@@ -141,7 +166,7 @@ async def create_task(
 
     async def work(sent: Sent) -> Answer:
         submitted = await submit_new(here, tenant, spec, sent, "create")
-        row = await tasks.get(here.db, tenant.workspace_id, submitted.task_id)
+        row = await tasks.get(here.db, tenant, submitted.task_id)
         return Answer(201, here.task(row), f"/v1/tasks/{submitted.task_id}")
 
     return await once(here, tenant, request, key, spec, work)
@@ -150,6 +175,7 @@ async def create_task(
 @router.get(
     "/tasks",
     operation_id="list_tasks",
+    openapi_extra=needs(Scope.TASKS_READ),
     summary="List tasks, newest first",
     response_model=answers.Page[answers.Task],
     responses=problems(),
@@ -166,9 +192,9 @@ async def list_tasks(
     here, tenant = await asking(request)
     items, following = await tasks.page(
         here.db,
-        tenant.workspace_id,
+        tenant,
         status=status,
-        project_id=await projects.resolve(here.db, tenant.workspace_id, project) if project else None,
+        project_id=await projects.resolve(here.db, tenant, project) if project else None,
         parent_id=parent,
         labels=label,
         cursor=cursor,
@@ -180,22 +206,24 @@ async def list_tasks(
 @router.get(
     "/tasks/{task_id}",
     operation_id="get_task",
+    openapi_extra=needs(Scope.TASKS_READ),
     summary="A task with its agents and subtasks",
     response_model=answers.TaskDetail,
     responses=problems(404),
 )
 async def get_task(request: Request, task_id: UUID) -> Any:
     here, tenant = await asking(request)
-    return Json(here.task(await tasks.get_with_agents(here.db, tenant.workspace_id, task_id)))
+    return Json(here.task(await tasks.get_with_agents(here.db, tenant, task_id)))
 
 
 @router.post(
     "/tasks/{task_id}/cancel",
     operation_id="cancel_task",
+    openapi_extra=needs(Scope.TASKS_WRITE),
     summary="Cancel a task and its subtasks",
     status_code=202,
     response_model=answers.Task,
-    responses={**answers.replayed(answers.Task), **problems(404, 409, 413, 415)},
+    responses={**answers.replayed(answers.Task, 202), **problems(404, 409, 413, 415)},
 )
 async def cancel_task(
     request: Request, task_id: UUID, cancel: Annotated[Cancel | None, Body()] = None, key: IdempotencyKey = None
@@ -204,17 +232,20 @@ async def cancel_task(
     here, tenant = await asking(request)
 
     async def work(sent: Sent) -> Answer:
-        row = await tasks.get(here.db, tenant.workspace_id, task_id)
+        row = await tasks.get(here.db, tenant, task_id)
+        _must_be_its_own(tenant, row)
+        if sent.again and row["reason"] == Reason.CANCELLED:
+            return Answer(202, here.task(row), f"/v1/tasks/{task_id}")
         _must_be_open(row)
         try:
-            asked = CancelRequest(user_id=tenant.user_id, reason=cancel.reason if cancel else None)
-            await here.commands.cancel(task_id, asked)
+            asked = CancelRequest(by=tenant.actor, reason=cancel.reason if cancel else None)
+            await here.commands.cancel(tenant.workspace_id, task_id, asked)
         except Gone:
-            _must_be_open(await tasks.get(here.db, tenant.workspace_id, task_id))
+            _must_be_open(await tasks.get(here.db, tenant, task_id))
             raise Unavailable(
                 f"the workflow of task {task_id} is gone; a worker will notice and end the task"
             ) from None
-        row = await tasks.get(here.db, tenant.workspace_id, task_id)
+        row = await tasks.get(here.db, tenant, task_id)
         return Answer(202, here.task(row), f"/v1/tasks/{task_id}")
 
     return await once(here, tenant, request, key, cancel, work)
@@ -228,20 +259,23 @@ def _must_be_open(row: Row) -> None:
 @router.post(
     "/tasks/{task_id}/retry",
     operation_id="retry_task",
+    openapi_extra=needs(Scope.TASKS_WRITE),
     summary="Try a failed task again",
     status_code=202,
     response_model=answers.Task,
-    responses={**answers.replayed(answers.Task), **problems(404, 409)},
+    responses={**answers.replayed(answers.Task, 202), **problems(404, 409)},
 )
 async def retry_task(request: Request, task_id: UUID, key: IdempotencyKey = None) -> Any:
     """The same task with a new attempt, and with all the attempts its retry policy allows."""
     here, tenant = await asking(request)
 
     async def work(sent: Sent) -> Answer:
-        row = await tasks.get(here.db, tenant.workspace_id, task_id)
-        must_be_failed(row)
-        await submit_again(here, tenant, row, sent, "retry")
-        row = await tasks.get(here.db, tenant.workspace_id, task_id)
+        row = await tasks.get(here.db, tenant, task_id)
+        _must_be_its_own(tenant, row)
+        if not (sent.again and await idempotency.began(here.db, tenant, sent.id, task_id)):
+            must_be_failed(row)
+            await submit_again(here, tenant, row, sent, "retry")
+            row = await tasks.get(here.db, tenant, task_id)
         return Answer(202, here.task(row), f"/v1/tasks/{task_id}")
 
     return await once(here, tenant, request, key, None, work)
@@ -250,13 +284,14 @@ async def retry_task(request: Request, task_id: UUID, key: IdempotencyKey = None
 @router.get(
     "/queue",
     operation_id="get_queue",
+    openapi_extra=needs(Scope.TASKS_READ),
     summary="Tasks that wait for a slot",
     response_model=answers.Queue,
     responses=problems(),
 )
 async def get_queue(request: Request, limit: Limit = 50) -> Any:
     here, tenant = await asking(request)
-    queue = await tasks.queue(here.db, tenant.workspace_id, limit)
+    queue = await tasks.queue(here.db, tenant, limit)
     for item in queue["items"]:
         here.task(item)
     return Json(queue)

@@ -23,7 +23,9 @@ from muster.services.errors import StartupError
 
 ROW_SECONDS = 1200  # a row that hangs is to be seen beside the others, too
 NOISE = 0.15  # cores that others may take before the figures are worth little
-ROWS = ("lives", "spawn", "kill", "delivery", "reads", "memory", "recovery", "backlog", "durability")
+ROWS = (
+    "lives", "spawn", "kill", "delivery", "reads", "auth", "memory", "recovery", "fairness", "backlog", "durability",
+)  # fmt: skip
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -21,9 +22,16 @@ class Bench:
     _shared: System | None = None
     _fleet: Fleet | None = None
 
-    def system(self, *, durability: str | None = None, parts: tuple[str, ...] = ("api", "worker")) -> System:
+    def system(
+        self,
+        *,
+        durability: str | None = None,
+        parts: tuple[str, ...] = ("api", "worker"),
+        variables: Mapping[str, str] | None = None,
+        unguarded: bool = False,
+    ) -> System:
         """A fresh one, for a row that needs it; `async with` it."""
-        return System(durability or self.durability, parts=parts)
+        return System(durability or self.durability, parts=parts, variables=variables, unguarded=unguarded)
 
     async def shared(self) -> tuple[System, Fleet]:
         """The one that most rows run on, and a client of it."""

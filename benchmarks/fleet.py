@@ -14,8 +14,8 @@ FINAL = ("task.completed", "task.failed")
 
 
 class Fleet:
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, key: str) -> None:
+        self._host, self._port, self._key = host, port, key
         self._free: list[Connection] = []
         self._stream: Stream | None = None
         self._following: asyncio.Task[None] | None = None
@@ -32,7 +32,7 @@ class Fleet:
     async def _connect(self) -> None:
         resume = f"?after={self._position}" if self._position else ""
         frames = Frames(self._on_frame)
-        self._stream = await Stream.open(self._host, self._port, f"/v1/events{resume}", frames.feed)
+        self._stream = await Stream.open(self._host, self._port, f"/v1/events{resume}", frames.feed, self._key)
 
     async def _stay(self) -> None:
         while True:
@@ -72,7 +72,7 @@ class Fleet:
         return found[1] if found else None
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
-        connection = self._free.pop() if self._free else Connection(self._host, self._port)
+        connection = self._free.pop() if self._free else Connection(self._host, self._port, self._key)
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = await connection.call(method, path, body)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -15,12 +17,13 @@ import psycopg
 from benchmarks import usage
 from benchmarks.bare.program import Program as BareProgram
 from benchmarks.fleet import Fleet
+from muster.domain.ids import DEFAULT_WORKSPACE
 from muster.services import probes
 from muster.services.addresses import Addresses
 from muster.services.child import Child, Program
 from muster.services.stack import Stack
 from muster.settings import Settings
-from muster.storage import migrations
+from muster.storage import access, migrations
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -28,11 +31,40 @@ AGENTS = 2000  # no row is to wait for a slot
 FORBIDDEN = ("MUSTER_", "TEMPORAL_", "VALKEY_", "DATABASE_URL", "MAX_CONCURRENT_AGENTS", "PG")
 
 
-class System:
-    """`parts`: which of "api" and "worker" to run beside the servers."""
+# What a workspace starts with would refuse a generator that is as fast as it can be.
+_UNLIMITED = f"""
+BEGIN;
+SET LOCAL ROLE muster_app;
+SET LOCAL app.current_workspace_id = '{DEFAULT_WORKSPACE}';
+UPDATE workspaces SET requests_per_second = 100000, max_waiting_tasks = 1000000 WHERE id = '{DEFAULT_WORKSPACE}';
+COMMIT;
+"""
 
-    def __init__(self, durability: str, *, parts: tuple[str, ...] = ("api", "worker")) -> None:
+
+_WITHOUT_RLS = """
+DO $$ DECLARE t regclass; BEGIN
+    FOR t IN SELECT oid FROM pg_class WHERE relrowsecurity LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', t);
+    END LOOP;
+END $$
+"""
+
+
+class System:
+    """`parts`: which of "api" and "worker" to run beside the servers; `variables`: more settings of theirs;
+    `unguarded`: one that asks nobody for a key, on a database without row-level security."""
+
+    def __init__(
+        self,
+        durability: str,
+        *,
+        parts: tuple[str, ...] = ("api", "worker"),
+        variables: Mapping[str, str] | None = None,
+        unguarded: bool = False,
+    ) -> None:
         self._parts = parts
+        self._variables = variables or {}
+        self._unguarded = unguarded
         # Beside the checkout rather than in /tmp, which may be memory: a disk's speed is part of the answer.
         RESULTS.mkdir(exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix="home-", dir=RESULTS))
@@ -44,8 +76,11 @@ class System:
             MUSTER_TEMPORAL_UI_PORT=0,
             MUSTER_VALKEY_PORT=0,
             MUSTER_TEMPORAL_DURABILITY=durability,
+            MUSTER_SECRET_KEY=secrets.token_urlsafe(48),
             MAX_CONCURRENT_AGENTS=AGENTS,
         )
+        self.key = ""
+        """An administrator's."""
         self.stack = Stack(self.settings)
         self.addresses: Addresses
         self.api_port = 0
@@ -56,6 +91,12 @@ class System:
         try:
             self.addresses = await self.stack.start()
             await migrations.migrate(self.addresses.database_owner_url, max_concurrent_agents=AGENTS)
+            await self.sql(_UNLIMITED)
+            self.key = await access.make_administrator_key(
+                self.addresses.database_url, self._secret_key.encode(), "benchmarks"
+            )
+            if self._unguarded:
+                await self.sql(_WITHOUT_RLS)
             for part in self._parts:
                 await self.start(part)
         except BaseException:
@@ -78,6 +119,11 @@ class System:
             shutil.copytree(self._folder / "home" / "logs", RESULTS / "logs", dirs_exist_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    @property
+    def _secret_key(self) -> str:
+        assert self.settings.secret_key
+        return self.settings.secret_key.get_secret_value()
+
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FORBIDDEN)}
         return {
@@ -85,11 +131,13 @@ class System:
             **self.addresses.environment(),
             "MUSTER_HOME": str(self.stack.home.path),
             "MUSTER_API_PORT": str(self.api_port),
+            "MUSTER_SECRET_KEY": self._secret_key,
             "MAX_CONCURRENT_AGENTS": str(AGENTS),
             "MUSTER_LOG_LEVEL": "warning",
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "PYTHONPATH": str(CHECKOUT),
             "PYTHONUNBUFFERED": "1",
+            **self._variables,
         }
 
     async def start(self, part: str) -> None:
@@ -100,7 +148,7 @@ class System:
             Program(
                 name=part,
                 title=f"the {part}",
-                argv=[sys.executable, "-P", "-m", "muster.cli", part],
+                argv=[sys.executable, "-P", "-m", self._module(part), part],
                 env=self.environment(),
                 log=self.stack.home.log(part),
                 probe=self._api_answers if part == "api" else self._worker_polls,
@@ -108,6 +156,9 @@ class System:
                 stop_seconds=20.0,
             )
         )
+
+    def _module(self, part: str) -> str:
+        return "benchmarks.bare.unguarded" if self._unguarded and part == "api" else "muster.cli"
 
     async def stop(self, part: str) -> None:
         await self.stack.children.pop(part).stop()
@@ -132,7 +183,7 @@ class System:
 
     async def fleet(self) -> Fleet:
         """A client of the API that follows its events."""
-        fleet = Fleet("127.0.0.1", self.api_port)
+        fleet = Fleet("127.0.0.1", self.api_port, self.key)
         self._fleets.append(fleet)
         await fleet.follow()
         return fleet

@@ -17,11 +17,18 @@ class Refused(Exception):
         self.status = status
 
 
+def authorization(key: str, workspace: str = "") -> str:
+    """The headers' lines; a bare yardstick asks for no key."""
+    named = f"Muster-Workspace: {workspace}\r\n" if workspace else ""
+    return f"Authorization: Bearer {key}\r\n{named}" if key else ""
+
+
 class Connection:
     """One kept-alive connection; one request at a time."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, key: str = "", workspace: str = "") -> None:
         self._host, self._port = host, port
+        self._authorization = authorization(key, workspace)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._used = 0.0
 
@@ -33,7 +40,7 @@ class Connection:
         reader, writer = self._streams
         payload = b"" if body is None else json.dumps(body).encode()
         kind = "Content-Type: application/json\r\n" if payload else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{kind}"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{self._authorization}{kind}"
         writer.write(f"{head}Content-Length: {len(payload)}\r\n\r\n".encode() + payload)
         head_read = await reader.readuntil(b"\r\n\r\n")
         status, length = int(head_read[9:12]), 0
@@ -97,12 +104,13 @@ class Stream(asyncio.Protocol):
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(cls, host: str, port: int, path: str, on_data: Callable[[bytes], None]) -> Stream:
-        request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/event-stream\r\n\r\n".encode()
+    async def open(cls, host: str, port: int, path: str, on_data: Callable[[bytes], None], key: str = "") -> Stream:
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{authorization(key)}Accept: text/event-stream\r\n\r\n"
+        request = head.encode()
         _, stream = await asyncio.get_running_loop().create_connection(lambda: cls(request, on_data), host, port)
-        head = await asyncio.wait_for(asyncio.shield(stream.started), 10)
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise ConnectionError(head[:300].decode(errors="replace"))
+        begin = await asyncio.wait_for(asyncio.shield(stream.started), 10)
+        if not begin.startswith(b"HTTP/1.1 200"):
+            raise ConnectionError(begin[:300].decode(errors="replace"))
         return stream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

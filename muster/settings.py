@@ -6,21 +6,58 @@ and no other. Without one, the embedded service under `MUSTER_HOME` is meant.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class PayloadKeys:
+    """Master keys by their ids. New payloads are encrypted with `encrypts`, if with any; old ones with any of them."""
+
+    masters: dict[str, bytes]
+    encrypts: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> PayloadKeys:
+        """`kid:base64[,kid:base64…]`; `off` in the first place encrypts nothing, and still reads what is encrypted."""
+        entries = [entry.strip() for entry in text.split(",")]
+        off = entries[0] == "off"
+        masters: dict[str, bytes] = {}
+        for number, entry in enumerate(entries[off:], 1 + off):
+            kid, colon, encoded = entry.partition(":")
+            if not colon or not re.fullmatch(r"[A-Za-z0-9._-]{1,32}", kid):
+                # Not quoted: what stands there may be the key itself.
+                raise ValueError(f"entry {number} must be an id of letters, digits, . _ -, a colon and a key")
+            if kid in masters:
+                raise ValueError(f"the id {kid} occurs twice")
+            try:
+                key = base64.b64decode(encoded.translate(str.maketrans("-_", "+/")), validate=True)
+            except (binascii.Error, ValueError):
+                raise ValueError(f"the key {kid} is not base64") from None
+            if len(key) != 32:
+                raise ValueError(f"the key {kid} has {len(key)} bytes, and must have 32: `openssl rand -base64 32`")
+            masters[kid] = key
+        return cls(masters, None if off else next(iter(masters)))
+
+
 class Settings(BaseSettings):
     """The field order is the order of `.env.example`; a test compares the two."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    # An error says what is wrong, and does not quote a secret.
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(
         default=Path(".muster"),
@@ -41,8 +78,8 @@ class Settings(BaseSettings):
     allow_remote: bool = Field(
         default=False,
         alias="MUSTER_ALLOW_REMOTE",
-        description="Allow the API, which knows no keys yet, to listen beyond loopback. Put a proxy that "
-        "authenticates in front of it.",
+        description="Allow the API to listen beyond loopback. It speaks plain HTTP, so keys can be read on the "
+        "way: put TLS in front of it.",
     )
     allowed_hosts: str | None = Field(
         default=None,
@@ -50,11 +87,45 @@ class Settings(BaseSettings):
         description="With MUSTER_ALLOW_REMOTE: names, separated by commas, that a request's Host header may have; "
         "others are refused, which keeps web pages from reaching the API under a name of theirs. Default: any.",
     )
+    trusted_proxies: str | None = Field(
+        default=None,
+        alias="MUSTER_TRUSTED_PROXIES",
+        description="Addresses or networks, separated by commas, of the proxies in front of the API: what they say in "
+        "X-Forwarded-For is kept as the address of a request. Default: none, so nobody can claim another's.",
+    )
     api_url: str | None = Field(
         default=None,
         alias="MUSTER_URL",
         description="API that the command line talks to. Default: the one in MUSTER_HOME/runtime.json, "
         "else http://127.0.0.1:8700.",
+    )
+
+    api_key: SecretStr | None = Field(
+        default=None,
+        alias="MUSTER_API_KEY",
+        description="Key that the command line sends. Default, for the Muster that runs here: the administrator's "
+        "in MUSTER_HOME/admin.key.",
+    )
+    workspace: str | None = Field(
+        default=None,
+        alias="MUSTER_WORKSPACE",
+        description="Workspace, by slug or id, that the command line means; an administrator's key opens them all. "
+        "Default: the key's own, or `default`.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        alias="MUSTER_SECRET_KEY",
+        description="What keys are hashed and agents' tokens derived with: 32 characters or more, the same for every "
+        "API and worker. Default: made at the first `muster up`, and kept in MUSTER_HOME/secret.key.",
+    )
+
+    payload_keys: SecretStr | None = Field(
+        default=None,
+        alias="MUSTER_PAYLOAD_KEYS",
+        description="What Temporal keeps is encrypted with: `id:base64 of 32 bytes`, more of them after commas, the "
+        "same for every API and worker. The first encrypts, each decrypts; `off` as the first encrypts no more. "
+        "Default: nothing is encrypted.",
     )
 
     temporal_address: str | None = Field(
@@ -150,7 +221,8 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000,
         alias="MAX_CONCURRENT_AGENTS",
-        description="Agents the default workspace may run at once; tasks beyond that wait in its queue.",
+        description="Agents a new workspace may run at once, until it is changed there; tasks beyond that wait in "
+        "its queue.",
     )
     worker_max_agents: int = Field(
         default=200,
@@ -186,20 +258,51 @@ class Settings(BaseSettings):
         alias="MUSTER_MAX_BODY_BYTES",
         description="Largest request body the API reads.",
     )
+    request_seconds: float = Field(
+        default=30.0,
+        ge=0.1,
+        le=3600,
+        alias="MUSTER_REQUEST_SECONDS",
+        description="Time in which the whole body of a request must have arrived.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         alias="MUSTER_LOG_LEVEL",
         description="How much the processes log.",
     )
+    log_format: Literal["json", "text"] | None = Field(
+        default=None,
+        alias="MUSTER_LOG_FORMAT",
+        description="How the processes log: `json`, one document a line, or `text`. Default: text on a terminal, "
+        "json elsewhere.",
+    )
 
     @model_validator(mode="after")
-    def _loopback_until_keys_exist(self) -> Self:
+    def _loopback_without_tls(self) -> Self:
         if self.api_host not in {"127.0.0.1", "::1", "localhost"} and not self.allow_remote:
             raise ValueError(
-                f"MUSTER_API_HOST={self.api_host} would offer an API without keys to the network; "
-                "set MUSTER_ALLOW_REMOTE=true if something in front of it authenticates"
+                f"MUSTER_API_HOST={self.api_host} would send keys over the network in the clear; "
+                "set MUSTER_ALLOW_REMOTE=true if TLS is in front of it"
             )
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: str | None) -> str | None:
+        for proxy in proxies.split(",") if proxies else ():
+            ip_network(proxy.strip())
+        return proxies
+
+    @field_validator("payload_keys")
+    @classmethod
+    def _keys_that_work(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys:
+            PayloadKeys.parse(keys.get_secret_value())
+        return keys
+
+    @property
+    def payload_key_ring(self) -> PayloadKeys | None:
+        return PayloadKeys.parse(self.payload_keys.get_secret_value()) if self.payload_keys else None
 
     @property
     def external_valkey_url(self) -> str | None:

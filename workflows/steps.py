@@ -16,6 +16,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
 
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
+from muster.domain.fleet import Admit, EndAgents, Ending
 from muster.domain.ids import agent_workflow_id, task_workflow_id
 from muster.domain.tasks import (
     FinishTask,
@@ -120,7 +121,7 @@ async def agent(start: AgentStart, title: str) -> workflow.ChildWorkflowHandle[o
         "AgentWorkflow",
         start,
         result_type=Outcome,
-        id=agent_workflow_id(start.agent_id),
+        id=agent_workflow_id(start.workspace_id, start.agent_id),
         parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
         cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
         static_summary=summary(f"{title} · attempt {start.attempt}"),
@@ -149,6 +150,16 @@ async def kill_agents(start: KillAllStart) -> KillAllResult:
     return result
 
 
+async def admit_workspace(admit: Admit) -> None:
+    await _move("admit_workspace", admit, type(None))
+
+
+async def end_agents(request: EndAgents) -> Ending:
+    """A local activity, as moves are: others would wait for a worker's free place behind the very agents that are
+    to end."""
+    return await _move("end_agents", request, Ending)
+
+
 def summary(text: str) -> str:
     """As the Web UI shows it in lists; Temporal takes 400 bytes."""
     line = " ".join(text.split())
@@ -164,11 +175,12 @@ class StartOptions(TypedDict):
 
 
 def start_options(
-    start: TaskStart, *, title: str, runner: str | None, priority: int, project_id: UUID | None
+    start: TaskStart, *, title: str, runner: str | None, priority: int, project_id: UUID | None, weight: int = 1
 ) -> StartOptions:
-    """How a TaskWorkflow is started, whoever starts it."""
+    """How a TaskWorkflow is started, whoever starts it. `weight`: of its workspace."""
+    asked = f" Asked for by request `{start.by.request_id}`." if start.by.request_id else ""
     return StartOptions(
-        id=task_workflow_id(start.task_id),
+        id=task_workflow_id(start.workspace_id, start.task_id),
         search_attributes=TypedSearchAttributes(
             [
                 SearchAttributePair(WORKSPACE, str(start.workspace_id)),
@@ -178,7 +190,9 @@ def start_options(
             ]
         ),
         static_summary=summary(title),
-        static_details=f"Priority {priority} of 10. See `muster show {start.task_id}`.",
-        # Temporal knows five levels, 1 the most urgent; the workspace is what shares are measured by.
-        priority=Priority(priority_key=5 - (priority - 1) // 2, fairness_key=str(start.workspace_id)),
+        static_details=f"Priority {priority} of 10. See `muster show {start.task_id}`.{asked}",
+        # Its agents and their activities inherit this. No priority_key: Temporal serves the more urgent first whoever
+        # they belong to, and a workspace must not overtake others by calling its work urgent. A task's priority
+        # counts in its workspace's own queue.
+        priority=Priority(fairness_key=str(start.workspace_id), fairness_weight=float(weight)),
     )

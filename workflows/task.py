@@ -109,7 +109,7 @@ class TaskWorkflow:
         """An agent now, ahead of the queue, or a refusal."""
         await workflow.wait_condition(lambda: self._standing is not None or self._refusal is not None)
         start = self._start
-        ask = SpawnTask(workspace_id=start.workspace_id, task_id=start.task_id, user_id=request.user_id)
+        ask = SpawnTask(workspace_id=start.workspace_id, task_id=start.task_id, by=request.by)
         try:
             standing = await spawn_task(ask)
         except Refused as refusal:
@@ -121,7 +121,7 @@ class TaskWorkflow:
     @workflow.update
     async def cancel(self, request: CancelRequest) -> None:
         """Returns at once; that it ended is seen on the task."""
-        await self._halt(Halt(Reason.CANCELLED, request.reason or "cancelled", request.user_id))
+        await self._halt(Halt(Reason.CANCELLED, request.reason or "cancelled", request.by))
 
     @cancel.validator
     def _may_cancel(self, request: CancelRequest) -> None:
@@ -234,7 +234,9 @@ class TaskWorkflow:
         except WorkflowAlreadyStartedError:
             # An operator reset this workflow to before this point. Its agent has another parent; end it.
             with suppress(ApplicationError):
-                await workflow.get_external_workflow_handle(agent_workflow_id(grant.agent_id)).cancel()
+                await workflow.get_external_workflow_handle(
+                    agent_workflow_id(self._start.workspace_id, grant.agent_id)
+                ).cancel()
             outcome = await self._settle(grant, "its task's workflow was reset")
         except ChildWorkflowError as error:
             outcome = _outcome(error) or await self._settle(grant, f"its workflow ended early: {error.cause or error}")
@@ -266,7 +268,7 @@ class TaskWorkflow:
             wait = 0.0
             if not again:
                 error = outcome.wish.reason or outcome.error or "killed"
-                return await self._finish(TaskStatus.FAILED, Reason.KILLED, error)
+                return await self._finish(TaskStatus.FAILED, outcome.wish.cause, error)
         elif reason == Reason.LOST:
             self._losses += 1
             again = self._losses < LOST_ATTEMPTS
@@ -294,7 +296,7 @@ class TaskWorkflow:
             FinishTask(
                 workspace_id=start.workspace_id,
                 task_id=start.task_id,
-                user_id=self._stop.user_id if self._stop else None,
+                by=self._stop.by if self._stop else None,
                 status=status,
                 reason=reason,
                 error=error,
@@ -309,9 +311,7 @@ class TaskWorkflow:
 
     async def _end_agent(self, stop: Halt) -> None:
         if self._agent:
-            command = KillCommand(
-                user_id=stop.user_id, request=KillRequest(reason=stop.error[:1000]), cause=stop.reason
-            )
+            command = KillCommand(by=stop.by, request=KillRequest(reason=stop.error[:1000]), cause=stop.reason)
             with suppress(ApplicationError):  # it has ended already, and its end is on the way here
                 await self._agent.signal("stop", command)
 

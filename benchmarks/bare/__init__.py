@@ -1,1 +1,1 @@
-"""The yardsticks: the same shapes with nothing of Muster in them. May import: temporalio, FastAPI, psycopg, redis."""
+"""The yardsticks: the same shapes without Muster; and, in `unguarded.py`, Muster without its guards."""

@@ -35,7 +35,7 @@ async def measure(bench: Bench) -> list[Figure]:
             audience = await Audience.gather(bare_port, "/events")
             await publish(valkey, sample, seconds)
             theirs += await audience.delays(lambda event: event["sent"])
-            audience = await Audience.gather(system.api_port, "/v1/events")
+            audience = await Audience.gather(system.api_port, "/v1/events", system.key)
             await spawn_steadily(fleet.live, seconds)
             ours += await audience.delays(lambda event: datetime.fromisoformat(event["at"]).timestamp())
             counted += audience.events
@@ -72,12 +72,12 @@ class Audience:
         self.events = 0
 
     @classmethod
-    async def gather(cls, port: int, path: str) -> Audience:
+    async def gather(cls, port: int, path: str, key: str = "") -> Audience:
         audience = cls()
         for _ in range(CLIENTS):
             heard: list[tuple[float, bytes]] = []
             audience._heard.append(heard)
-            audience._streams.append(await Stream.open("127.0.0.1", port, path, partial(_keep, heard)))
+            audience._streams.append(await Stream.open("127.0.0.1", port, path, partial(_keep, heard), key))
         await asyncio.sleep(0.5)
         return audience
 

@@ -25,7 +25,7 @@ async def measure(bench: Bench) -> list[Figure]:
     for _ in range(turns):
         for bare in (True, False):
             port, prefix = (bare_port, "/agents") if bare else (system.api_port, "/v1/agents")
-            live, connections = reader(port, prefix, ids)
+            live, connections = reader(port, prefix, ids, key="" if bare else system.key)
             got = await load.run(live, count, in_flight=IN_FLIGHT, costs=system.costs, turnovers=30)
             for connection in connections:
                 connection.close()
@@ -50,8 +50,8 @@ async def measure(bench: Bench) -> list[Figure]:
     ]
 
 
-def reader(port: int, prefix: str, ids: list[str]) -> tuple[Live, list[Connection]]:
-    connections = [Connection("127.0.0.1", port) for _ in range(IN_FLIGHT)]
+def reader(port: int, prefix: str, ids: list[str], *, key: str) -> tuple[Live, list[Connection]]:
+    connections = [Connection("127.0.0.1", port, key) for _ in range(IN_FLIGHT)]
     free, turn = list(connections), itertools.cycle(ids)
 
     async def read() -> None:

@@ -42,6 +42,16 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "projects": ("muster.cli.projects:projects", "Keep projects."),
         "demo": ("muster.cli.demo:demo", "Watch a one-minute show on the real thing."),
     },
+    "Share it": {
+        "keys": ("muster.cli.keys:keys", "Keep API keys."),
+        "workspaces": ("muster.cli.workspaces:workspaces", "Keep workspaces and their limits."),
+        "members": ("muster.cli.members:members", "Keep who may work in the workspace."),
+        "activity": ("muster.cli.activity:activity", "Print who did what."),
+        "usage": ("muster.cli.fleet:usage", "Show what the workspace may use, and has used."),
+        "stop-all": ("muster.cli.fleet:stop_all", "Kill all agents, and give no new ones."),
+        "drain": ("muster.cli.fleet:drain", "Give no new agents; let the running finish."),
+        "resume": ("muster.cli.fleet:resume", "Give agents again."),
+    },
 }
 
 

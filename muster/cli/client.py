@@ -42,6 +42,8 @@ class Problem(Failure):
     def __init__(self, status: int, document: dict[str, Any]) -> None:
         self.status = status
         self.code = str(document.get("code") or "")
+        if status == 401:
+            self.advice = "; set MUSTER_API_KEY"
         self.retryable = bool(document.get("retryable"))
         super().__init__(_sentence(status, document))
 
@@ -77,7 +79,7 @@ class Api:
         self._patient = patient
         self._answered = False
         self.url = runtime.api_url(self._settings)
-        self._client = _client(self.url)
+        self._client = _client(self.url, self._settings)
 
     def __enter__(self) -> Api:
         return self
@@ -222,7 +224,7 @@ class Api:
         url = runtime.api_url(self._settings)
         if url != self.url:
             self._client.close()
-            self.url, self._client = url, _client(url)
+            self.url, self._client = url, _client(url, self._settings)
 
 
 class _Outage:
@@ -255,7 +257,16 @@ class _Outage:
         self._began, self._told, self._waits = 0.0, False, 0
 
 
-def _client(url: str) -> httpx.Client:
+def _credentials(settings: Settings) -> dict[str, str]:
+    headers = {}
+    if key := runtime.api_key(settings):
+        headers["Authorization"] = f"Bearer {key}"
+    if settings.workspace:
+        headers["Muster-Workspace"] = settings.workspace
+    return headers
+
+
+def _client(url: str, settings: Settings) -> httpx.Client:
     # httpx imports its own command line, with rich and pygments, when it can: 0.15 s that nobody here asked for.
     if "httpx" not in sys.modules:
         sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
@@ -269,6 +280,7 @@ def _client(url: str) -> httpx.Client:
         raise Failure(f"MUSTER_URL is not an http:// or https:// address: {mask(url)}")
     return httpx.Client(
         base_url=url,
+        headers=_credentials(settings),
         timeout=httpx.Timeout(ANSWER_SECONDS, connect=5.0),
         # Reading the system's certificates takes 70 ms; plain http needs none, and this context trusts nobody.
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.startswith("http://") else True,

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
+from muster import logs
 from muster.services import probes, runtime
 from muster.services.errors import StartupError
 from muster.settings import Settings
@@ -26,6 +27,13 @@ def secret(settings: Settings, *, owner: bool = False) -> str:
     if url is None:
         raise StartupError("set DATABASE_URL")
     return url.get_secret_value()
+
+
+def pepper(settings: Settings) -> bytes:
+    """What keys are hashed with, of settings that are resolved."""
+    if settings.secret_key is None:
+        raise StartupError("set MUSTER_SECRET_KEY, the same for every API and worker")
+    return settings.secret_key.get_secret_value().encode()
 
 
 async def run_migrations(settings: Settings) -> list[str]:
@@ -57,22 +65,13 @@ def api(healthcheck: bool) -> None:
         _exit_with(_api_ready(Settings()))
     _few_arenas()
     settings = runtime.resolve(Settings())
+    pepper(settings)
     asyncio.run(demand_services(settings))
-    import uvicorn
-
     from api.app import create_app
+    from muster.cli import serve
 
-    uvicorn.run(
-        create_app(settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level=settings.log_level,
-        # Event streams never end by themselves; a client resumes with its last event id.
-        timeout_graceful_shutdown=2,
-    )
+    logs.configure(settings)
+    serve.run(create_app(settings), settings)
 
 
 def _few_arenas() -> None:
@@ -96,6 +95,7 @@ def worker(healthcheck: bool) -> None:
         _exit_with(_worker_polls(runtime.resolve(Settings(), needs=["temporal"])))
 
     async def run(settings: Settings) -> None:
+        pepper(settings)
         await demand_services(settings)
         import worker as composition_root
 
@@ -190,5 +190,10 @@ def temporal(arguments: tuple[str, ...]) -> None:
         env = {name: value for name, value in env.items() if not name.startswith("TEMPORAL_")}
         settings = runtime.resolve(settings, needs=["temporal"])
     env |= {"TEMPORAL_ADDRESS": settings.temporal_address or "", "TEMPORAL_NAMESPACE": settings.temporal_namespace}
+    if settings.payload_keys and (key := runtime.api_key(settings)):
+        # In the environment, since everybody on the machine can read arguments.
+        endpoint = f"{runtime.api_url(settings)}/codec"
+        # Whoever set another endpoint means it.
+        env = {"TEMPORAL_CODEC_ENDPOINT": endpoint, "TEMPORAL_CODEC_AUTH": f"Bearer {key}"} | env
     binary = str(binaries.temporal())
     os.execve(binary, [binary, *arguments], env)  # noqa: S606

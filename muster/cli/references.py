@@ -53,6 +53,23 @@ def find(api: Api, reference: str) -> tuple[str, dict[str, Any]]:
     return kind, api.get(f"/v1/{kind}s/{item_id}")
 
 
+def key_id(api: Api, reference: str) -> str:
+    """Of an API key."""
+    bare = reference.strip().lower()
+    return str(_whole(bare) or _among_recent(api, ("key",), bare)[1])
+
+
+def user_id(api: Api, reference: str) -> str:
+    """Of a member of the workspace, by email or user id."""
+    if whole := _whole(reference.strip()):
+        return str(whole)
+    email = reference.strip().lower()
+    for member in api.pages("/v1/members"):
+        if member["email"] == email:
+            return str(member["user_id"])
+    raise Failure(f"nobody with the email {email} is a member of this workspace")
+
+
 def _whole(text: str) -> UUID | None:
     try:
         return UUID(text)

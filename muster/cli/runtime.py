@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from muster import logs
 from muster.domain.errors import MusterError
 from muster.services import probes, runtime
 from muster.services.errors import AlreadyRunning, StartupError
@@ -44,7 +45,9 @@ def up(notify: int | None) -> None:
         elif sys.stdout.isatty():
             _run_with_block(supervisor)
         else:
-            logging.getLogger().addHandler(_plain(logging.StreamHandler()))
+            handler = logging.StreamHandler()
+            handler.setFormatter(logs.formatter(settings, sys.stderr))
+            logging.getLogger().addHandler(handler)
             asyncio.run(supervisor.run(_printer(supervisor)))
             click.echo("Muster stopped.")
     except (StartupError, MusterError) as error:
@@ -59,11 +62,21 @@ async def _migrate(settings: Settings) -> None:
     applied = await run_migrations(settings)
     if applied:
         logging.getLogger("muster").info("migrations applied: %s", ", ".join(applied))
+    await _ensure_administrator(settings)
 
 
-def _plain(handler: logging.Handler) -> logging.Handler:
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    return handler
+async def _ensure_administrator(settings: Settings) -> None:
+    """An administrator's key for the commands beside this Muster; made again when it is lost, or its database is."""
+    from muster.cli.parts import pepper, secret
+    from muster.storage import access
+
+    home = Home(settings.home)
+    known = home.read(home.admin_file)
+    if known is None or not await access.opens(secret(settings), pepper(settings), known):
+        made = await access.make_administrator_key(
+            secret(settings), pepper(settings), f"admin.key of {home.path}"[:200]
+        )
+        home.write(home.admin_file, made)
 
 
 def _log_to_file(settings: Settings) -> None:
@@ -74,7 +87,8 @@ def _log_to_file(settings: Settings) -> None:
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=5_000_000, backupCount=1)
     except OSError as error:
         raise StartupError(f"cannot write {path} ({error.strerror}); see MUSTER_HOME") from None
-    root.addHandler(_plain(handler))
+    handler.setFormatter(logs.formatter(settings, None))
+    root.addHandler(handler)
 
 
 def _notifier(descriptor: int) -> Callable[[], Awaitable[None]]:
@@ -108,6 +122,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("API docs", f"{record.api}/docs"),
         ("Temporal Web UI", (found and found.temporal_ui) or "not known (MUSTER_TEMPORAL_UI_URL)"),
         ("State", record.home),
+        ("Administrator", "admin.key in there; the commands here use it"),
         ("Try", TRY_NEXT),
     ]
 

@@ -40,7 +40,7 @@ class Agent(BaseModel):
 
     @property
     def workflow_id(self) -> str:
-        return agent_workflow_id(self.id)
+        return agent_workflow_id(self.workspace_id, self.id)
 
 
 class AgentStart(BaseModel):

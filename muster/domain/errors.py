@@ -20,6 +20,12 @@ class NotFound(MusterError):
     status, code = 404, "not_found"
 
 
+class Forbidden(MusterError):
+    """It is there, or may be, and is not theirs to do."""
+
+    status, code = 403, "forbidden"
+
+
 class IllegalMove(MusterError):
     """The thing is not in a state in which this may be done to it."""
 
@@ -60,6 +66,22 @@ class WorkspaceFull(MusterError):
     status, code, retryable = 429, "workspace_full", True
 
 
+class QueueFull(MusterError):
+    status, code, retryable = 429, "queue_full", True
+
+
+class DaySpent(MusterError):
+    """The workspace has used what it may use in a day."""
+
+    status, code, retryable = 429, "day_spent", True
+
+
+class WorkspaceStopped(MusterError):
+    """Somebody closed it for new agents. It says who, and why."""
+
+    status, code = 409, "workspace_stopped"
+
+
 class Fenced(MusterError):
     """An attempt that is no longer the current one tried to write."""
 
@@ -75,7 +97,8 @@ class Unavailable(MusterError):
 BY_CODE: dict[str, type[MusterError]] = {
     cls.code: cls
     for cls in (
-        NotFound, IllegalMove, KeyReused, RequestInFlight, ParentFinal, ProjectArchived, ProjectNotEmpty,
-        SlugTaken, UnknownReference, WorkspaceFull, Fenced, Unavailable,
+        NotFound, Forbidden, IllegalMove, KeyReused, RequestInFlight, ParentFinal, ProjectArchived, ProjectNotEmpty,
+        SlugTaken, UnknownReference, WorkspaceFull, QueueFull, DaySpent, WorkspaceStopped,
+        Fenced, Unavailable,
     )
 }  # fmt: skip

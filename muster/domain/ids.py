@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from uuid import UUID, uuid5
+from uuid import UUID
 
 DEFAULT_WORKSPACE = UUID("00000000-0000-7000-8000-000000000001")
 DEFAULT_USER = UUID("00000000-0000-7000-8000-000000000002")
-
-_KEYS = UUID("6f1b7f0e-6f0c-5b52-9d7e-3c1d6b1f2a01")
 
 
 def new_id() -> UUID:
@@ -20,11 +18,6 @@ def new_id() -> UUID:
     value = value & ~(0xF << 76) | (0x7 << 76)
     value = value & ~(0x3 << 62) | (0x2 << 62)
     return UUID(int=value)
-
-
-def keyed_id(workspace_id: UUID, route: str, key: str) -> UUID:
-    """The id that a request with this `Idempotency-Key` creates, however often it is sent."""
-    return uuid5(_KEYS, f"{workspace_id}\n{route}\n{key}")
 
 
 def event_id(entity_id: UUID, event_type: str, run: int, attempt: int) -> UUID:
@@ -39,9 +32,17 @@ def event_id(entity_id: UUID, event_type: str, run: int, attempt: int) -> UUID:
     return UUID(int=value)
 
 
-def task_workflow_id(task_id: UUID) -> str:
-    return f"task-{task_id}"
+def task_workflow_id(workspace_id: UUID, task_id: UUID) -> str:
+    return f"task-{task_id}.{workspace_id}"
 
 
-def agent_workflow_id(agent_id: UUID) -> str:
-    return f"agent-{agent_id}"
+def agent_workflow_id(workspace_id: UUID, agent_id: UUID) -> str:
+    return f"agent-{agent_id}.{workspace_id}"
+
+
+def workspace_of_workflow(workflow_id: str) -> UUID | None:
+    """Whose workflow it is; None for one that is not ours."""
+    try:
+        return UUID(workflow_id.rpartition(".")[2])
+    except ValueError:
+        return None

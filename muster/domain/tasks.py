@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from muster.domain.ids import task_workflow_id
 from muster.domain.states import AgentStatus, Reason, TaskStatus
+from muster.domain.tenants import Actor
 
 LOST_ATTEMPTS = 5
 """Attempts in a row that may be lost with their worker before the task fails. They do not count against
@@ -160,7 +161,7 @@ class Task(BaseModel):
 
     @property
     def workflow_id(self) -> str:
-        return task_workflow_id(self.id)
+        return task_workflow_id(self.workspace_id, self.id)
 
 
 class TaskStart(BaseModel):
@@ -171,7 +172,7 @@ class TaskStart(BaseModel):
 
     workspace_id: UUID
     task_id: UUID
-    user_id: UUID
+    by: Actor = Field(default_factory=Actor, description="Who asked for it.")
     request_hash: str | None = None
     spec: TaskSpec | None = Field(default=None, description="To be recorded first. None: the row is there.")
     project_id: UUID | None = None
@@ -196,11 +197,11 @@ class Submitted(BaseModel):
 
 
 class SpawnRequest(BaseModel):
-    user_id: UUID
+    by: Actor
 
 
 class CancelRequest(BaseModel):
-    user_id: UUID
+    by: Actor
     reason: str | None = None
 
 
@@ -229,7 +230,7 @@ class KillWish(KillRequest):
 class KillCommand(BaseModel):
     """A kill, and who wants it."""
 
-    user_id: UUID | None = None
+    by: Actor | None = None
     request: KillRequest = Field(default_factory=KillRequest)
     cause: Reason = Reason.KILLED
 
@@ -243,7 +244,7 @@ class Halt(NamedTuple):
 
     reason: Reason
     error: str
-    user_id: UUID | None = None
+    by: Actor | None = None
 
 
 class Standing(BaseModel):
@@ -274,13 +275,13 @@ class TaskAt(BaseModel):
 class SpawnTask(BaseModel):
     workspace_id: UUID
     task_id: UUID
-    user_id: UUID
+    by: Actor
 
 
 class FinishTask(BaseModel):
     workspace_id: UUID
     task_id: UUID
-    user_id: UUID | None = None
+    by: Actor | None = None
     status: TaskStatus
     reason: Reason | None = None
     error: str | None = None
@@ -304,7 +305,7 @@ class Outcome(BaseModel):
 
 class KillAllStart(BaseModel):
     workspace_id: UUID
-    user_id: UUID
+    by: Actor
     request: KillRequest = Field(default_factory=KillRequest)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import re
@@ -171,7 +172,7 @@ class Child:
         except OSError:
             return ""
         telling = [line for line in lines if re.search(r"FATAL|PANIC|[Ee]rror|bind", line)] or lines
-        return f": {telling[-1].strip()[:300]}" if telling else ""
+        return f": {_said(telling[-1])[:300]}" if telling else ""
 
     async def _keep_alive(self) -> None:
         backoff = FIRST_BACKOFF
@@ -222,6 +223,14 @@ class Child:
             await process.wait()
             return False
         return True
+
+
+def _said(line: str) -> str:
+    """What a line says to people, also where it is written for programs."""
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, TypeError, KeyError):
+        return line.strip()
 
 
 def describe_exit(code: int) -> str:

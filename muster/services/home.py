@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -15,7 +16,7 @@ LONGEST_SOCKET_FOLDER = 107 - len("/.s.PGSQL.5432.lock")
 
 
 class Home:
-    """Layout: lock, runtime.json, logs/, postgres/{data,socket}, temporal/, valkey/."""
+    """Layout: lock, runtime.json, secret.key, admin.key, logs/, postgres/{data,socket}, temporal/, valkey/."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
@@ -28,6 +29,44 @@ class Home:
     @property
     def runtime_file(self) -> Path:
         return self.path / "runtime.json"
+
+    @property
+    def secret_file(self) -> Path:
+        """What keys are hashed with."""
+        return self.path / "secret.key"
+
+    @property
+    def admin_file(self) -> Path:
+        """The administrator's key, for the commands of whoever may read it."""
+        return self.path / "admin.key"
+
+    def read(self, file: Path) -> str | None:
+        """One of the two; None when it is not there."""
+        try:
+            return file.read_text().strip() or None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StartupError(f"cannot read {file} ({error.strerror}); see MUSTER_HOME") from None
+
+    def write(self, file: Path, text: str) -> None:
+        """Whole or not at all, and never readable by others."""
+        new = file.with_name(f"{file.name}.{os.getpid()}")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as opened:
+                opened.write(text + "\n")
+            new.replace(file)
+        except OSError as error:
+            raise StartupError(f"cannot write {file} ({error.strerror}); see MUSTER_HOME") from None
+
+    def make_secret(self) -> str:
+        """The one there is, or a new one."""
+        found = self.read(self.secret_file)
+        if found is None:
+            found = secrets.token_urlsafe(48)
+            self.write(self.secret_file, found)
+        return found
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -62,12 +61,7 @@ def process_start(pid: int) -> str | None:
 
 
 def write(home: Home, record: Record) -> None:
-    """Whole or not at all, and never readable by others."""
-    new = home.path / f"runtime.json.{os.getpid()}"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(record.model_dump_json(indent=2) + "\n")
-    new.replace(home.runtime_file)
+    home.write(home.runtime_file, record.model_dump_json(indent=2))
 
 
 def read(settings: Settings) -> Record | None:
@@ -96,6 +90,18 @@ def api_url(settings: Settings) -> str:
     return record.api if record else f"http://127.0.0.1:{settings.api_port or 8700}"
 
 
+def api_key(settings: Settings) -> str | None:
+    """What the command line shows the API. The administrator's key goes to the Muster it belongs to, and to no other
+    address."""
+    if settings.api_key:
+        return settings.api_key.get_secret_value()
+    record = running(settings)
+    if record is None or (settings.api_url and settings.api_url.rstrip("/") != record.api):
+        return None  # whoever listens there may be anybody
+    home = Home(settings.home)
+    return home.read(home.admin_file)
+
+
 def resolve(settings: Settings, *, needs: Collection[str] = ("temporal", "postgres", "valkey")) -> Settings:
     """The settings with every needed address explicit: what is not set comes from the Muster that runs."""
     absent = {
@@ -104,6 +110,9 @@ def resolve(settings: Settings, *, needs: Collection[str] = ("temporal", "postgr
         "valkey": ("VALKEY_URL", settings.embeds_valkey),
     }
     missing = {name: variable for name, (variable, is_absent) in absent.items() if is_absent and name in needs}
+    home = Home(settings.home)
+    if settings.secret_key is None and (secret := home.read(home.secret_file)):
+        settings = settings.model_copy(update={"secret_key": SecretStr(secret)})
     if not missing:
         return settings
     record = running(settings)

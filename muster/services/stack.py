@@ -36,6 +36,8 @@ class Stack:
         self.claims = Claims()
         self.children: dict[str, Child] = {}
         self.ports: dict[str, int] = {}
+        self.codec: str | None = None
+        """Where the Web UI's pages have encrypted payloads opened; to be set before the start."""
         self._external_versions: dict[str, str] = {}
         self._on_change = on_change
         self._postgres: Postgres | None = None
@@ -66,7 +68,7 @@ class Stack:
             self.ports |= {"temporal": port, "temporal_ui": ui_port}
             temporal = Temporal(
                 self.home, env, port=port, ui_port=ui_port,
-                namespace=settings.temporal_namespace, durability=settings.temporal_durability,
+                namespace=settings.temporal_namespace, durability=settings.temporal_durability, codec=self.codec,
             )  # fmt: skip
         if settings.embeds_valkey:
             port = self.claims.claim(settings.embedded_valkey_port, "MUSTER_VALKEY_PORT", preferred=6379)

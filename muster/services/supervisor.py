@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from muster.services import probes, runtime
 from muster.services.addresses import Addresses
 from muster.services.child import Program
@@ -91,7 +93,12 @@ class Supervisor:
 
     async def _start(self) -> None:
         settings = self._settings
+        if settings.secret_key is None:
+            secret = SecretStr(self._stack.home.make_secret())
+            settings = self._settings = settings.model_copy(update={"secret_key": secret})
         self._api_port = self._stack.claims.claim(settings.api_port, "MUSTER_API_PORT", host=settings.api_host)
+        if settings.payload_keys:
+            self._stack.codec = f"{self.record.api}/codec"
         self._write()
         self._addresses = await self._stack.start()
         await self._prepare(self._addresses.apply(settings))
@@ -106,13 +113,14 @@ class Supervisor:
             # TLS, keys or a profile that were meant for another server must not reach the embedded one.
             env = {name: value for name, value in env.items() if not name.startswith("TEMPORAL_")}
             env["TEMPORAL_CONFIG_FILE"] = os.devnull
-        assert self._addresses is not None  # noqa: S101
+        assert self._addresses is not None and self._settings.secret_key is not None  # noqa: S101, PT018
         return {
             **env,
             **self._addresses.environment(),
             "MUSTER_HOME": str(self._stack.home.path),
             "MUSTER_API_HOST": self._settings.api_host,
             "MUSTER_API_PORT": str(self._api_port),
+            "MUSTER_SECRET_KEY": self._settings.secret_key.get_secret_value(),
             "MUSTER_URL": self.record.api,  # where its agents find it
             "PYTHONUNBUFFERED": "1",
         }

@@ -37,8 +37,10 @@ SEARCH_ATTRIBUTES = {
 
 class Temporal:
     def __init__(
-        self, home: Home, env: dict[str, str], *, port: int, ui_port: int, namespace: str, durability: str
-    ) -> None:
+        self, home: Home, env: dict[str, str], *, port: int, ui_port: int, namespace: str, durability: str,
+        codec: str | None = None,
+    ) -> None:  # fmt: skip
+        """`codec`: where the Web UI's pages have encrypted payloads opened."""
         self._folder = home.path / "temporal"
         self._log = home.log("temporal")
         # The binary is a client too, and reads TEMPORAL_* for addresses, keys and profiles.
@@ -46,6 +48,7 @@ class Temporal:
         self._port, self._ui_port = port, ui_port
         self._namespace = namespace
         self._durability = durability
+        self._codec = codec
         self._binary = binaries.temporal()
 
     @property
@@ -67,6 +70,7 @@ class Temporal:
             "--sqlite-pragma": ["journal_mode=WAL", f"synchronous={self._durability.upper()}"],
             "--dynamic-config-value": [f"{key}={value}" for key, value in DYNAMIC_CONFIG.items()],
             "--search-attribute": [f"{name}={kind}" for name, kind in SEARCH_ATTRIBUTES.items()],
+            "--ui-codec-endpoint": [self._codec] if self._codec else [],
         }
         return Program(
             name="temporal",

@@ -11,12 +11,16 @@ from psycopg.types.json import Jsonb
 from muster.domain.agents import OutputLine
 from muster.domain.errors import Fenced, NotFound
 from muster.domain.states import AgentStatus
+from muster.domain.tenants import Tenant
 from muster.storage import pages
-from muster.storage.database import Database
+from muster.storage.database import Database, Who, workspace_of
 
 
-async def get(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[str, Any]:
-    agent: dict[str, Any] | None = await db.read_call("SELECT agent_read(%s, %s)", (workspace_id, agent_id))
+async def get(db: Database, who: Who, agent_id: UUID) -> dict[str, Any]:
+    project_id, task_id = (who.project_id, who.task_id) if isinstance(who, Tenant) else (None, None)
+    agent: dict[str, Any] | None = await db.read_call(
+        "SELECT agent_read(%s, %s, %s, %s)", (workspace_of(who), project_id, task_id, agent_id)
+    )
     if agent is None:
         raise NotFound(f"there is no agent {agent_id}")
     return agent
@@ -24,7 +28,7 @@ async def get(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[str, Any
 
 async def page(
     db: Database,
-    workspace_id: UUID,
+    who: Who,
     *,
     status: list[AgentStatus] | None = None,
     task_id: UUID | None = None,
@@ -35,7 +39,7 @@ async def page(
     """Newest first."""
     at, last = pages.after(cursor)
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT agent_json(a) FROM agents a WHERE workspace_id = %s "
         "AND (%s::agent_status[] IS NULL OR status = ANY (%s::agent_status[])) "
         "AND (%s::uuid IS NULL OR task_id = %s::uuid) "
@@ -43,28 +47,29 @@ async def page(
         "     AND t.id = a.task_id AND t.project_id = %s::uuid)) "
         "AND (%s::timestamptz IS NULL OR (created_at, id) < (%s::timestamptz, %s::uuid)) "
         "ORDER BY created_at DESC, id DESC LIMIT %s",
-        (workspace_id, status, status, task_id, task_id, project_id, project_id, at, at, last, limit + 1),
+        (workspace_of(who), status, status, task_id, task_id, project_id, project_id, at, at, last, limit + 1),
     )
     return pages.page(rows, limit)
 
 
-async def active(db: Database, workspace_id: UUID) -> list[UUID]:
+async def active(db: Database, who: Who) -> list[UUID]:
     """Whoever holds a slot, oldest first."""
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT id FROM agents WHERE workspace_id = %s AND status IN ('spawning', 'running') ORDER BY created_at, id",
-        (workspace_id,),
+        (workspace_of(who),),
     )
     return [row[0] for row in rows]
 
 
 async def job(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[str, Any]:
-    """What a worker needs to run it: runner, prompt, title, status, kill_request."""
+    """What a worker needs to run it: runner, prompt, title, status, kill_request, max_output_bytes."""
     rows = await db.query(
         workspace_id,
         "SELECT jsonb_build_object('runner', a.runner, 'prompt', t.prompt, 'title', t.title, 'status', a.status, "
-        "'project_id', t.project_id, 'kill_request', a.kill_request) "
+        "'project_id', t.project_id, 'kill_request', a.kill_request, 'max_output_bytes', w.max_output_bytes) "
         "FROM agents a JOIN tasks t ON t.workspace_id = a.workspace_id AND t.id = a.task_id "
+        "JOIN workspaces w ON w.id = a.workspace_id "
         "WHERE a.workspace_id = %s AND a.id = %s",
         (workspace_id, agent_id),
     )
@@ -95,17 +100,15 @@ async def append_output(
         raise Fenced(f"agent {agent_id} does not run here any more")
 
 
-async def output(
-    db: Database, workspace_id: UUID, agent_id: UUID, *, after: int, limit: int
-) -> tuple[list[OutputLine], str]:
+async def output(db: Database, who: Who, agent_id: UUID, *, after: int, limit: int) -> tuple[list[OutputLine], str]:
     """Lines numbered above `after`, at most `limit`, and the agent's status at that moment."""
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT a.status::text, o.lines FROM agents a LEFT JOIN LATERAL ("
         "   SELECT first_line, lines FROM agent_output WHERE workspace_id = a.workspace_id AND agent_id = a.id "
         "   AND last_line > %s ORDER BY first_line LIMIT 200) o ON true "
         "WHERE a.workspace_id = %s AND a.id = %s ORDER BY o.first_line",
-        (after, workspace_id, agent_id),
+        (after, workspace_of(who), agent_id),
     )
     if not rows:
         raise NotFound(f"there is no agent {agent_id}")

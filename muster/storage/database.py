@@ -17,9 +17,11 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from muster.domain.errors import BY_CODE, MusterError, Unavailable
+from muster.domain.tenants import Actor, Tenant
 
 Row = tuple[Any, ...]
 Params = Sequence[Any] | Mapping[str, Any]
@@ -27,7 +29,24 @@ Params = Sequence[Any] | Mapping[str, Any]
 REFUSED = "MUSTR"
 """SQLSTATE of a refusal; its hint is the error's code."""
 
-_ENTER = "SELECT set_config('app.current_workspace_id', %s, true), set_config('app.current_user_id', %s, true);"
+_ENTER = "SELECT set_config('app.current_workspace_id', %s, true);"
+_ENTER_AS = (
+    "SELECT set_config('app.current_workspace_id', %s, true), set_config('app.current_user_id', %s, true), "
+    "set_config('app.current_project_id', %s, true), set_config('app.current_task_id', %s, true), "
+    "set_config('app.administrator', %s, true), set_config('app.actor', %s, true);"
+)
+
+Who = UUID | Tenant
+"""A tenant, or a workspace as Muster itself sees it: all of it."""
+
+
+def workspace_of(who: Who) -> UUID:
+    return who.workspace_id if isinstance(who, Tenant) else who
+
+
+def as_actor(by: Actor | None) -> Jsonb | None:
+    """For the moves that note who made them."""
+    return Jsonb(by.model_dump(mode="json", exclude_none=True)) if by else None
 
 
 class Database:
@@ -63,26 +82,27 @@ class Database:
 
     async def query(
         self,
-        workspace_id: UUID,
+        who: Who,
         statement: LiteralString,
         params: Sequence[Any] = (),
-        *,
-        user_id: UUID | None = None,
     ) -> list[Row]:
         """Rows of one statement, as this tenant."""
         async with self._errors(), self._pool.connection() as connection:
             cursor = AsyncClientCursor(connection)
-            await cursor.execute(_ENTER + statement, (str(workspace_id), str(user_id or ""), *params))
+            if isinstance(who, Tenant):
+                await cursor.execute(_ENTER_AS + statement, (*_settings(who), *params))
+            else:
+                await cursor.execute(_ENTER + statement, (str(who), *params))
             cursor.nextset()
             return await cursor.fetchall() if cursor.description else []
 
-    async def read(self, workspace_id: UUID, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
+    async def read(self, who: Who, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
         """`query` for statements that write nothing: tried again when Postgres went away and came back."""
         try:
-            return await self.query(workspace_id, statement, params)
+            return await self.query(who, statement, params)
         except Unavailable:
             await self._pool.check()
-            return await self.query(workspace_id, statement, params)
+            return await self.query(who, statement, params)
 
     async def read_call(self, call: LiteralString, params: Sequence[Any]) -> Any:
         """`read` for a function that enters its workspace itself, and so can be prepared."""
@@ -119,6 +139,17 @@ class Database:
             if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
                 raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
             raise
+
+
+def _settings(tenant: Tenant) -> tuple[str, ...]:
+    return (
+        str(tenant.workspace_id),
+        str(tenant.user_id),
+        str(tenant.project_id or ""),
+        str(tenant.task_id or ""),
+        "on" if tenant.administrator else "",
+        tenant.actor.model_dump_json(exclude_none=True),
+    )
 
 
 def as_refusal(error: psycopg.Error) -> MusterError | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from muster.storage.database import Database
+from muster.storage.database import Database, Who, workspace_of
 
 
 async def after(
     db: Database,
-    workspace_id: UUID,
+    who: Who,
     position: int,
     *,
     limit: int = 500,
@@ -19,17 +19,17 @@ async def after(
     types: list[str] | None = None,
 ) -> list[dict[str, Any]]:
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT event_json(e) FROM events e WHERE workspace_id = %s AND position > %s "
         "AND (%s::uuid IS NULL OR task_id = %s::uuid) AND (%s::uuid IS NULL OR agent_id = %s::uuid) "
         "AND (%s::event_type[] IS NULL OR type = ANY (%s::event_type[])) ORDER BY position LIMIT %s",
-        (workspace_id, position, task_id, task_id, agent_id, agent_id, types, types, limit),
+        (workspace_of(who), position, task_id, task_id, agent_id, agent_id, types, types, limit),
     )
     return [row[0] for row in rows]
 
 
-async def last_position(db: Database, workspace_id: UUID) -> int:
+async def last_position(db: Database, who: Who) -> int:
     rows = await db.read(
-        workspace_id, "SELECT position FROM workspace_log WHERE workspace_id = %s", (workspace_id,)
+        who, "SELECT position FROM workspace_log WHERE workspace_id = %s", (workspace_of(who),)
     )  # fmt: skip
     return rows[0][0] if rows else 0

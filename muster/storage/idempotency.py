@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from muster.domain.errors import KeyReused, RequestInFlight
-from muster.storage.database import Database
+from muster.domain.ids import new_id
+from muster.storage.database import Database, Who, workspace_of
 
 KEPT_HOURS = 24
-_IN_FLIGHT_SECONDS = 15
-"""A request that has not answered by then has most likely died with its process, and its key may be taken over.
-One that only takes long, say because it waits for an agent to be gone, is not hurt: what it creates or asks for has
-an id derived from the key, so nothing is done twice."""
+HOLD_SECONDS = 3.0
+"""How often a sending that is still worked on says so."""
+_SILENT_SECONDS = 10
+"""A sending that has not said so for this long has died with its process, and the next one takes over. One that was
+only slow is not hurt: what both create or ask for has the same id, so nothing is done twice."""
 
 
-async def begin(db: Database, workspace_id: UUID, key: str, request_hash: str) -> dict[str, Any] | None:
-    """Take the key for this request. Returns the answer if it was answered before."""
+class Taken(NamedTuple):
+    """A key, held by one sending of its request."""
+
+    request_id: UUID
+    """The same for each sending until the key expires, so what is named after it comes to be once."""
+    at: datetime
+    again: bool
+    """An earlier sending died or failed half-way, and may have done what it was asked."""
+
+
+class Answered(NamedTuple):
+    answer: dict[str, Any]
+
+
+async def begin(db: Database, who: Who, key: str, request_hash: str) -> Taken | Answered:
+    """Take the key for this sending, or hear what was answered to an earlier one."""
     rows = await db.query(
-        workspace_id,
-        "INSERT INTO idempotency_keys AS k (workspace_id, key, request_hash) VALUES (%s, %s, %s) "
-        "ON CONFLICT (workspace_id, key) DO UPDATE SET taken_at = now(), "
+        who,
+        "INSERT INTO idempotency_keys AS k (workspace_id, key, request_hash, request_id) VALUES (%s, %s, %s, %s) "
+        "ON CONFLICT (workspace_id, key) DO UPDATE SET taken_at = clock_timestamp(), "
         "   request_hash = excluded.request_hash, "
         "   answer = CASE WHEN k.created_at < now() - make_interval(hours => %s) THEN NULL ELSE k.answer END, "
+        "   request_id = CASE WHEN k.created_at < now() - make_interval(hours => %s) "
+        "                     THEN excluded.request_id ELSE k.request_id END, "
         "   created_at = CASE WHEN k.created_at < now() - make_interval(hours => %s) "
         "                     THEN now() ELSE k.created_at END "
         "WHERE k.created_at < now() - make_interval(hours => %s) "
         "   OR (k.answer IS NULL AND k.request_hash = excluded.request_hash "
         "       AND k.taken_at < now() - make_interval(secs => %s)) "
-        "RETURNING 1",
-        (workspace_id, key, request_hash, KEPT_HOURS, KEPT_HOURS, KEPT_HOURS, _IN_FLIGHT_SECONDS),
+        "RETURNING request_id, taken_at",
+        (workspace_of(who), key, request_hash, mine := new_id(), *[KEPT_HOURS] * 4, _SILENT_SECONDS),
     )
     if rows:
-        return None
+        return Taken(rows[0][0], rows[0][1], again=rows[0][0] != mine)
     rows = await db.query(
-        workspace_id,
+        who,
         "SELECT request_hash, answer FROM idempotency_keys WHERE workspace_id = %s AND key = %s",
-        (workspace_id, key),
+        (workspace_of(who), key),
     )
     if not rows:  # given up between the two statements
         raise RequestInFlight("a request with this Idempotency-Key has just failed; send it again")
@@ -47,25 +66,68 @@ async def begin(db: Database, workspace_id: UUID, key: str, request_hash: str) -
         raise KeyReused("this Idempotency-Key was used for another request")
     if answer is None:
         raise RequestInFlight("a request with this Idempotency-Key is still being worked on")
-    found: dict[str, Any] = answer
-    return found
+    return Answered(answer)
 
 
-async def finish(db: Database, workspace_id: UUID, key: str, answer: dict[str, Any]) -> None:
+async def hold(db: Database, who: Who, key: str, taken: Taken) -> Taken:
+    """It is still worked on. One that was taken over meanwhile changes nothing."""
+    rows = await db.query(
+        who,
+        "UPDATE idempotency_keys SET taken_at = clock_timestamp() "
+        "WHERE workspace_id = %s AND key = %s AND request_id = %s AND taken_at = %s AND answer IS NULL "
+        "RETURNING taken_at",
+        (workspace_of(who), key, taken.request_id, taken.at),
+    )
+    return taken._replace(at=rows[0][0]) if rows else taken
+
+
+async def finish(db: Database, who: Who, key: str, taken: Taken, answer: dict[str, Any]) -> Answered | None:
+    """Keep this answer, or hear the one that another sending of the same request was quicker to give."""
+    mine = (workspace_of(who), key, taken.request_id)
+    rows = await db.query(
+        who,
+        "UPDATE idempotency_keys SET answer = %s "
+        "WHERE workspace_id = %s AND key = %s AND request_id = %s AND answer IS NULL RETURNING 1",
+        (Jsonb(answer), *mine),
+    )
+    if rows:
+        return None
+    rows = await db.query(
+        who,
+        "SELECT answer FROM idempotency_keys "
+        "WHERE workspace_id = %s AND key = %s AND request_id = %s AND answer IS NOT NULL",
+        mine,
+    )
+    return Answered(rows[0][0]) if rows else None
+
+
+async def forget(db: Database, who: Who, key: str, taken: Taken) -> None:
+    """The request was refused and has changed nothing: the key is free, also for another."""
     await db.query(
-        workspace_id,
-        "UPDATE idempotency_keys SET answer = %s WHERE workspace_id = %s AND key = %s",
-        (Jsonb(answer), workspace_id, key),
+        who,
+        "DELETE FROM idempotency_keys "
+        "WHERE workspace_id = %s AND key = %s AND request_id = %s AND taken_at = %s AND answer IS NULL",
+        (workspace_of(who), key, taken.request_id, taken.at),
     )
 
 
-async def give_up(db: Database, workspace_id: UUID, key: str) -> None:
-    """The request was refused and changed nothing: the key is free again."""
+async def let_go(db: Database, who: Who, key: str, taken: Taken) -> None:
+    """It is not known what became of the request: the next sending of it goes on at once, under the same id."""
     await db.query(
-        workspace_id,
-        "DELETE FROM idempotency_keys WHERE workspace_id = %s AND key = %s AND answer IS NULL",
-        (workspace_id, key),
+        who,
+        "UPDATE idempotency_keys SET taken_at = '-infinity' "
+        "WHERE workspace_id = %s AND key = %s AND request_id = %s AND taken_at = %s AND answer IS NULL",
+        (workspace_of(who), key, taken.request_id, taken.at),
     )
+
+
+async def began(db: Database, who: Who, request_id: UUID, task_id: UUID) -> bool:
+    """Whether the task's present run was begun by this request."""
+    rows = await db.read(
+        who, "SELECT 1 FROM tasks WHERE workspace_id = %s AND id = %s AND run > 1 AND request_id = %s",
+        (workspace_of(who), task_id, str(request_id)),
+    )  # fmt: skip
+    return bool(rows)
 
 
 async def forget_old(db: Database, workspace_id: UUID) -> None:

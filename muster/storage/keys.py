@@ -43,6 +43,16 @@ def log(workspace_id: UUID) -> str:
     return f"{PREFIX}log:{workspace_id}"
 
 
+def revoked() -> str:
+    """Channel of the ids of keys that were revoked, for whoever remembers them."""
+    return f"{PREFIX}revoked"
+
+
+def limits() -> str:
+    """Prefix of the counts of requests."""
+    return f"{PREFIX}limits"
+
+
 def subscribed() -> str:
     """Channel that nobody publishes on: subscribed to last, its confirmation says that the others are too."""
     return f"{PREFIX}subscribed"

@@ -84,6 +84,11 @@ class Live:
                 with suppress(RedisError, OSError):
                     await self._connection.send_command("UNSUBSCRIBE", name, check_health=False)
 
+    async def publish(self, channel: str, message: str) -> None:
+        """To whoever listens now. Lost where Valkey is away."""
+        with suppress(RedisError, OSError):
+            await self._client.publish(channel, message)
+
     async def run(self) -> None:
         """Keeps the subscription up until it is cancelled."""
         failures = 0

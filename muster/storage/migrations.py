@@ -96,27 +96,22 @@ async def _missing(connection: AsyncConnection[Row], migrations: list[Migration]
 
 
 async def _ensure_default_workspace(connection: AsyncConnection[Row], max_concurrent_agents: int | None) -> None:
-    """Until there are keys, everybody acts as one user in one workspace."""
+    """What a new Muster begins with: one user, who administers it, and one workspace."""
     await connection.execute("SET LOCAL ROLE muster_app")
     await connection.execute(
-        "SELECT set_config('app.current_workspace_id', %s, true), set_config('app.current_user_id', %s, true)",
+        "SELECT set_config('app.current_workspace_id', %s, true), set_config('app.current_user_id', %s, true), "
+        "set_config('app.administrator', 'on', true)",
         (str(DEFAULT_WORKSPACE), str(DEFAULT_USER)),
-    )
-    await connection.execute(
-        "INSERT INTO users (id, email, name) VALUES (%s, 'owner@muster.invalid', 'Owner') ON CONFLICT DO NOTHING",
-        (DEFAULT_USER,),
     )
     await connection.execute(
         "INSERT INTO workspaces (id, slug, name, max_concurrent_agents) VALUES (%s, 'default', 'Default', %s) "
         "ON CONFLICT (id) DO NOTHING",
         (DEFAULT_WORKSPACE, max_concurrent_agents or 20),
     )
-    if max_concurrent_agents is not None:
-        await connection.execute(
-            "UPDATE workspaces SET max_concurrent_agents = %s, version = version + 1, updated_at = now() "
-            "WHERE id = %s AND max_concurrent_agents <> %s",
-            (max_concurrent_agents, DEFAULT_WORKSPACE, max_concurrent_agents),
-        )
+    await connection.execute(
+        "INSERT INTO users (id, email, name) VALUES (%s, 'owner@muster.invalid', 'Owner') ON CONFLICT DO NOTHING",
+        (DEFAULT_USER,),
+    )
     await connection.execute(
         "INSERT INTO workspace_members (workspace_id, user_id, role) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
         (DEFAULT_WORKSPACE, DEFAULT_USER, MemberRole.OWNER.value),

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
 
+from muster.domain.fleet import Admission
 from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import Grant, KillWish, TaskSpec
-from muster.storage.database import Database
+from muster.domain.tenants import Actor
+from muster.storage.database import Database, as_actor
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """All that a move changed, as it is mirrored and published; and whose workflows should hear of it."""
 
+    workspace_id: UUID
     events: list[dict[str, Any]] = field(default_factory=list)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     agents: list[dict[str, Any]] = field(default_factory=list)
@@ -34,8 +37,11 @@ class Changes:
         return next((grant for grant in self.grants if grant.task_id == task_id), None)
 
 
-def _changes(answer: dict[str, Any]) -> Changes:
+async def _move(db: Database, call: LiteralString, params: tuple[Any, ...]) -> Changes:
+    """The first parameter is the workspace's id."""
+    answer = await db.move(call, params)
     return Changes(
+        workspace_id=params[0],
         events=answer["events"],
         tasks=answer["tasks"],
         agents=answer["agents"],
@@ -49,7 +55,7 @@ def _changes(answer: dict[str, Any]) -> Changes:
 async def create_task(
     db: Database,
     workspace_id: UUID,
-    user_id: UUID,
+    by: Actor,
     task_id: UUID,
     spec: TaskSpec,
     *,
@@ -65,61 +71,54 @@ async def create_task(
         "request_hash": request_hash,
         "request_id": request_id,
     }
-    return _changes(
-        await db.move("SELECT task_create(%s, %s, %s, %s)", (workspace_id, user_id, Jsonb(task), spawn)),
-    )
+    return await _move(db, "SELECT task_create(%s, %s, %s, %s)", (workspace_id, as_actor(by), Jsonb(task), spawn))
 
 
-async def spawn_task(db: Database, workspace_id: UUID, user_id: UUID, task_id: UUID) -> Changes:
-    return _changes(await db.move("SELECT task_spawn(%s, %s, %s)", (workspace_id, user_id, task_id)))
+async def spawn_task(db: Database, workspace_id: UUID, by: Actor, task_id: UUID) -> Changes:
+    return await _move(db, "SELECT task_spawn(%s, %s, %s)", (workspace_id, as_actor(by), task_id))
 
 
 async def retry_task(
-    db: Database, workspace_id: UUID, user_id: UUID, task_id: UUID, *, spawn: bool, request_id: str
+    db: Database, workspace_id: UUID, by: Actor, task_id: UUID, *, spawn: bool, request_id: str
 ) -> Changes:
-    return _changes(
-        await db.move(
-            "SELECT task_retry(%s, %s, %s, %s, %s)", (workspace_id, user_id, task_id, spawn, request_id)
-        )
-    )  # fmt: skip
+    return await _move(
+        db, "SELECT task_retry(%s, %s, %s, %s, %s)", (workspace_id, as_actor(by), task_id, spawn, request_id)
+    )
 
 
 async def advance_task(db: Database, workspace_id: UUID, task_id: UUID, *, backoff_over: bool) -> Changes:
     """Look at it again: queue it, fail it with its dependencies, or end it with its subtasks. Always harmless."""
-    return _changes(await db.move("SELECT task_advance(%s, %s, %s)", (workspace_id, task_id, backoff_over)))
+    return await _move(db, "SELECT task_advance(%s, %s, %s)", (workspace_id, task_id, backoff_over))
 
 
 async def finish_task(
     db: Database,
     workspace_id: UUID,
-    user_id: UUID | None,
+    by: Actor | None,
     task_id: UUID,
     status: TaskStatus,
     *,
     reason: Reason | None = None,
     error: str | None = None,
 ) -> Changes:
-    return _changes(
-        await db.move(
-            "SELECT task_finish(%s, %s, %s, %s::task_status, %s::failure_reason, %s)",
-            (workspace_id, user_id, task_id, status, reason, error),
-        )
+    return await _move(
+        db,
+        "SELECT task_finish(%s, %s, %s, %s::task_status, %s::failure_reason, %s)",
+        (workspace_id, as_actor(by), task_id, status, reason, error),
     )
 
 
 async def reschedule_task(
     db: Database, workspace_id: UUID, task_id: UUID, *, after_attempt: int, wait_seconds: float
 ) -> Changes:
-    return _changes(
-        await db.move(
-            "SELECT task_reschedule(%s, %s, %s, %s)", (workspace_id, task_id, after_attempt, wait_seconds)
-        )
-    )  # fmt: skip
+    return await _move(
+        db, "SELECT task_reschedule(%s, %s, %s, %s)", (workspace_id, task_id, after_attempt, wait_seconds)
+    )
 
 
 async def start_agent(db: Database, workspace_id: UUID, agent_id: UUID, worker: str) -> Changes:
     """Refused (Fenced) when it is not the agent its task waits for."""
-    return _changes(await db.move("SELECT agent_running(%s, %s, %s)", (workspace_id, agent_id, worker)))
+    return await _move(db, "SELECT agent_running(%s, %s, %s)", (workspace_id, agent_id, worker))
 
 
 async def finish_agent(
@@ -134,29 +133,36 @@ async def finish_agent(
     result: JsonValue = None,
 ) -> Changes:
     """The first ending is believed. `Changes.agent` says which it was."""
-    return _changes(
-        await db.move(
-            "SELECT agent_finish(%s, %s, %s::agent_status, %s::failure_reason, %s, %s, %s)",
-            (workspace_id, agent_id, status, reason, error, exit_code, _json(result)),
-        )
+    return await _move(
+        db,
+        "SELECT agent_finish(%s, %s, %s::agent_status, %s::failure_reason, %s, %s, %s)",
+        (workspace_id, agent_id, status, reason, error, exit_code, _json(result)),
     )
 
 
-async def ask_kill(db: Database, workspace_id: UUID, user_id: UUID | None, agent_id: UUID, wish: KillWish) -> Changes:
-    return _changes(
-        await db.move(
-            "SELECT agent_ask_kill(%s, %s, %s, %s)",
-            (workspace_id, user_id, agent_id, Jsonb(wish.model_dump(mode="json"))),
-        )
+async def ask_kill(db: Database, workspace_id: UUID, by: Actor | None, agent_id: UUID, wish: KillWish) -> Changes:
+    return await _move(
+        db,
+        "SELECT agent_ask_kill(%s, %s, %s, %s)",
+        (workspace_id, as_actor(by), agent_id, Jsonb(wish.model_dump(mode="json"))),
     )
 
 
 async def abandon_task(db: Database, workspace_id: UUID, task_id: UUID, error: str) -> Changes:
-    return _changes(await db.move("SELECT task_abandon(%s, %s, %s)", (workspace_id, task_id, error)))
+    return await _move(db, "SELECT task_abandon(%s, %s, %s)", (workspace_id, task_id, error))
 
 
 async def fill_workspace(db: Database, workspace_id: UUID) -> Changes:
-    return _changes(await db.move("SELECT workspace_fill(%s)", (workspace_id,)))
+    return await _move(db, "SELECT workspace_fill(%s)", (workspace_id,))
+
+
+async def admit_workspace(
+    db: Database, workspace_id: UUID, by: Actor, admission: Admission, reason: str | None
+) -> Changes:
+    """Open or close it for new agents. Opened, it hands out what is free."""
+    return await _move(
+        db, "SELECT workspace_admit(%s, %s, %s::admission, %s)", (workspace_id, as_actor(by), admission, reason)
+    )
 
 
 def _json(value: JsonValue) -> Jsonb | None:

@@ -10,13 +10,12 @@ from psycopg.types.json import Jsonb
 
 from muster.domain.errors import NotFound, ProjectNotEmpty, SlugTaken, UnknownReference
 from muster.storage import pages
-from muster.storage.database import Database
+from muster.storage.database import Database, Who, workspace_of
 
 
 async def create(
     db: Database,
-    workspace_id: UUID,
-    user_id: UUID,
+    who: Who,
     project_id: UUID,
     *,
     slug: str,
@@ -26,26 +25,22 @@ async def create(
     """Repeated with the same id, it answers with what is there."""
     try:
         rows = await db.query(
-            workspace_id,
-            "WITH p AS (INSERT INTO projects (id, workspace_id, slug, name, description) VALUES (%s, %s, %s, %s, %s) "
-            "           ON CONFLICT (id) DO NOTHING RETURNING id, slug, project_json(projects.*) AS item), "
-            "logged AS (INSERT INTO activity_log (workspace_id, user_id, action, entity_id, detail) "
-            "           SELECT %s, %s, 'project_created', id, jsonb_build_object('slug', slug) FROM p) "
-            "SELECT item FROM p",
-            (project_id, workspace_id, slug, name, description, workspace_id, user_id),
-            user_id=user_id,
+            who,
+            "INSERT INTO projects (id, workspace_id, slug, name, description) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT (id) DO NOTHING RETURNING project_json(projects.*)",
+            (project_id, workspace_of(who), slug, name, description),
         )
     except psycopg.errors.UniqueViolation:
         raise SlugTaken(f"there is a project {slug} already") from None
-    return rows[0][0] if rows else await get(db, workspace_id, str(project_id))
+    return rows[0][0] if rows else await get(db, who, str(project_id))
 
 
-async def get(db: Database, workspace_id: UUID, ref: str) -> dict[str, Any]:
+async def get(db: Database, who: Who, ref: str) -> dict[str, Any]:
     """By id or slug."""
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT project_json(p) FROM projects p WHERE workspace_id = %s AND (p.id = %s::uuid OR p.slug = %s)",
-        (workspace_id, _as_id(ref), ref),
+        (workspace_of(who), _as_id(ref), ref),
     )
     if not rows:
         raise NotFound(f"there is no project {ref}")
@@ -53,49 +48,44 @@ async def get(db: Database, workspace_id: UUID, ref: str) -> dict[str, Any]:
     return project
 
 
-async def resolve(db: Database, workspace_id: UUID, ref: str) -> UUID:
+async def resolve(db: Database, who: Who, ref: str) -> UUID:
     """The id of a project that a body names."""
     try:
-        return UUID((await get(db, workspace_id, ref))["id"])
+        return UUID((await get(db, who, ref))["id"])
     except NotFound as error:
         raise UnknownReference(error.message) from None
 
 
 async def page(
-    db: Database, workspace_id: UUID, *, status: str | None = None, cursor: str | None = None, limit: int = 50
+    db: Database, who: Who, *, status: str | None = None, cursor: str | None = None, limit: int = 50
 ) -> tuple[list[dict[str, Any]], str | None]:
     at, last = pages.after(cursor)
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT project_json(p) FROM projects p WHERE workspace_id = %s "
         "AND (%s::project_status IS NULL OR status = %s::project_status) "
         "AND (%s::timestamptz IS NULL OR (created_at, id) < (%s::timestamptz, %s::uuid)) "
         "ORDER BY created_at DESC, id DESC LIMIT %s",
-        (workspace_id, status, status, at, at, last, limit + 1),
+        (workspace_of(who), status, status, at, at, last, limit + 1),
     )
     return pages.page(rows, limit)
 
 
-async def update(db: Database, workspace_id: UUID, user_id: UUID, ref: str, changed: dict[str, Any]) -> dict[str, Any]:
+async def update(db: Database, who: Who, ref: str, changed: dict[str, Any]) -> dict[str, Any]:
     """`changed` holds any of slug, name, description, status."""
-    project = await get(db, workspace_id, ref)
+    project = await get(db, who, ref)
     try:
         rows = await db.query(
-            workspace_id,
+            who,
             # Only what is named changes, so two writers of different fields do not undo each other.
-            "WITH p AS (UPDATE projects SET slug = coalesce(c.c ->> 'slug', slug), "
-            "                  name = coalesce(c.c ->> 'name', name), "
-            "                  description = CASE WHEN jsonb_exists(c.c, 'description') THEN c.c ->> 'description' "
-            "                                     ELSE description END, "
-            "                  status = coalesce((c.c ->> 'status')::project_status, status), "
-            "                  version = version + 1, updated_at = now() "
-            "           FROM (SELECT %s::jsonb AS c) c "
-            "           WHERE workspace_id = %s AND id = %s RETURNING id, project_json(projects.*) AS item), "
-            "logged AS (INSERT INTO activity_log (workspace_id, user_id, action, entity_id, detail) "
-            "           SELECT %s, %s, 'project_updated', id, %s FROM p) "
-            "SELECT item FROM p",
-            (Jsonb(changed), workspace_id, project["id"], workspace_id, user_id, Jsonb(changed)),
-            user_id=user_id,
+            "UPDATE projects SET slug = coalesce(c.c ->> 'slug', slug), name = coalesce(c.c ->> 'name', name), "
+            "       description = CASE WHEN jsonb_exists(c.c, 'description') THEN c.c ->> 'description' "
+            "                          ELSE description END, "
+            "       status = coalesce((c.c ->> 'status')::project_status, status), "
+            "       version = version + 1, updated_at = now() "
+            "FROM (SELECT %s::jsonb AS c) c "
+            "WHERE workspace_id = %s AND id = %s RETURNING project_json(projects.*)",
+            (Jsonb(changed), workspace_of(who), project["id"]),
         )
     except psycopg.errors.UniqueViolation:
         raise SlugTaken(f"there is a project {changed['slug']} already") from None
@@ -105,17 +95,14 @@ async def update(db: Database, workspace_id: UUID, user_id: UUID, ref: str, chan
     return updated
 
 
-async def delete(db: Database, workspace_id: UUID, user_id: UUID, ref: str) -> None:
+async def delete(db: Database, who: Who, ref: str) -> None:
     """Only an empty one; archive the others."""
-    project = await get(db, workspace_id, ref)
+    project = await get(db, who, ref)
     try:
         await db.query(
-            workspace_id,
-            "WITH p AS (DELETE FROM projects WHERE workspace_id = %s AND id = %s RETURNING *) "
-            "INSERT INTO activity_log (workspace_id, user_id, action, entity_id, detail) "
-            "SELECT workspace_id, %s, 'project_deleted', id, jsonb_build_object('slug', slug) FROM p",
-            (workspace_id, project["id"], user_id),
-            user_id=user_id,
+            who,
+            "DELETE FROM projects WHERE workspace_id = %s AND id = %s",
+            (workspace_of(who), project["id"]),
         )
     except psycopg.errors.ForeignKeyViolation:
         raise ProjectNotEmpty(f"project {project['slug']} has tasks; archive it instead") from None

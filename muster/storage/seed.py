@@ -8,8 +8,9 @@ from psycopg.types.json import Jsonb
 
 from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE
 from muster.domain.tasks import CommandRunner, TaskSpec
+from muster.domain.tenants import Actor
 from muster.storage import moves
-from muster.storage.database import Database
+from muster.storage.database import Database, as_actor
 
 _PROJECT = UUID("00000000-0000-7000-8000-000000000101")
 _EVENT = UUID("00000000-0000-7000-8000-000000000102")
@@ -53,7 +54,7 @@ async def seed(database_url: str) -> dict[str, str]:
             }
             await db.move(
                 "SELECT sample_task(%s, %s, %s, %s::failure_reason)",
-                (DEFAULT_WORKSPACE, DEFAULT_USER, Jsonb(task), failure),
+                (DEFAULT_WORKSPACE, as_actor(Actor(user_id=DEFAULT_USER)), Jsonb(task), failure),
             )
         await moves.advance_task(db, DEFAULT_WORKSPACE, _id(1), backoff_over=False)  # its subtasks are done
         await db.query(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 from muster.domain.errors import NotFound
 from muster.domain.states import TaskStatus
 from muster.storage import pages
-from muster.storage.database import Database
+from muster.storage.database import Database, Who, workspace_of
 
 
-async def get(db: Database, workspace_id: UUID, task_id: UUID) -> dict[str, Any]:
+async def get(db: Database, who: Who, task_id: UUID) -> dict[str, Any]:
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT task_json(t) FROM tasks t WHERE workspace_id = %s AND id = %s",
-        (workspace_id, task_id),
+        (workspace_of(who), task_id),
     )
     if not rows:
         raise NotFound(f"there is no task {task_id}")
@@ -23,10 +24,10 @@ async def get(db: Database, workspace_id: UUID, task_id: UUID) -> dict[str, Any]
     return task
 
 
-async def get_with_agents(db: Database, workspace_id: UUID, task_id: UUID) -> dict[str, Any]:
+async def get_with_agents(db: Database, who: Who, task_id: UUID) -> dict[str, Any]:
     """The task, its agents in `agents` (latest first, at most 100) and its subtasks' ids and states."""
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT task_json(t), "
         "(SELECT coalesce(jsonb_agg(agent_json(a) ORDER BY a.attempt DESC), '[]') FROM ("
         "   SELECT * FROM agents WHERE workspace_id = t.workspace_id AND task_id = t.id"
@@ -36,7 +37,7 @@ async def get_with_agents(db: Database, workspace_id: UUID, task_id: UUID) -> di
         "   SELECT * FROM tasks WHERE workspace_id = t.workspace_id AND parent_id = t.id"
         "   ORDER BY created_at, id LIMIT 1000) c) "
         "FROM tasks t WHERE workspace_id = %s AND id = %s",
-        (workspace_id, task_id),
+        (workspace_of(who), task_id),
     )
     if not rows:
         raise NotFound(f"there is no task {task_id}")
@@ -46,7 +47,7 @@ async def get_with_agents(db: Database, workspace_id: UUID, task_id: UUID) -> di
 
 async def page(
     db: Database,
-    workspace_id: UUID,
+    who: Who,
     *,
     status: list[TaskStatus] | None = None,
     project_id: UUID | None = None,
@@ -58,7 +59,7 @@ async def page(
     """Newest first. Several labels: tasks that have them all."""
     at, last = pages.after(cursor)
     rows = await db.read(
-        workspace_id,
+        who,
         # Spelt out as literals by the driver, so the planner sees which filters are there.
         "SELECT task_json(t) FROM tasks t WHERE workspace_id = %s "
         "AND (%s::task_status[] IS NULL OR status = ANY (%s::task_status[])) "
@@ -66,16 +67,16 @@ async def page(
         "AND (%s::text[] IS NULL OR labels @> %s::text[]) "
         "AND (%s::timestamptz IS NULL OR (created_at, id) < (%s::timestamptz, %s::uuid)) "
         "ORDER BY created_at DESC, id DESC LIMIT %s",
-        (workspace_id, status, status, project_id, project_id, parent_id, parent_id, labels, labels, at, at, last,
+        (workspace_of(who), status, status, project_id, project_id, parent_id, parent_id, labels, labels, at, at, last,
          limit + 1),
     )  # fmt: skip
     return pages.page(rows, limit)
 
 
-async def queue(db: Database, workspace_id: UUID, limit: int) -> dict[str, Any]:
+async def queue(db: Database, who: Who, limit: int) -> dict[str, Any]:
     """The workspace's queue in the order it is served, with how full the workspace is."""
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT w.max_concurrent_agents, "
         "(SELECT count(*) FROM agents WHERE workspace_id = w.id AND status IN ('spawning', 'running')), "
         "(SELECT count(*) FROM tasks WHERE workspace_id = w.id AND queued_at IS NOT NULL), "
@@ -83,21 +84,29 @@ async def queue(db: Database, workspace_id: UUID, limit: int) -> dict[str, Any]:
         "   SELECT * FROM tasks WHERE workspace_id = w.id AND queued_at IS NOT NULL"
         "   ORDER BY priority DESC, created_at, id LIMIT %s) t) "
         "FROM workspaces w WHERE w.id = %s",
-        (limit, workspace_id),
+        (limit, workspace_of(who)),
     )
     if not rows:
-        raise NotFound(f"there is no workspace {workspace_id}")
+        raise NotFound(f"there is no workspace {workspace_of(who)}")
     most, active, waiting, items = rows[0]
     return {"max_concurrent_agents": most, "active_agents": active, "waiting": waiting, "items": items}
 
 
-async def counts(db: Database, workspace_id: UUID) -> dict[str, dict[str, int]]:
+async def visible(db: Database, who: Who, task_ids: Collection[UUID]) -> set[UUID]:
+    """Those of them that are there, and within reach."""
+    rows = await db.read(
+        who, "SELECT id FROM tasks WHERE workspace_id = %s AND id = ANY (%s)", (workspace_of(who), list(task_ids))
+    )
+    return {row[0] for row in rows}
+
+
+async def counts(db: Database, who: Who) -> dict[str, dict[str, int]]:
     """How many tasks and agents are in each state."""
     rows = await db.read(
-        workspace_id,
+        who,
         "SELECT 'tasks', status::text, count(*) FROM tasks WHERE workspace_id = %s GROUP BY status "
         "UNION ALL SELECT 'agents', status::text, count(*) FROM agents WHERE workspace_id = %s GROUP BY status",
-        (workspace_id, workspace_id),
+        (workspace_of(who), workspace_of(who)),
     )
     found: dict[str, dict[str, int]] = {"tasks": {}, "agents": {}}
     for what, status, number in rows:

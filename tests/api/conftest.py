@@ -21,18 +21,19 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
+from pydantic import SecretStr
 
 from api.app import create_app
+from muster.cli import serve
 from muster.services.stack import Stack
 from muster.settings import Settings
-from muster.storage import migrations
+from muster.storage import access, migrations
 
 ROOT = Path(__file__).parents[2]
 SLOTS = 8
 
 
-class Server(uvicorn.Server):
+class Server(serve.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # the test run keeps its own
@@ -42,10 +43,10 @@ class Server(uvicorn.Server):
 async def serving(settings: Settings) -> AsyncIterator[str]:
     """The API on a free port of this machine."""
     app = create_app(settings)
-    with socket.socket() as listener:
+    # Named, since asyncio spares only sockets of TCP by name the 40 ms that Nagle's algorithm waits for an answer.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, http="httptools", access_log=False, log_level="error", timeout_graceful_shutdown=1)
-        server = Server(config)
+        server = Server(serve.config(app, settings, log_level="error", timeout_graceful_shutdown=1))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with asyncio.timeout(10):
@@ -70,6 +71,7 @@ async def a_stack(**variables: object) -> AsyncIterator[tuple[Settings, Stack]]:
             "MUSTER_TEMPORAL_UI_PORT": 0,
             "MUSTER_VALKEY_PORT": 0,
             "MUSTER_TEMPORAL_DURABILITY": "normal",
+            "MUSTER_SECRET_KEY": "a secret of these tests, long enough",
             **variables,
         },
     )
@@ -77,7 +79,9 @@ async def a_stack(**variables: object) -> AsyncIterator[tuple[Settings, Stack]]:
     try:
         addresses = await stack.start()
         await migrations.migrate(addresses.database_owner_url, max_concurrent_agents=SLOTS)
-        yield addresses.apply(settings), stack
+        pepper = settings.secret_key.get_secret_value().encode() if settings.secret_key else b""
+        key = await access.make_administrator_key(addresses.database_url, pepper, "tests")
+        yield addresses.apply(settings).model_copy(update={"api_key": SecretStr(key)}), stack
     finally:
         await stack.stop()
         shutil.rmtree(folder)
@@ -87,6 +91,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """What another process needs to work with the same servers."""
     assert settings.database_url
     assert settings.valkey_url
+    assert settings.secret_key
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", "TEMPORAL_"))}
     return {
         **kept,
@@ -95,15 +100,23 @@ def environment(settings: Settings) -> dict[str, str]:
         "TEMPORAL_ADDRESS": str(settings.temporal_address),
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "VALKEY_URL": settings.valkey_url.get_secret_value(),
+        "MUSTER_SECRET_KEY": settings.secret_key.get_secret_value(),
     }
 
 
+def admin(settings: Settings) -> str:
+    """The administrator's key."""
+    assert settings.api_key
+    return settings.api_key.get_secret_value()
+
+
 @asynccontextmanager
-async def a_worker(settings: Settings) -> AsyncIterator[subprocess.Popen[bytes]]:
+async def a_worker(settings: Settings, **variables: str) -> AsyncIterator[subprocess.Popen[bytes]]:
     with (settings.home / "worker.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             [sys.executable, "-m", "muster.cli", "worker"],
-            cwd=settings.home, env=environment(settings), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            cwd=settings.home, env=environment(settings) | variables, stdout=log, stderr=log,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
     try:
         yield process
@@ -166,8 +179,9 @@ class Stream:
 
 
 class Api(httpx.AsyncClient):
-    def __init__(self, url: str) -> None:
-        super().__init__(base_url=url, timeout=40, trust_env=False)
+    def __init__(self, url: str, key: str | None) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        super().__init__(base_url=url, headers=headers, timeout=40, trust_env=False)
 
     @asynccontextmanager
     async def follow(self, path: str, *, last: int | None = None, **query: Any) -> AsyncIterator[Stream]:
@@ -240,7 +254,7 @@ async def url(settings: Settings) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def worker(settings: Settings, url: str) -> AsyncIterator[None]:
-    async with a_worker(settings), Api(url) as api:
+    async with a_worker(settings), Api(url, admin(settings)) as api:
 
         async def polls() -> None:
             assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
@@ -250,8 +264,8 @@ async def worker(settings: Settings, url: str) -> AsyncIterator[None]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def api(url: str) -> AsyncIterator[Api]:
-    async with Api(url) as api:
+async def api(settings: Settings, url: str) -> AsyncIterator[Api]:
+    async with Api(url, admin(settings)) as api:
         yield api
 
 

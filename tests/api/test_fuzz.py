@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import uuid
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
@@ -16,10 +20,13 @@ from schemathesis.checks import load_all_checks
 from schemathesis.core.failures import FailureGroup
 
 from api.app import create_app
+from muster.domain.states import MemberRole
 from muster.settings import Settings
-from tests.api.conftest import Api
+from tests.api.conftest import Api, admin
+from tests.api.people import key_in, made, new_member, new_workspace
 
-EXAMPLES = 20
+EXAMPLES = 12
+MODES, NAMES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ["as told", "otherwise"]
 
 load_all_checks()
 CHECKS = [
@@ -42,40 +49,53 @@ def harmless(body: Any) -> None:
             part["retry"] = {}
 
 
-def fuzz(operation: Any, mode: GenerationMode, known: dict[str, str]) -> Counter[int]:
+def fuzz(
+    operation: Any,
+    mode: GenerationMode,
+    known: dict[str, str],
+    key: str | None,
+    check: Callable[[Any], None] = lambda response: None,
+    examples: int = EXAMPLES,
+) -> Counter[int]:
     """How often each status was answered."""
     answered: Counter[int] = Counter()
 
     @seed(20_26)
     @settings(
-        max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate],
+        max_examples=examples, deadline=None, database=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(case=operation.as_strategy(generation_mode=mode))
     def send(case: Any) -> None:
         harmless(case.body)
+        for name in ("Authorization", "X-API-Key", "Muster-Workspace", "Cookie"):
+            case.headers.pop(name, None)
+        if key:
+            case.headers["Authorization"] = f"Bearer {key}"
         if mode == GenerationMode.POSITIVE:
             # Simple ones would be shared by most requests, and two that do not exist by nobody.
             case.headers.pop("Idempotency-Key", None)
             case.path_parameters.update({name: known[name] for name in case.path_parameters})
         response = case.call(timeout=60)
+        while response.status_code == 429 and response.json()["code"] == "rate_limited":
+            time.sleep(0.05)
+            response = case.call(timeout=60)
         assert response.status_code != 500, (case.body, response.text)
         if response.status_code >= 400 and operation.path.startswith("/v1"):
             problem = response.json()
             assert problem["status"] == response.status_code
             assert problem["code"]
         case.validate_response(response, checks=CHECKS)
+        check(response)
         answered[response.status_code] += 1
 
     send()
     return answered
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["as told", "otherwise"])
-async def test_nothing_that_is_sent_breaks_it(url: str, fleet: Api, mode: GenerationMode) -> None:
-    agent = await fleet.spawn("false")
-    project = (await fleet.post("/v1/projects", json={"slug": f"fuzz-{mode.value}", "name": "x"})).json()
-    known = {"agent_id": agent["id"], "task_id": agent["task_id"], "project": project["id"]}
+async def every_operation(
+    url: str, mode: GenerationMode, known: dict[str, str], key: str | None, **more: Any
+) -> Counter[int]:
     document = create_app(Settings(_env_file=None)).openapi()  # type: ignore[call-arg]
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=url)
@@ -83,11 +103,62 @@ async def test_nothing_that_is_sent_breaks_it(url: str, fleet: Api, mode: Genera
     answered: Counter[int] = Counter()
     for found in schema.get_all_operations():
         operation = found.ok()
+        if operation.definition.raw["x-muster-needs"] == "open":
+            continue
         try:
-            answered += await asyncio.to_thread(fuzz, operation, mode, known)
+            answered += await asyncio.to_thread(fuzz, operation, mode, known, key, **more)
         except Unsatisfiable:
             pass  # takes nothing that could be wrong
         except (AssertionError, FailureGroup) as error:
             problems[operation.label] = str(error)[:2000]
     assert not problems, "\n\n".join(f"{name}: {what}" for name, what in problems.items())
+    return answered
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def place(settings: Settings, url: str, worker: None) -> AsyncIterator[dict[str, Any]]:
+    """A workspace of its own, since what is sent stops it and takes away its members."""
+    async with Api(url, admin(settings)) as chief:
+        place = await new_workspace(chief, requests_per_second=100_000, max_concurrent_agents=8)
+        owner = await key_in(chief, place)
+        poor = await key_in(chief, place, "memory:read")
+        other = await key_in(chief, await new_workspace(chief, requests_per_second=100_000))
+        async with Api(url, owner["key"]) as api:
+            mark = f"only-of-{uuid.uuid4().hex[:12]}"
+            agent = await api.spawn("false", title=mark)
+            project = await made(api, "/v1/projects", {"slug": mark, "name": mark})
+            spare = await key_in(chief, place)
+            known = {
+                "agent_id": agent["id"],
+                "task_id": agent["task_id"],
+                "project": project["id"],
+                "workspace": place["id"],
+                "key_id": spare["id"],
+                "user_id": str(await new_member(chief, place, MemberRole.VIEWER)),
+            }
+            yield {"known": known, "mark": mark, "owner": owner["key"], "poor": poor["key"], "other": other["key"]}
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+async def test_nothing_that_is_sent_breaks_it(url: str, place: dict[str, Any], mode: GenerationMode) -> None:
+    answered = await every_operation(url, mode, place["known"], place["owner"])
     assert answered[200 if mode == GenerationMode.POSITIVE else 422] > 50, answered
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+@pytest.mark.parametrize("who", ["other", "poor", "nobody"])
+async def test_nothing_is_told_to_whom_it_does_not_concern(
+    url: str, place: dict[str, Any], mode: GenerationMode, who: str
+) -> None:
+    """Another tenant's key, one without the scope, none."""
+
+    def check(response: Any) -> None:
+        assert place["mark"] not in response.text
+        if who == "nobody":
+            assert response.status_code == 401, response.text
+        elif who == "poor":
+            # What any key may ask is told; a key made for reading memory changes nothing.
+            assert response.status_code in {403, 404, 413, 422} or response.request.method in {"GET", "HEAD"}
+
+    more: dict[str, Any] = {"check": check, "examples": 6}
+    await every_operation(url, mode, place["known"], place.get(who), **more)

@@ -18,16 +18,16 @@ async def test_a_spawned_agent_runs_and_tells_its_result(fleet: Api, settings: S
     agent = await fleet.spawn("sh", "-c", "echo hello; echo '{\"answer\": 42}'", title="Ask")
     assert agent["status"] == "spawning"
     assert agent["attempt"] == 1
-    assert agent["workflow_id"] == f"agent-{agent['id']}"
+    assert agent["workflow_id"] == f"agent-{agent['id']}.{agent['workspace_id']}"
     assert agent["temporal_url"] == (
-        f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/agent-{agent['id']}"
+        f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/{agent['workflow_id']}"
     )
     done = await fleet.when(f"/v1/agents/{agent['id']}", "completed", "failed")
     assert (done["status"], done["exit_code"], done["result"]) == ("completed", 0, {"answer": 42})
     task = await fleet.when(f"/v1/tasks/{agent['task_id']}", "completed")
     assert [one["id"] for one in task["agents"]] == [agent["id"]]
     assert task["agents"][0]["temporal_url"] == agent["temporal_url"]
-    assert task["workflow_id"] == f"task-{task['id']}"
+    assert task["workflow_id"] == f"task-{task['id']}.{task['workspace_id']}"
 
     output = (await fleet.get(f"/v1/agents/{agent['id']}/output")).json()
     assert [(line["n"], line["stream"], line["text"]) for line in output["items"]] == [
@@ -64,7 +64,7 @@ async def test_a_creation_sent_again_is_answered_the_same(fleet: Api) -> None:
     first = await fleet.post("/v1/tasks", json=body, headers=headers)
     await fleet.when(f"/v1/tasks/{first.json()['id']}", "completed")
     again = await fleet.post("/v1/tasks", json=body, headers=headers)
-    assert (first.status_code, again.status_code) == (201, 200)
+    assert (first.status_code, again.status_code) == (201, 201)
     assert again.json() == first.json()
     assert again.headers["idempotent-replayed"] == "true"
     is_problem(await fleet.post("/v1/agents", json={"task": body}, headers=headers), 409, "idempotency_key_reused")
@@ -74,7 +74,7 @@ async def test_many_sendings_of_one_creation_make_one_task(fleet: Api) -> None:
     label, headers = uuid.uuid4().hex, key()
     body = {"title": "once", "labels": [label], "runner": {"kind": "command", "argv": ["true"]}}
     answers = await asyncio.gather(*(fleet.post("/v1/tasks", json=body, headers=headers) for _ in range(6)))
-    assert {answer.status_code for answer in answers} <= {200, 201, 409}
+    assert {answer.status_code for answer in answers} <= {201, 409}
     assert len((await fleet.get("/v1/tasks", params={"label": label})).json()["items"]) == 1
 
 

@@ -11,7 +11,6 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -22,12 +21,15 @@ from api import stream as streaming
 from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE, new_id
 from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import CommandRunner, TaskSpec
+from muster.domain.tenants import Actor
 from muster.services.stack import Stack
 from muster.settings import Settings
 from muster.storage import keys, moves
 from muster.storage.database import Database
-from tests.api.conftest import Api, a_stack, eventually, serving
+from tests.api.conftest import Api, a_stack, admin, eventually, serving
+from tests.services.conftest import family
 
+BY = Actor(user_id=DEFAULT_USER)
 SPEC = TaskSpec(title="t", runner=CommandRunner(argv=["true"]))
 
 
@@ -43,9 +45,7 @@ class Pen:
     async def fail_a_task(self, task_id: uuid.UUID | None = None, *, publish: bool = True, size: int = 1) -> uuid.UUID:
         """Four events: of a task that gets an agent, and fails with it."""
         task_id = task_id or new_id()
-        made = await moves.create_task(
-            self.db, DEFAULT_WORKSPACE, DEFAULT_USER, task_id, SPEC, project_id=None, spawn=False
-        )
+        made = await moves.create_task(self.db, DEFAULT_WORKSPACE, BY, task_id, SPEC, project_id=None, spawn=False)
         events = list(made.events)
         if grant := made.grant(task_id):
             ended = await moves.finish_agent(
@@ -55,7 +55,7 @@ class Pen:
         ended = await moves.finish_task(
             self.db,
             DEFAULT_WORKSPACE,
-            DEFAULT_USER,
+            BY,
             task_id,
             TaskStatus.FAILED,
             reason=Reason.CANCELLED,
@@ -248,7 +248,11 @@ async def test_a_client_that_does_not_read_is_cut_off(
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect((host, int(port)))
-        client.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+        key = api.headers["authorization"].encode()
+        client.sendall(
+            b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: " + key + b"\r\n"
+            b"Accept: text/event-stream\r\n\r\n"
+        )
         async with api.follow("/v1/events", after=start) as other:
             reading = asyncio.create_task(other.until(lambda event: event.id == start + 2_000, 60))
             while len(pen.written) < 2_000:  # more than the system's own buffers hold
@@ -272,7 +276,7 @@ def _all(client: socket.socket) -> bytes:
 async def test_an_api_that_stops_lets_its_clients_go(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     async with contextlib.AsyncExitStack() as clients:
         async with serving(settings) as url:
-            api = await clients.enter_async_context(Api(url))
+            api = await clients.enter_async_context(Api(url, admin(settings)))
             stream = await clients.enter_async_context(api.follow("/v1/events"))
             began = time.monotonic()
         assert time.monotonic() - began < 3
@@ -306,10 +310,11 @@ async def test_without_valkey_streams_go_on_from_postgres(api: Api, pen: Pen, pi
 
 @pytest.mark.parametrize("name", ["valkey", "postgres", "temporal"])
 async def test_health_tells_of_a_stopped_server_in_time(settings: Settings, pids: dict[str, int], name: str) -> None:
-    async with serving(settings) as url, Api(url) as api:
+    async with serving(settings) as url, Api(url, admin(settings)) as api:
         assert (await api.get("/readyz")).status_code == 200
+        assert (await api.get("/v1/info")).status_code == 200  # and the key is known from now on
         # PostgreSQL's connections are processes of their own: stop them all.
-        stopped = _family(pids[name])
+        stopped = family(pids[name])
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -328,17 +333,6 @@ async def test_health_tells_of_a_stopped_server_in_time(settings: Settings, pids
         async def well() -> None:
             assert (await api.get("/readyz")).status_code == 200
 
+        assert (await api.get("/v1/info")).status_code == 200  # and the key is known from now on
+
         await eventually(well, 20)
-
-
-def _family(pid: int) -> list[int]:
-    """The process and all that descend from it."""
-    parents: dict[int, int] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                parents[int(entry)] = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1])
-    found = [pid]
-    for member in found:
-        found += [child for child, parent in parents.items() if parent == member]
-    return found

@@ -28,6 +28,7 @@ from muster.services.ports import free_port
 from muster.services.postgres import Postgres
 from muster.services.temporal import Temporal
 from muster.services.valkey import Valkey
+from muster.storage import access
 from tests.services.conftest import nobody_left, processes_of
 
 ROOT = Path(__file__).parents[2]
@@ -57,14 +58,20 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         names = re.findall(r"^([A-Z_]+)=$", (ROOT / "deploy/env.example").read_text(), re.MULTILINE)
-        self.secrets = {name: secrets.token_hex(12) for name in names}
+        self.secrets = {name: secrets.token_hex(24) for name in names}
         self.ports = {name: free_port() for name in ("postgres", "valkey", "temporal", "ui")}
+        self.key = ""
+        """An administrator's, once the schema is there."""
         # A process reads its settings from a file in its folder, too: there must be none.
         self.cwd = folder / "cwd"
 
     @property
     def temporal(self) -> str:
         return f"127.0.0.1:{self.ports['temporal']}"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
 
     @property
     def plain_environment(self) -> dict[str, str]:
@@ -237,4 +244,8 @@ async def migrated(servers: Servers) -> Servers:
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     assert "applied 0001_tenants" in output.decode()
+    given = servers.environment("api")
+    servers.key = await access.make_administrator_key(
+        given["DATABASE_URL"], given["MUSTER_SECRET_KEY"].encode(), "tests"
+    )
     return servers

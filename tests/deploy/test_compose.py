@@ -151,11 +151,11 @@ def test_secrets_come_from_the_environment() -> None:
     example = (ROOT / "deploy/env.example").read_text()
     assert set(used) == set(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE))
     for name, (kind, rest) in used.items():
-        if "PASSWORD" in name:
+        if "PASSWORD" in name or "SECRET" in name:
             assert (kind, rest) == ("?", "see deploy/env.example"), f"{name} must not have a default"
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            if re.search(r"PASSWORD|PWD|AUTH|DATABASE.*URL", name):
+            if re.search(r"PASSWORD|PWD|AUTH|SECRET|DATABASE.*URL", name):
                 assert "${" in str(value), f"{name} is written down"
     assert not re.search(r"(?i)password|secret|token", DOCKERFILE)
 
@@ -284,7 +284,9 @@ async def test_two_workers_share_the_work_and_one_may_go(migrated: Servers) -> N
         Part(migrated, "api", "api", **port) as api,
         Part(migrated, "worker", "worker-1", MUSTER_WORKER_MAX_AGENTS="6") as one,
         Part(migrated, "worker", "worker-2", MUSTER_WORKER_MAX_AGENTS="6") as two,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port['MUSTER_API_PORT']}", timeout=PATIENCE) as client,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port['MUSTER_API_PORT']}", headers=migrated.authorization, timeout=PATIENCE
+        ) as client,
     ):
         parts = {one.pid: one, two.pid: two}
 
@@ -344,6 +346,14 @@ async def _agent(client: httpx.AsyncClient, agent_id: str, status: str) -> dict[
 
     agent: dict[str, Any] = await eventually(look, PATIENCE)
     return agent
+
+
+@pytest.mark.parametrize("service", ["api", "worker"])
+async def test_without_the_secret_key_is_one_clear_line(migrated: Servers, service: str) -> None:
+    process = await migrated.muster(service, *SERVICES[service]["command"], MUSTER_SECRET_KEY="")
+    output, _ = await process.communicate()
+    assert (process.returncode, len(output.decode().strip().splitlines())) == (1, 1), output.decode()
+    assert "MUSTER_SECRET_KEY" in output.decode()
 
 
 async def test_what_does_not_answer_is_named_within_ten_seconds(servers: Servers) -> None:

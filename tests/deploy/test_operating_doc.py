@@ -41,8 +41,8 @@ class Scene:
 LOST, GOES_ON = ("failed", "lost"), ("executing", None)
 KILLED, CANCELLED, RUNS = [("killed", "killed")], [("killed", "cancelled")], [("running", None)]
 SCENES: dict[str, Scene] = {
-    r"workflow list .*ExecutionStatus": Scene(prints="agent-$AGENT"),
-    r"workflow list .*MusterTask": Scene(prints="agent-$AGENT"),
+    r"workflow list .*ExecutionStatus": Scene(prints="agent-$AGENT.$WORKSPACE"),
+    r"workflow list .*MusterTask": Scene(prints="agent-$AGENT.$WORKSPACE"),
     r"workflow count": Scene(prints="values: Running"),
     r"workflow describe": Scene(prints="LastWorkerIdentity  worker@"),
     r"workflow metadata": Scene(prints="Attempt 1: agent `$AGENT`."),
@@ -69,7 +69,9 @@ async def system(migrated: Servers) -> AsyncIterator[tuple[Servers, httpx.AsyncC
     async with (
         Part(migrated, "api", "doc-api", MUSTER_API_PORT=port),
         Part(migrated, "worker", "doc-worker", MUSTER_SWEEP_SECONDS="1"),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", headers=migrated.authorization, timeout=PATIENCE
+        ) as client,
     ):
 
         async def ready() -> None:
@@ -150,6 +152,23 @@ async def test_command_does_what_the_page_says(system: tuple[Servers, httpx.Asyn
 
     await eventually(so, PATIENCE)
     await client.post(f"/v1/tasks/{agent['task_id']}/cancel")
+
+
+async def test_the_first_key_is_made_as_the_page_says(system: tuple[Servers, httpx.AsyncClient]) -> None:
+    servers, client = system
+    (command,) = re.findall(r"^docker compose run --rm api (keys \S+)", PAGE, re.MULTILINE)
+    assert command in (ROOT / "deploy/env.example").read_text()
+    process = await servers.muster("api", *command.split())
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    (key,) = re.findall(r"^mst_\w+$", output.decode(), re.MULTILINE)
+    assert (await client.get("/v1/info", headers={"Authorization": f"Bearer {key}"})).status_code == 200
+    assert (await client.get("/v1/info", headers={"Authorization": "Bearer mst_none"})).status_code == 401
+    made = await client.post(
+        "/v1/projects", json={"slug": "first", "name": "First"}, headers={"Authorization": f"Bearer {key}"}
+    )
+    assert made.status_code == 201, made.text
+    assert (await client.delete(f"/v1/projects/{made.json()['id']}")).status_code == 204
 
 
 async def _batch(servers: Servers) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,7 @@ from tests.integration.fleet import (
     picture_is_right,
     slots_were_used,
 )
+from tests.services.conftest import eventually
 
 CAP = 10
 
@@ -59,3 +61,29 @@ async def survived(system: System, fleet: Fleet, seconds: float = 40.0) -> Async
     await is_healthy(system)
     # A workflow that does not let go of itself when the worker's cache drops it costs a thread for ever.
     assert "eviction" not in (system.home / "logs" / "worker.log").read_text()
+
+
+async def lost(system: System, agents: list[str]) -> int:
+    rows = await system.sql(
+        "SELECT count(*) FROM agents WHERE reason = 'lost' AND status = 'failed' AND id = ANY (%s::uuid[])", agents
+    )
+    count: int = rows[0][0]
+    return count
+
+
+async def at_work(system: System) -> list[str]:
+    return [row[0] for row in await system.sql("SELECT id::text FROM agents WHERE status = 'running'")]
+
+
+async def all_at_work(system: System) -> list[str]:
+    """Those of a fleet that is held, once they fill all slots."""
+
+    async def full() -> list[str]:
+        running = await at_work(system)
+        assert len(running) == CAP
+        await asyncio.sleep(1.0)  # those that are not held end by themselves, within half of that
+        assert set(await at_work(system)) == set(running)
+        return running
+
+    running: list[str] = await eventually(full, 30)
+    return running

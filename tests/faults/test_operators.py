@@ -8,9 +8,11 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import pytest
 
+from muster.domain.ids import DEFAULT_WORKSPACE, agent_workflow_id, task_workflow_id
 from tests.integration.fleet import Expected, Fleet, System, a_system
 from tests.services.conftest import eventually, processes_of
 
@@ -52,6 +54,14 @@ async def agents_of(system: System, task: Expected) -> list[tuple[str, str | Non
     return [(row[0], row[1]) for row in rows]
 
 
+def of_task(task: Expected) -> str:
+    return task_workflow_id(DEFAULT_WORKSPACE, UUID(task.id))
+
+
+def of_agent(agent_id: str) -> str:
+    return agent_workflow_id(DEFAULT_WORKSPACE, UUID(agent_id))
+
+
 def temporal(system: System, *arguments: str) -> None:
     system.cli("temporal", "workflow", *arguments)
 
@@ -81,13 +91,13 @@ async def test_workflows_are_terminated_and_cancelled(system: System) -> None:
     async with survived(system, fleet):
         await fleet.submit()
         agents = {how: await agent_at_work(system, task) for how, task in ended.items()}
-        await asyncio.to_thread(temporal, system, "terminate", "-w", f"task-{queued.id}")
-        await asyncio.to_thread(temporal, system, "cancel", "-w", f"task-{waiting.id}")
+        await asyncio.to_thread(temporal, system, "terminate", "-w", of_task(queued))
+        await asyncio.to_thread(temporal, system, "cancel", "-w", of_task(waiting))
         fleet.release()
-        await asyncio.to_thread(temporal, system, "terminate", "-w", f"task-{ended['task terminated'].id}")
-        await asyncio.to_thread(temporal, system, "cancel", "-w", f"task-{ended['task cancelled'].id}")
-        await asyncio.to_thread(temporal, system, "terminate", "-w", f"agent-{agents['agent terminated']}")
-        await asyncio.to_thread(temporal, system, "cancel", "-w", f"agent-{agents['agent cancelled']}")
+        await asyncio.to_thread(temporal, system, "terminate", "-w", of_task(ended["task terminated"]))
+        await asyncio.to_thread(temporal, system, "cancel", "-w", of_task(ended["task cancelled"]))
+        await asyncio.to_thread(temporal, system, "terminate", "-w", of_agent(agents["agent terminated"]))
+        await asyncio.to_thread(temporal, system, "cancel", "-w", of_agent(agents["agent cancelled"]))
     # A task whose workflow is gone asks its agent's to end; which of the two is recorded first does not matter.
     assert (await agents_of(system, ended["task terminated"]))[0][0] in ("killed", "failed")
     assert await agents_of(system, ended["task cancelled"]) == [("killed", "cancelled")]

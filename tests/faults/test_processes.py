@@ -12,7 +12,7 @@ import pytest
 from tests.integration.fleet import Fleet, System, a_system
 from tests.services.conftest import eventually, nobody_left, processes_of
 
-from .conftest import CAP, mixed, survived
+from .conftest import CAP, all_at_work, at_work, lost, mixed, survived
 
 pytestmark = pytest.mark.faults
 
@@ -23,30 +23,6 @@ async def system() -> AsyncIterator[System]:
         MAX_CONCURRENT_AGENTS=str(CAP), MUSTER_HEARTBEAT_TIMEOUT_SECONDS="3", MUSTER_SWEEP_SECONDS="2"
     ) as system:
         yield system
-
-
-async def lost(system: System, agents: list[str]) -> int:
-    rows = await system.sql(
-        "SELECT count(*) FROM agents WHERE reason = 'lost' AND status = 'failed' AND id = ANY (%s::uuid[])", agents
-    )
-    count: int = rows[0][0]
-    return count
-
-
-async def at_work(system: System) -> list[str]:
-    return [row[0] for row in await system.sql("SELECT id::text FROM agents WHERE status = 'running'")]
-
-
-async def all_at_work(system: System) -> list[str]:
-    """Those of a fleet that is held, once they fill all slots."""
-
-    async def full() -> list[str]:
-        running = await at_work(system)
-        assert len(running) == CAP
-        return running
-
-    running: list[str] = await eventually(full, 30)
-    return running
 
 
 async def test_the_worker_is_killed(system: System) -> None:

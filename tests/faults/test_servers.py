@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.integration.fleet import System, a_system
-from tests.services.conftest import eventually
+from tests.services.conftest import eventually, family
 
-from .conftest import CAP, mixed, survived
+from .conftest import CAP, all_at_work, at_work, lost, mixed, survived
 
 pytestmark = pytest.mark.faults
 
@@ -35,6 +37,26 @@ async def test_postgres_is_killed(system: System) -> None:
     async with survived(system, fleet):
         await fleet.in_full_swing(CAP)
         system.kill("postgres")
+
+
+async def test_postgres_hangs_for_longer_than_a_heartbeat_may_take(system: System) -> None:
+    """Nobody is taken for dead who only cannot write."""
+    fleet = mixed(system)
+    async with survived(system, fleet):
+        await fleet.in_full_swing(CAP)
+        await fleet.held()
+        running = await all_at_work(system)
+        pid = system.record.children["postgres"].pid
+        assert pid
+        stopped = family(pid)
+        for one in stopped:
+            os.kill(one, signal.SIGSTOP)
+        await asyncio.sleep(10)
+        for one in stopped:
+            os.kill(one, signal.SIGCONT)
+        assert set(running) <= set(await at_work(system))
+        fleet.release()
+    assert await lost(system, running) == 0
 
 
 async def test_valkey_is_killed(system: System) -> None:

@@ -23,6 +23,7 @@ from temporalio.client import Client
 
 from muster.domain.ids import DEFAULT_WORKSPACE
 from muster.services import runtime
+from muster.services.home import Home
 from muster.settings import Settings
 from tests.services.conftest import Muster, eventually, processes_of
 
@@ -59,6 +60,11 @@ class System:
     @property
     def url(self) -> str:
         return self.record.api
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """As the administrator that `start` made."""
+        return {"Authorization": f"Bearer {Home(self.home).admin_file.read_text().strip()}"}
 
     @property
     def record(self) -> runtime.Record:
@@ -115,7 +121,9 @@ class System:
     @asynccontextmanager
     async def api(self) -> AsyncIterator[httpx.AsyncClient]:
         limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(base_url=self.url, timeout=40, limits=limits, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=self.authorization, timeout=40, limits=limits, trust_env=False
+        ) as client:
             yield client
 
 
@@ -246,7 +254,9 @@ class Fleet:
         deadline = time.monotonic() + 60
         while True:
             if self._client is None:
-                self._client = httpx.AsyncClient(base_url=self.system.url, timeout=40, trust_env=False)
+                self._client = httpx.AsyncClient(
+                    base_url=self.system.url, headers=self.system.authorization, timeout=40, trust_env=False
+                )
             try:
                 answer = await self._client.post("/v1/tasks", json=spec, headers=headers)
             except httpx.HTTPError:
@@ -368,7 +378,9 @@ class Witness:
         while True:
             timeout = httpx.Timeout(5.0, read=12.0)
             with suppress(httpx.HTTPError, AssertionError):
-                async with httpx.AsyncClient(base_url=self.system.url, timeout=timeout, trust_env=False) as client:
+                async with httpx.AsyncClient(
+                    base_url=self.system.url, headers=self.system.authorization, timeout=timeout, trust_env=False
+                ) as client:
                     await self._connection(client)
             await asyncio.sleep(0.1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.services.conftest import eventually, processes_of
 from .fleet import System, a_system, is_healthy
 
 KEPT_BYTES = 20_000
+OURS_ALONE = {"DATABASE_URL", "VALKEY_URL", "TEMPORAL_ADDRESS", "MUSTER_HOME", "MUSTER_SECRET_KEY"}
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +110,55 @@ async def test_a_result_and_an_environment(api: httpx.AsyncClient, system: Syste
     assert environment["MUSTER_TASK_ID"] == agent["task_id"]
     assert (environment["MUSTER_ATTEMPT"], environment["MUSTER_TASK_TITLE"]) == ("1", "look around")
     assert environment["OWN"] == "yes"
-    assert not {"DATABASE_URL", "VALKEY_URL", "TEMPORAL_ADDRESS", "MUSTER_HOME"} & set(environment)
+    assert environment["MUSTER_URL"] == system.url
+    assert not OURS_ALONE & set(environment)
 
     async def told() -> None:
         task = (await api.get(f"/v1/tasks/{agent['task_id']}")).json()
         assert (task["status"], task["result"]) == ("completed", {"answer": 42})
 
     await eventually(told)
+
+
+@pytest.mark.parametrize("end", ["completed", "killed"])
+async def test_its_key_lives_as_long_as_it_does(api: httpx.AsyncClient, system: System, end: str) -> None:
+    gate = system.folder / f"gate-{end}"
+    task = {
+        "title": "asks for itself",
+        "runner": {"kind": "command", "argv": ["sh", "-c", f"env; while [ ! -e {gate} ]; do sleep 0.05; done"]},
+    }
+    agent = (await api.post("/v1/agents", json={"task": task})).json()
+    stranger = (await api.post("/v1/tasks", json={"title": "of nobody's business"})).json()
+    environment: dict[str, str] = {}
+
+    async def told() -> None:
+        texts = [item["text"] for item in (await lines(api, agent))["items"]]
+        environment.update(text.split("=", 1) for text in texts if "=" in text)
+        assert {"MUSTER_API_KEY", "MUSTER_URL"} <= set(environment)
+
+    await eventually(told)
+    assert not OURS_ALONE & set(environment)
+    key = {"Authorization": f"Bearer {environment['MUSTER_API_KEY']}"}
+    async with httpx.AsyncClient(base_url=environment["MUSTER_URL"], headers=key, trust_env=False) as its:
+        mine = await its.get(f"/v1/tasks/{agent['task_id']}")
+        assert (mine.status_code, mine.json()["title"]) == (200, "asks for itself"), mine.text
+        assert (await its.post("/v1/projects", json={"slug": "its-own", "name": "Its own"})).status_code == 403
+        assert (await its.post("/v1/agents/kill-all")).status_code == 403
+        assert (await its.get(f"/v1/tasks/{stranger['id']}")).status_code == 404
+        if end == "completed":
+            gate.touch()
+        else:
+            await api.post(f"/v1/agents/{agent['id']}/kill", params={"wait": "true"}, json={"grace_seconds": 1})
+        assert (await final(api, agent))["status"] == end
+        ended = time.monotonic()
+
+        async def dead() -> None:
+            assert (await its.get(f"/v1/tasks/{agent['task_id']}")).status_code == 401
+
+        await eventually(dead, 2.5)
+        assert time.monotonic() - ended < 2.5  # remembered for 2 s at most, and the asking takes its time
+        gate.touch()
+    assert (await api.get(f"/v1/tasks/{stranger['id']}")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.api.conftest import Api, a_stack, environment, serving
+from tests.api.conftest import Api, a_stack, admin, environment, serving
 
 WORKER = "import asyncio, worker; from muster.settings import Settings; worker.CACHED_WORKFLOWS = 4; "
 WORKER += "asyncio.run(worker.main(Settings()))"
@@ -16,7 +16,7 @@ WORKER += "asyncio.run(worker.main(Settings()))"
 async def test_more_workflows_than_the_worker_remembers(tmp_path: Path) -> None:
     """A workflow that is dropped from the cache lets go, and goes on from its history when it moves."""
     log = tmp_path / "worker.log"
-    async with a_stack() as (settings, _), serving(settings) as url, Api(url) as api:
+    async with a_stack() as (settings, _), serving(settings) as url, Api(url, admin(settings)) as api:
         with log.open("wb") as file:
             worker = subprocess.Popen(  # noqa: ASYNC220 - returns at once
                 [sys.executable, "-c", WORKER], cwd=settings.home, env=environment(settings), stdout=file, stderr=file

@@ -121,8 +121,11 @@ async def test_two_hundred_tasks_of_mixed_fate(system: System) -> None:
                 asks.append(asyncio.create_task(ask(f"/v1/tasks/{event['task_id']}/cancel", reason="not needed")))
 
         witness._on_event = meddle
+        # Until those in the queue are cancelled, it does not run empty, however slowly they are taken.
+        fleet.hold.touch()
         await fleet.submit()
         await asyncio.gather(*(ask(f"/v1/tasks/{task.id}/cancel") for task in one_of(fleet, "cancelled in the queue")))
+        fleet.release()
         await fleet.over(90)
         await asyncio.gather(*asks)
         await fleet.ended_right()
@@ -226,30 +229,36 @@ async def test_one_key_makes_one_task(system: System) -> None:
             return await api.post("/v1/tasks", json=body | changed, headers={"Idempotency-Key": "just-one"})
 
         answers = await asyncio.gather(*(send() for _ in range(10)))
-        created = [answer for answer in answers if answer.status_code == 201]
+        made = [answer for answer in answers if answer.status_code == 201]
+        created = [answer for answer in made if "idempotent-replayed" not in answer.headers]
         again = await send()
         other = await send(title="another")
     assert len(created) == 1
     # Whoever comes while the first is under way is told so, or gets its answer.
-    assert {answer.status_code for answer in answers} <= {200, 201, 409}
-    assert {answer.json()["id"] for answer in answers if answer.status_code == 200} <= {created[0].json()["id"]}
-    assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert {answer.json()["id"] for answer in made} == {created[0].json()["id"]}
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")
     assert again.json()["id"] == created[0].json()["id"]
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
     assert await system.sql("SELECT count(*) FROM tasks WHERE title IN ('once', 'another')") == [(1,)]
 
 
-async def test_a_hundred_spawns_at_a_cap_of_twenty(system: System) -> None:
+async def test_two_hundred_spawns_at_a_cap_of_twenty(system: System) -> None:
     await system.sql("UPDATE workspaces SET max_concurrent_agents = 20 WHERE id = %s", DEFAULT_WORKSPACE)
     before = (await system.sql("SELECT count(*) FROM tasks"))[0][0]
     async with system.api() as api:
 
         async def spawn(number: int) -> httpx.Response:
             task = {"title": f"crowd {number}", "runner": {"kind": "command", "argv": ["sleep", "60"]}}
-            return await api.post("/v1/agents", json={"task": task})
+            headers = {"Idempotency-Key": f"crowd-{number}"}
+            while True:
+                answer = await api.post("/v1/agents", json={"task": task}, headers=headers)
+                if answer.status_code not in {409, 503} and answer.json().get("code") != "rate_limited":
+                    return answer
+                await asyncio.sleep(0.5)  # so many at once may have to wait for longer than one request does
 
-        answers = await asyncio.gather(*(spawn(number) for number in range(100)))
-        assert Counter(answer.status_code for answer in answers) == {201: 20, 429: 80}
+        answers = await asyncio.gather(*(spawn(number) for number in range(200)))
+        assert Counter(answer.status_code for answer in answers) == {201: 20, 429: 180}
         refused = [answer for answer in answers if answer.status_code == 429]
         assert all(answer.json()["code"] == "workspace_full" and answer.headers["retry-after"] for answer in refused)
         assert (await system.sql("SELECT count(*) FROM tasks"))[0][0] == before + 20  # a refusal leaves nothing

@@ -21,6 +21,7 @@ import pytest
 
 from muster.domain.ids import DEFAULT_USER, new_id
 from muster.domain.tasks import CommandRunner, TaskSpec
+from muster.domain.tenants import Actor
 from muster.services.child import Child
 from muster.services.home import Home
 from muster.services.ports import free_port
@@ -35,6 +36,9 @@ for name in [name for name in os.environ if name.startswith("PG")]:
     os.environ.pop(name)
 
 _TEMPLATE = "muster_template"
+
+OWNER = Actor(user_id=DEFAULT_USER)
+"""Who asks, where it does not matter who."""
 
 
 @dataclass
@@ -57,7 +61,14 @@ class Servers:
 
     async def drop(self, url: str) -> None:
         name = url.rpartition("@/")[2].partition("?")[0]
-        await sql(self.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+        for wait in (0.2, 1, 5, 0):
+            try:
+                await sql(self.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+                return
+            except psycopg.errors.InsufficientPrivilege:
+                if not wait:
+                    raise
+                await asyncio.sleep(wait)  # for autovacuum, which is not ours to end
 
 
 async def sql(url: str, statement: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -123,7 +134,10 @@ async def make_workspace(url: str, limit: int = 20) -> UUID:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         # Not even the owner sees past row-level security; whoever makes a tenant works as the app.
         await connection.execute("SET ROLE muster_app")
-        await connection.execute("SELECT set_config('app.current_workspace_id', %s, false)", (str(workspace),))
+        await connection.execute(
+            "SELECT set_config('app.current_workspace_id', %s, false), set_config('app.administrator', 'on', false)",
+            (str(workspace),),
+        )
         await connection.execute(
             "INSERT INTO workspaces (id, slug, name, max_concurrent_agents) VALUES (%s, %s, 'A workspace', %s)",
             (workspace, f"w-{workspace.hex}", limit),
@@ -142,14 +156,19 @@ class Tenant:
         return UUID((await self.created(title, runs=runs, spawn=spawn, **spec)).tasks[-1]["id"])
 
     async def created(
-        self, title: str = "a task", *, runs: bool = True, spawn: bool = False, task_id: UUID | None = None, **spec: Any
+        self,
+        title: str = "a task",
+        *,
+        runs: bool = True,
+        spawn: bool = False,
+        task_id: UUID | None = None,
+        project_id: UUID | None = None,
+        **spec: Any,
     ) -> Changes:
         task_id = task_id or new_id()
         spec.setdefault("runner", CommandRunner(argv=["true"]) if runs else None)
         asked = TaskSpec(title=title, **spec)
-        changes = await moves.create_task(
-            self.db, self.id, DEFAULT_USER, task_id, asked, project_id=None, spawn=spawn
-        )  # fmt: skip
+        changes = await moves.create_task(self.db, self.id, OWNER, task_id, asked, project_id=project_id, spawn=spawn)
         # The task it is about comes last.
         changes.tasks.sort(key=lambda task: task["id"] == str(task_id))
         return changes

@@ -7,12 +7,11 @@ import random
 
 import psycopg
 
-from muster.domain.ids import DEFAULT_USER
 from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.storage import events, moves
 from muster.storage.database import Database
 
-from .conftest import Tenant, make_workspace
+from .conftest import OWNER, Tenant, make_workspace
 
 
 async def test_readers_see_every_event_once_and_in_order(shared_url: str) -> None:
@@ -37,7 +36,7 @@ async def test_readers_see_every_event_once_and_in_order(shared_url: str) -> Non
                 reason=None if good else Reason.EXIT_NONZERO,
             )  # fmt: skip
             await moves.finish_task(
-                database, workspace, DEFAULT_USER, task, TaskStatus.COMPLETED if good else TaskStatus.FAILED,
+                database, workspace, OWNER, task, TaskStatus.COMPLETED if good else TaskStatus.FAILED,
                 reason=None if good else Reason.EXIT_NONZERO,
             )  # fmt: skip
 

@@ -22,14 +22,14 @@ from hypothesis.stateful import (
 )
 
 from muster.domain.errors import MusterError
-from muster.domain.ids import DEFAULT_USER, event_id, new_id
+from muster.domain.ids import event_id, new_id
 from muster.domain.states import ACTIVE_AGENT, FINAL_TASK, AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import CommandRunner, KillWish, TaskSpec
 from muster.storage import events, moves
 from muster.storage.database import Database
 from muster.storage.moves import Changes
 
-from .conftest import make_workspace
+from .conftest import OWNER, make_workspace
 
 T = TypeVar("T")
 PENDING, ASSIGNED, EXECUTING = TaskStatus.PENDING, TaskStatus.ASSIGNED, TaskStatus.EXECUTING
@@ -322,7 +322,7 @@ class Machine(RuleBasedStateMachine):
             runner=CommandRunner(argv=["true"]) if runs else None,
         )
         self.move(
-            moves.create_task(self.db, self.workspace, DEFAULT_USER, task.id, spec, project_id=None, spawn=spawn),
+            moves.create_task(self.db, self.workspace, OWNER, task.id, spec, project_id=None, spawn=spawn),
             self.model.create, task, spawn,
         )  # fmt: skip
         return task.id
@@ -384,7 +384,7 @@ class Machine(RuleBasedStateMachine):
     def spawn(self, task_id: UUID) -> None:
         if task := self.known(task_id):
             self.move(
-                moves.spawn_task(self.db, self.workspace, DEFAULT_USER, task_id), self.model.spawn_now, task
+                moves.spawn_task(self.db, self.workspace, OWNER, task_id), self.model.spawn_now, task
             )  # fmt: skip
 
     @rule(task_id=tasks, spawn=st.booleans())
@@ -392,7 +392,7 @@ class Machine(RuleBasedStateMachine):
         if task := self.known(task_id):
             request = str(new_id())
             self.move(
-                moves.retry_task(self.db, self.workspace, DEFAULT_USER, task_id, spawn=spawn, request_id=request),
+                moves.retry_task(self.db, self.workspace, OWNER, task_id, spawn=spawn, request_id=request),
                 self.model.retry, task, spawn, request,
             )  # fmt: skip
 

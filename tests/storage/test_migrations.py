@@ -67,21 +67,21 @@ async def test_a_changed_file_is_refused(empty: str) -> None:
     assert await sql(empty, "SELECT to_regclass('b') IS NULL") == [(True,)]
 
 
-async def test_the_default_workspace_takes_the_limit_that_is_set(own_url: str) -> None:
+async def test_a_limit_that_is_set_is_what_a_new_workspace_begins_with(empty: str) -> None:
     read = f"SET ROLE muster_app; SET app.current_workspace_id = '{DEFAULT_WORKSPACE}'"
 
     async def limit() -> int:
-        async with await psycopg.AsyncConnection.connect(own_url, autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(empty, autocommit=True) as connection:
             await connection.execute(read.encode())
             row = await (await connection.execute("SELECT max_concurrent_agents FROM workspaces")).fetchone()
             assert row
             return int(row[0])
 
-    assert await limit() == 20
-    await migrate(own_url, max_concurrent_agents=7)
+    await migrate(empty, max_concurrent_agents=7)
     assert await limit() == 7
-    await migrate(own_url)
-    assert await limit() == 7, "not set means: as it is"
+    for later in (9, None):
+        await migrate(empty, max_concurrent_agents=later)
+        assert await limit() == 7, "whoever may changes it later; starting Muster again does not"
 
 
 async def test_new_ids_are_uuid7_and_sort_by_time(own_url: str) -> None:

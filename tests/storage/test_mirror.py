@@ -16,7 +16,7 @@ import redis.asyncio
 
 from muster.domain.agents import Agent
 from muster.domain.events import Event
-from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.ids import new_id
 from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import Task
 from muster.services.ports import free_port
@@ -25,7 +25,7 @@ from muster.storage.database import Database
 from muster.storage.mirror import Mirror
 from muster.storage.moves import Changes
 
-from .conftest import Servers, Tenant, make_workspace
+from .conftest import OWNER, Servers, Tenant, make_workspace
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def live(own: Tenant, mirror: Mirror, count: int) -> list[Changes]:
         agent = await own.agent_of(task)
         made.append(await moves.start_agent(own.db, own.id, agent, "w"))
         made.append(await moves.finish_agent(own.db, own.id, agent, AgentStatus.COMPLETED, result={"n": n}))
-        made.append(await moves.finish_task(own.db, own.id, DEFAULT_USER, task, TaskStatus.COMPLETED))
+        made.append(await moves.finish_task(own.db, own.id, OWNER, task, TaskStatus.COMPLETED))
     return made
 
 

@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 
 from muster.domain.errors import Fenced, IllegalMove, ParentFinal, UnknownReference, WorkspaceFull
-from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.ids import new_id
 from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import KillWish
 from muster.storage import agents, chores, moves, tasks
 from muster.storage.moves import Changes
 
-from .conftest import NewTenant, Tenant
+from .conftest import OWNER, NewTenant, Tenant
 
 
 async def fail(tenant: Tenant, task: object, reason: Reason = Reason.EXIT_NONZERO) -> Changes:
@@ -167,7 +167,7 @@ async def test_a_wish_to_kill_stands_and_may_only_get_shorter(tenant: Tenant) ->
     _, agent = await tenant.running()
     for grace, stands in ((5.0, 5.0), (9.0, 5.0), (1.0, 1.0)):
         wish = KillWish(grace_seconds=grace, reason=f"grace {grace}")
-        await moves.ask_kill(tenant.db, tenant.id, DEFAULT_USER, agent, wish)
+        await moves.ask_kill(tenant.db, tenant.id, OWNER, agent, wish)
         known = (await agents.get(tenant.db, tenant.id, agent))["kill_request"]
         assert (known["grace_seconds"], known["reason"]) == (stands, "grace 5.0")
 
@@ -177,10 +177,10 @@ async def test_one_retry_asked_twice_is_one(tenant: Tenant) -> None:
     await moves.finish_agent(tenant.db, tenant.id, agent, AgentStatus.FAILED, reason=Reason.EXIT_NONZERO)
     await fail(tenant, task)
     for _ in range(2):
-        changes = await moves.retry_task(tenant.db, tenant.id, DEFAULT_USER, task, spawn=True, request_id="r1")
+        changes = await moves.retry_task(tenant.db, tenant.id, OWNER, task, spawn=True, request_id="r1")
         assert (changes.task(task)["run"], changes.task(task)["attempts"]) == (2, 2)
     with pytest.raises(IllegalMove):
-        await moves.retry_task(tenant.db, tenant.id, DEFAULT_USER, task, spawn=True, request_id="r2")
+        await moves.retry_task(tenant.db, tenant.id, OWNER, task, spawn=True, request_id="r2")
 
 
 async def test_quiet_tasks_are_those_that_somebody_should_look_at(tenant: Tenant) -> None:

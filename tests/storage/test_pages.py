@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.ids import new_id
 from muster.domain.states import AgentStatus, TaskStatus
 from muster.storage import agents, moves, pages, projects, tasks
 
@@ -48,7 +48,7 @@ async def test_items_of_the_same_instant_are_all_found(tenant: Tenant) -> None:
 async def test_filters(tenant: Tenant) -> None:
     db, w = tenant.db, tenant.id
     project = new_id()
-    await projects.create(db, w, DEFAULT_USER, project, slug="p", name="P", description=None)
+    await projects.create(db, w, project, slug="p", name="P", description=None)
     parent = await tenant.create("parent", runs=False)
     child, agent = await tenant.running("child", parent_id=parent, labels=["a", "b"])
     await tenant.create("other", labels=["b"])

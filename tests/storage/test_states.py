@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from muster.domain import errors
 from muster.domain.events import EventType
-from muster.domain.ids import DEFAULT_USER, event_id, new_id
+from muster.domain.fleet import Admission
+from muster.domain.ids import event_id, new_id
 from muster.domain.states import (
     AGENT_MOVES,
     FINAL_AGENT,
@@ -26,10 +27,11 @@ from muster.domain.states import (
     TaskStatus,
 )
 from muster.domain.tasks import KillWish
+from muster.domain.tenants import Scope
 from muster.storage import moves
 from muster.storage.database import Database
 
-from .conftest import Tenant, sql
+from .conftest import OWNER, Tenant, sql
 
 ENUMS: dict[str, type[StrEnum]] = {
     "task_status": TaskStatus,
@@ -39,6 +41,8 @@ ENUMS: dict[str, type[StrEnum]] = {
     "activity_action": Action,
     "member_role": MemberRole,
     "project_status": ProjectStatus,
+    "admission": Admission,
+    "key_scope": Scope,
 }
 
 
@@ -128,8 +132,8 @@ async def test_refused_moves_leave_nothing(tenant: Tenant) -> None:
         tenant, errors.IllegalMove, moves.finish_task(db, w, None, task, TaskStatus.FAILED, reason=Reason.KILLED)
     )
     await refused(tenant, errors.IllegalMove, moves.reschedule_task(db, w, task, after_attempt=1, wait_seconds=0))
-    await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, DEFAULT_USER, task))
-    await refused(tenant, errors.IllegalMove, moves.retry_task(db, w, DEFAULT_USER, task, spawn=False, request_id="r"))
+    await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, OWNER, task))
+    await refused(tenant, errors.IllegalMove, moves.retry_task(db, w, OWNER, task, spawn=False, request_id="r"))
     await refused(tenant, errors.Fenced, moves.start_agent(db, w, agent, "worker-2"))
     await refused(tenant, errors.Fenced, moves.start_agent(db, w, new_id(), "worker-1"))
     # Nobody there.
@@ -149,13 +153,13 @@ async def test_refused_moves_leave_nothing(tenant: Tenant) -> None:
         tenant, errors.IllegalMove, moves.finish_task(db, w, None, task, TaskStatus.FAILED, reason=Reason.KILLED)
     )
     await refused(tenant, errors.IllegalMove, moves.reschedule_task(db, w, task, after_attempt=1, wait_seconds=0))
-    await refused(tenant, errors.IllegalMove, moves.retry_task(db, w, DEFAULT_USER, task, spawn=False, request_id="r"))
-    await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, DEFAULT_USER, task))
+    await refused(tenant, errors.IllegalMove, moves.retry_task(db, w, OWNER, task, spawn=False, request_id="r"))
+    await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, OWNER, task))
     await refused(tenant, errors.Fenced, moves.start_agent(db, w, agent, "worker-1"))
     # Not begun.
     parent = await tenant.create(runs=False)
     await refused(tenant, errors.IllegalMove, moves.finish_task(db, w, None, parent, TaskStatus.COMPLETED))
-    await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, DEFAULT_USER, parent))
+    await refused(tenant, errors.IllegalMove, moves.spawn_task(db, w, OWNER, parent))
     spawning = await tenant.create()
     early = await tenant.agent_of(spawning)
     await refused(tenant, errors.IllegalMove, moves.finish_agent(db, w, early, AgentStatus.COMPLETED))

@@ -9,7 +9,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.agents import AgentActivities
 from activities.messages import Messages
 from muster.domain.agents import AgentStart
-from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.ids import new_id
 from muster.domain.states import AgentStatus, Reason
 from muster.domain.tasks import CommandRunner, KillWish
 from muster.runners.marks import worker_mark
@@ -18,19 +18,19 @@ from muster.runners.tree import Forest
 from muster.storage import agents, moves
 from muster.storage.mirror import Mirror
 
-from .conftest import Servers, Tenant
+from .conftest import OWNER, Servers, Tenant
 
 
 async def test_an_agent_that_is_not_wanted_any_more_is_not_started(tenant: Tenant, servers: Servers) -> None:
     task = await tenant.create(runner=CommandRunner(argv=["sleep", "60"]))
     agent = await tenant.agent_of(task)
     wish = KillWish(grace_seconds=0.1, reason="too many", cause=Reason.KILLED)
-    await moves.ask_kill(tenant.db, tenant.id, DEFAULT_USER, agent, wish)
+    await moves.ask_kill(tenant.db, tenant.id, OWNER, agent, wish)
     mirror = Mirror(servers.valkey.url, terminal_ttl_seconds=10)
     nobody = cast(Any, None)  # there is no workflow to be told
     room = AgentActivities(
         tenant.db, mirror, Messages(nobody, mirror), Runners(Forest(worker_mark(f"test {new_id()}"))),
-        worker="worker-1", max_output_bytes=1024,
+        worker="worker-1", max_output_bytes=1024, secret_key="a pepper",
     )  # fmt: skip
     start = AgentStart(
         workspace_id=tenant.id, agent_id=agent, task_id=task, attempt=1, runner="command", max_seconds=10

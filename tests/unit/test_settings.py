@@ -67,9 +67,18 @@ def test_passwords_are_masked(url: str, shown: str) -> None:
 
 
 def test_secrets_do_not_show_in_a_printed_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db/x")
-    monkeypatch.setenv("VALKEY_PASSWORD", "secret")
-    assert "secret" not in repr(Settings())
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:hunter2@db/x")
+    for name in ("VALKEY_PASSWORD", "MUSTER_API_KEY"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("MUSTER_SECRET_KEY", "hunter2" * 5)
+    assert "hunter2" not in repr(Settings())
+
+
+def test_a_short_secret_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_SECRET_KEY", "hunter2")
+    with pytest.raises(ValidationError, match="MUSTER_SECRET_KEY") as refused:
+        Settings()
+    assert "hunter2" not in str(refused.value)
 
 
 def test_addresses_make_every_address_explicit() -> None:

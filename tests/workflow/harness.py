@@ -41,9 +41,8 @@ from muster.services import binaries
 from muster.services.ports import free_port
 from muster.services.temporal import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES
 from tests.workflow.stand_in import Activities, Run, World
-from worker import sandbox
+from worker import WORKFLOWS, sandbox
 from workflows.agent import AgentWorkflow
-from workflows.fleet import KillAllWorkflow
 from workflows.steps import start_options
 from workflows.task import TaskWorkflow
 
@@ -75,7 +74,7 @@ def make_worker(client: Client, activities: Activities, queue: str = QUEUE, **op
     return Worker(
         client,
         task_queue=queue,
-        workflows=[TaskWorkflow, AgentWorkflow, KillAllWorkflow],
+        workflows=WORKFLOWS,
         activities=activities.all,
         workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
         max_heartbeat_throttle_interval=timedelta(seconds=0.1),
@@ -105,7 +104,7 @@ class Play(World):
         if does:
             self.script[task_id] = list(does)
         asked = TaskStart(
-            workspace_id=self.workspace, task_id=task_id, user_id=self.user, spec=spec, mode=mode,
+            workspace_id=self.workspace, task_id=task_id, by=self.by, spec=spec, mode=mode,
             heartbeat_timeout_seconds=self.heartbeat_timeout, **start,
         )  # fmt: skip
         operation = WithStartWorkflowOperation(
@@ -123,19 +122,19 @@ class Play(World):
         return (await self.submit(spec, *does, mode=mode)).task_id
 
     def of(self, task: UUID) -> WorkflowHandle[Any, Any]:
-        return self.client.get_workflow_handle(task_workflow_id(task))
+        return self.client.get_workflow_handle(task_workflow_id(self.workspace, task))
 
     def agent(self, task: UUID) -> WorkflowHandle[Any, Any]:
         agent = self.tasks[task].agent
         assert agent
-        return self.client.get_workflow_handle(agent_workflow_id(agent))
+        return self.client.get_workflow_handle(agent_workflow_id(self.workspace, agent))
 
     async def ended(self, task: UUID) -> str:
         """How its workflow closed, and why: `completed`, `failed exit_nonzero`, `canceled`."""
         return await closed(self.of(task))
 
     async def kill(self, task: UUID, **request: Any) -> None:
-        command = KillCommand(user_id=self.user, request=KillRequest(**request))
+        command = KillCommand(by=self.by, request=KillRequest(**request))
         await self.agent(task).execute_update(AgentWorkflow.kill, command)
 
     async def until(self, check: Callable[[], bool], seconds: float = 40.0) -> None:

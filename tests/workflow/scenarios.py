@@ -11,13 +11,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.client import (
+    WithStartWorkflowOperation,
+    WorkflowHandle,
+    WorkflowHistory,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
 
 from muster.domain.agents import AgentStart
-from muster.domain.tasks import CancelRequest, KillAllStart, Outcome
+from muster.domain.fleet import Admission, Admit, StopStart
+from muster.domain.states import FINAL_AGENT
+from muster.domain.tasks import CancelRequest, KillAllStart, Outcome, SpawnRequest
 from tests.workflow.harness import Play, closed
 from tests.workflow.stand_in import LOST, OK, failed
-from workflows.fleet import KillAllWorkflow
+from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 
 Handles = dict[str, WorkflowHandle[Any, Any]]
 Scenario = Callable[[Play], Awaitable[Handles]]
@@ -94,7 +102,7 @@ async def killed_and_tried_again(world: Play) -> Handles:
 async def cancelled(world: Play) -> Handles:
     task = await world.task(world.until_killed)
     await world.running(task)
-    await world.of(task).execute_update("cancel", CancelRequest(user_id=world.user))
+    await world.of(task).execute_update("cancel", CancelRequest(by=world.by))
     return {**await over(world, task=task), "agent": world.agent(task)}
 
 
@@ -102,7 +110,7 @@ async def cancelled(world: Play) -> Handles:
 async def cancelled_in_the_queue(world: Play) -> Handles:
     world.slots = 0
     task = await world.task()
-    await world.of(task).execute_update("cancel", CancelRequest(user_id=world.user))
+    await world.of(task).execute_update("cancel", CancelRequest(by=world.by))
     return await over(world, task=task)
 
 
@@ -126,7 +134,8 @@ async def agent_cancelled_by_an_operator(world: Play) -> Handles:
 async def agent_terminated_by_an_operator(world: Play) -> Handles:
     async def dies_slowly(start: AgentStart) -> Outcome:
         outcome = await world.until_killed(start)
-        await asyncio.sleep(0.5)
+        # However slow this machine is, its task gave it up before it ended.
+        await world.until(lambda: world.agents[start.agent_id].status in FINAL_AGENT)
         return outcome
 
     task = await world.task(dies_slowly, OK)
@@ -167,7 +176,7 @@ async def spawned_from_the_queue(world: Play) -> Handles:
     world.slots = 0
     task = await world.task(OK)
     world.slots = 1
-    await world.of(task).execute_update("spawn", {"user_id": str(world.user)})
+    await world.of(task).execute_update("spawn", SpawnRequest(by=world.by))
     return await over(world, task=task)
 
 
@@ -219,12 +228,36 @@ async def kill_all(world: Play) -> Handles:
     task = await world.task(world.until_killed)
     await world.running(task)
     handle = await world.client.start_workflow(
-        KillAllWorkflow.run, KillAllStart(workspace_id=world.workspace, user_id=world.user),
+        KillAllWorkflow.run, KillAllStart(workspace_id=world.workspace, by=world.by),
         id=f"kill-all-{world.workspace}", task_queue=world.queue,
     )  # fmt: skip
     await closed(handle)
     await world.ended(task)
     return {"fleet": handle, "agent": world.agent(task)}
+
+
+@scenario
+async def stop_and_resume(world: Play) -> Handles:
+    task = await world.task(world.until_killed)
+    await world.running(task)
+    start = StopStart(workspace_id=world.workspace, by=world.by)
+    operation = WithStartWorkflowOperation(
+        StopWorkspaceWorkflow.run, start, id=f"stop-{world.workspace}", task_queue=world.queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )  # fmt: skip
+    await world.client.execute_update_with_start_workflow(
+        StopWorkspaceWorkflow.closed, start_workflow_operation=operation
+    )
+    waiting = await world.task(OK)
+    stopping = await operation.workflow_handle()
+    await closed(stopping)
+    await world.ended(task)
+    admit = Admit(workspace_id=world.workspace, by=world.by, admission=Admission.OPEN)
+    resuming = await world.client.start_workflow(
+        AdmitWorkflow.run, admit, id=f"resume-{world.workspace}", task_queue=world.queue
+    )
+    await world.ended(waiting)
+    return {"stop": stopping, "resume": resuming, "agent": world.agent(task), "waiting": world.of(waiting)}
 
 
 async def histories(play: Scenario, world: Play) -> dict[str, WorkflowHistory]:

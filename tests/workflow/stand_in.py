@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
+from muster.domain.fleet import Admission, Admit, EndAgents, Ending
 from muster.domain.ids import agent_workflow_id, new_id, task_workflow_id
 from muster.domain.states import ACTIVE_AGENT, FINAL_AGENT, FINAL_TASK, AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import (
@@ -35,6 +36,7 @@ from muster.domain.tasks import (
     TaskSpec,
     TaskStart,
 )  # fmt: skip
+from muster.domain.tenants import Actor
 
 Run = Callable[[AgentStart], Awaitable[Outcome]]
 OK = Outcome(status=AgentStatus.COMPLETED)
@@ -57,7 +59,7 @@ class Row:
     agent: UUID | None = None
     queued: bool = False
     next_attempt_at: datetime | None = None
-    user_id: UUID | None = None
+    by: Actor | None = None
 
 
 @dataclass
@@ -80,7 +82,7 @@ class World:
     client: Client
     slots: int = 20
     workspace: UUID = field(default_factory=new_id)
-    user: UUID = field(default_factory=new_id)
+    by: Actor = field(default_factory=lambda: Actor(user_id=new_id(), key_id=new_id(), request_id="r-1"))
     tasks: dict[UUID, Row] = field(default_factory=dict)
     agents: dict[UUID, AgentRow] = field(default_factory=dict)
     script: dict[UUID, list[Outcome | Run]] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class World:
     held: dict[str, asyncio.Event] = field(default_factory=dict)
     broken: dict[str, list[Exception]] = field(default_factory=dict)
     reached: dict[str, asyncio.Event] = field(default_factory=dict)
+    admission: Admission = Admission.OPEN
     silent: bool = False
     """Messages are lost: nobody is told of grants and ends."""
 
@@ -117,6 +120,8 @@ class World:
             raise self.broken[step].pop(0)
 
     def free(self) -> int:
+        if self.admission != Admission.OPEN:
+            return 0
         return self.slots - sum(agent.status in ACTIVE_AGENT for agent in self.agents.values())
 
     def grant(self, task_id: UUID) -> Grant:
@@ -130,7 +135,7 @@ class World:
         for task_id in [task_id for task_id, row in self.tasks.items() if row.queued][: max(0, self.free())]:
             grant = self.grant(task_id)
             if task_id != but:
-                await self.tell(task_workflow_id(task_id), "granted", grant)
+                await self.tell(task_workflow_id(self.workspace, task_id), "granted", grant)
 
     async def tell(self, workflow: str, signal: str, *arguments: Any) -> None:
         if not self.silent:
@@ -153,11 +158,11 @@ class World:
                 if self.ready(other):
                     other.queued = True
                 elif self.blocked(other):
-                    await self.tell(task_workflow_id(other_id), "wake")
+                    await self.tell(task_workflow_id(self.workspace, other_id), "wake")
             if other.spec.parent_id == task_id and status == TaskStatus.FAILED and other.status not in FINAL_TASK:
-                await self.tell(task_workflow_id(other_id), "abort", "its parent task is over")
+                await self.tell(task_workflow_id(self.workspace, other_id), "abort", "its parent task is over")
         if row.spec.parent_id:
-            await self.tell(task_workflow_id(row.spec.parent_id), "wake")
+            await self.tell(task_workflow_id(self.workspace, row.spec.parent_id), "wake")
         await self.fill()
 
     def standing(self, task_id: UUID) -> Standing:
@@ -225,7 +230,7 @@ class Activities:
             elif row.spec.runner and world.ready(row):
                 row.queued = True
             elif world.blocked(row):
-                await world.tell(task_workflow_id(start.task_id), "wake")
+                await world.tell(task_workflow_id(world.workspace, start.task_id), "wake")
         elif start.mode in ("retry", "respawn"):
             assert row
             if row.status != TaskStatus.FAILED:
@@ -293,7 +298,7 @@ class Activities:
             raise refusal("illegal_move", f"the task is {row.status}")
         if any(agent.status in ACTIVE_AGENT for agent in world.agents_of(request.task_id)):
             raise refusal("illegal_move", "the task still has an agent at work")
-        row.user_id = request.user_id
+        row.by = request.by
         await world.conclude(request.task_id, request.status, request.reason, request.error)
         return world.standing(request.task_id)
 
@@ -341,15 +346,39 @@ class Activities:
         asked = [agent_id for agent_id, agent in world.agents.items() if agent.status in ACTIVE_AGENT]
         for agent_id in asked:
             world.agents[agent_id].wish = KillWish(**start.request.model_dump())
-            await world.tell(agent_workflow_id(agent_id), "killed")
+            await world.tell(agent_workflow_id(world.workspace, agent_id), "killed")
         while any(world.agents[agent_id].status in ACTIVE_AGENT for agent_id in asked):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         killed = sum(world.agents[agent_id].status == AgentStatus.KILLED for agent_id in asked)
         return KillAllResult(asked=len(asked), killed=killed, ended=len(asked) - killed)
 
+    @activity.defn
+    async def admit_workspace(self, admit: Admit) -> None:
+        world = self.worlds[admit.workspace_id]
+        await world.enter("admit_workspace", admit.admission)
+        world.admission = admit.admission
+        await world.fill()
+
+    @activity.defn
+    async def end_agents(self, request: EndAgents) -> Ending:
+        world = self.worlds[request.workspace_id]
+        await world.enter("end_agents")
+        active = [agent_id for agent_id, agent in world.agents.items() if agent.status in ACTIVE_AGENT]
+        left = len(active)
+        for agent_id in active:
+            if agent_id not in request.asked:
+                world.agents[agent_id].wish = KillWish(**request.request.model_dump())
+                await world.tell(agent_workflow_id(world.workspace, agent_id), "killed")
+        asked = list(dict.fromkeys([*request.asked, *active]))
+        while request.seconds and left:
+            await asyncio.sleep(0.02)
+            left = sum(agent.status in ACTIVE_AGENT for agent in world.agents.values())
+        killed = sum(world.agents[agent_id].status == AgentStatus.KILLED for agent_id in asked)
+        return Ending(admission=world.admission, asked=asked, left=left, killed=killed, ended=0)
+
     @property
     def all(self) -> list[Callable[..., Any]]:
         return [
             self.open_task, self.spawn_task, self.advance_task, self.reschedule_task, self.finish_task, self.ask_kill,
-            self.settle_agent, self.run_agent, self.kill_agents,
+            self.settle_agent, self.run_agent, self.kill_agents, self.admit_workspace, self.end_agents,
         ]  # fmt: skip

@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 from muster.domain.agents import AgentStart
 from muster.domain.ids import new_id
 from muster.domain.states import Reason, TaskStatus
-from muster.domain.tasks import CancelRequest, Grant, KillAllStart, KillRequest, Outcome
+from muster.domain.tasks import CancelRequest, Grant, KillAllStart, KillRequest, Outcome, SpawnRequest
 from tests.workflow.harness import Play, closed, make_worker
 from tests.workflow.stand_in import LOST, OK, Activities, failed
 from workflows.fleet import KillAllWorkflow
@@ -24,7 +24,7 @@ End = Callable[[Play, object], Awaitable[None]]
 
 
 async def cancel(world: Play, task: object) -> None:
-    await world.of(task).execute_update("cancel", CancelRequest(user_id=world.user, reason="changed my mind"))  # type: ignore[arg-type]
+    await world.of(task).execute_update("cancel", CancelRequest(by=world.by, reason="changed my mind"))  # type: ignore[arg-type]
 
 
 async def cancel_in_the_web_ui(world: Play, task: object) -> None:
@@ -300,7 +300,7 @@ async def test_kill_all(world: Play) -> None:
     assert await world.ended(done) == "completed"
     result = await world.client.execute_workflow(
         KillAllWorkflow.run,
-        KillAllStart(workspace_id=world.workspace, user_id=world.user, request=KillRequest(grace_seconds=0)),
+        KillAllStart(workspace_id=world.workspace, by=world.by, request=KillRequest(grace_seconds=0)),
         id=f"kill-all-{world.workspace}", task_queue=world.queue,
     )  # fmt: skip
     assert (result.asked, result.killed, result.ended) == (3, 3, 0)
@@ -396,10 +396,10 @@ async def test_spawning_a_task_that_waits(new_world: Callable[..., Play]) -> Non
     world = new_world(slots=0)
     task = await world.task(OK)
     with pytest.raises(WorkflowUpdateFailedError) as full:
-        await world.of(task).execute_update("spawn", {"user_id": str(world.user)})
+        await world.of(task).execute_update("spawn", SpawnRequest(by=world.by))
     assert refused_as(full.value) == "workspace_full"
     world.slots = 1
-    answer = await world.of(task).execute_update("spawn", {"user_id": str(world.user)})
+    answer = await world.of(task).execute_update("spawn", SpawnRequest(by=world.by))
     assert answer["agent_id"] == str(world.tasks[task].agent)
     assert await world.ended(task) == "completed"
 

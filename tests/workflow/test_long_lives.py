@@ -91,7 +91,7 @@ async def test_whoever_asks_again_after_that_gets_an_answer(new_world: Callable[
     answer = await world.submit(world.spec(), OK, task_id=task_id, update_id="submit")
     await live_long(world, task_id)
     assert await world.submit(world.spec(), OK, task_id=task_id, update_id="submit") == answer
-    await world.of(task_id).execute_update("cancel", CancelRequest(user_id=world.user))
+    await world.of(task_id).execute_update("cancel", CancelRequest(by=world.by))
     assert await world.ended(task_id) == "failed cancelled"
 
 

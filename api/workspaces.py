@@ -1,0 +1,437 @@
+"""Workspaces, the users of this instance, and who of them may work where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from fastapi import Body, Request
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+from starlette.responses import Response
+
+from api import answers
+from api.answers import Cursor, Json, Limit, problems
+from api.auth import ADMINISTRATOR, ANY_KEY, must_have, must_reach_all, needs, router_of
+from api.context import Context, asking
+from api.idempotency import Answer, IdempotencyKey, Sent, once
+from api.projects import Name, Ref, Slug
+from muster.domain.errors import Forbidden
+from muster.domain.states import MemberRole
+from muster.domain.tasks import Spec, Text
+from muster.domain.tenants import RANK, Scope, Tenant
+from muster.storage import workspaces
+
+router = router_of("workspaces")
+
+MAX_EMAIL = 320
+
+
+def _in_lower_case(email: str) -> str:
+    lowered = email.lower()
+    if len(lowered) > MAX_EMAIL:  # some letters are two when they are small
+        raise ValueError(f"must have at most {MAX_EMAIL} characters")
+    return lowered
+
+
+Email = Annotated[
+    Text,
+    Field(min_length=3, max_length=MAX_EMAIL, pattern=r"^[^@\s]+@[^@\s]+$", examples=["ada@example.org"]),
+    AfterValidator(_in_lower_case),
+]
+
+MaxConcurrentAgents = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=10_000,
+        description="Agents at once. More are given to those that wait with the next thing that happens in the "
+        "workspace, or within MUSTER_SWEEP_SECONDS; fewer end none that runs.",
+    ),
+]
+MaxWaitingTasks = Annotated[int, Field(ge=1, le=1_000_000, description="Tasks that may wait; more are refused.")]
+RequestsPerSecond = Annotated[int, Field(ge=1, le=100_000, description="Of each key.")]
+MaxBodyBytes = Annotated[int, Field(ge=1024, le=2**31 - 1, description="null: as the instance has it.")]
+MaxOutputBytes = Annotated[
+    int, Field(ge=1024, le=2**53, description="Kept per agent. null: as the instance has it.")
+]  # fmt: skip
+DailyAgentSeconds = Annotated[
+    int, Field(ge=1, le=2**53, description="Of all its agents together, per day (UTC). null: without limit.")
+]
+Weight = Annotated[int, Field(ge=1, le=1_000, description="Its share where workspaces wait for the same workers.")]
+
+LIMITS = frozenset(
+    {
+        "max_concurrent_agents", "max_waiting_tasks", "requests_per_second", "max_body_bytes", "max_output_bytes",
+        "daily_agent_seconds", "weight",
+    }
+)  # fmt: skip
+
+
+class NewWorkspace(Spec):
+    slug: Slug
+    name: Name
+    max_concurrent_agents: MaxConcurrentAgents | None = Field(
+        default=None, description="Agents at once. Default: MAX_CONCURRENT_AGENTS of this instance."
+    )
+    max_waiting_tasks: MaxWaitingTasks = 10_000
+    requests_per_second: RequestsPerSecond = 200
+    max_body_bytes: MaxBodyBytes | None = None
+    max_output_bytes: MaxOutputBytes | None = None
+    daily_agent_seconds: DailyAgentSeconds | None = None
+    weight: Weight = 1
+    owner_id: UUID | None = Field(default=None, description="Its first member, who can make keys for it.")
+    owner_email: Email | None = Field(default=None, description="The same; a user is made when there is none.")
+
+    @model_validator(mode="after")
+    def _one_owner(self) -> Self:
+        if self.owner_id and self.owner_email:
+            raise ValueError("name the owner by owner_id or by owner_email")
+        return self
+
+
+class WorkspaceChange(Spec):
+    """What is named changes; the rest stays. Limits are for administrators: a tenant that sets its own has none."""
+
+    slug: Slug | None = None
+    name: Name | None = None
+    max_concurrent_agents: MaxConcurrentAgents | None = None
+    max_waiting_tasks: MaxWaitingTasks | None = None
+    requests_per_second: RequestsPerSecond | None = None
+    max_body_bytes: MaxBodyBytes | None = None
+    max_output_bytes: MaxOutputBytes | None = None
+    daily_agent_seconds: DailyAgentSeconds | None = None
+    weight: Weight | None = None
+
+    @model_validator(mode="after")
+    def _keeps_what_it_must(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field to change")
+        for field in self.model_fields_set - {"max_body_bytes", "max_output_bytes", "daily_agent_seconds"}:
+            if getattr(self, field) is None:
+                raise ValueError(f"{field} cannot be null")
+        return self
+
+
+class AdmissionBy(BaseModel):
+    user: str | None = None
+    user_id: UUID | None = None
+    key_id: UUID | None = None
+    reason: str | None = None
+    at: datetime
+
+
+class Workspace(BaseModel):
+    id: UUID
+    slug: str
+    name: str
+    max_concurrent_agents: int
+    max_waiting_tasks: int
+    requests_per_second: int
+    max_body_bytes: int | None
+    max_output_bytes: int | None
+    daily_agent_seconds: int | None
+    weight: int
+    admission: Literal["open", "draining", "stopped"] = Field(description="Whether it takes new agents.")
+    admission_by: AdmissionBy | None = Field(description="Who changed that last, and why.")
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewUser(Spec):
+    email: Email
+    name: Name
+    administrator: bool = Field(default=False, description="Of this instance: may hold keys that open everything.")
+
+
+class UserChange(Spec):
+    """What is named changes; the rest stays."""
+
+    name: Name | None = None
+    administrator: bool | None = Field(default=None, description="false: and revokes those keys that open everything.")
+
+    @model_validator(mode="after")
+    def _keeps_what_it_must(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field to change")
+        for field in self.model_fields_set:
+            if getattr(self, field) is None:
+                raise ValueError(f"{field} cannot be null")
+        return self
+
+
+class User(BaseModel):
+    id: UUID
+    email: str
+    name: str
+    administrator: bool
+    created_at: datetime
+
+
+class NewMember(Spec):
+    user_id: UUID | None = None
+    email: Email | None = Field(default=None, description="Instead of user_id; a user is made when there is none.")
+    name: Name | None = Field(default=None, description="Of a user that is made. Default: the email.")
+    role: MemberRole = Field(examples=["member"])
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.user_id is None) == (self.email is None):
+            raise ValueError("give either user_id or email")
+        return self
+
+
+class MemberChange(Spec):
+    role: MemberRole = Field(examples=["admin"])
+
+
+class Member(BaseModel):
+    user_id: UUID
+    workspace_id: UUID
+    email: str
+    name: str
+    role: MemberRole
+    created_at: datetime
+
+
+def _must_administer(tenant: Tenant) -> None:
+    """An administrator's key that was made for less than that does less."""
+    must_have(tenant, Scope.ADMIN)
+
+
+@router.post(
+    "/workspaces",
+    operation_id="create_workspace",
+    openapi_extra=needs(ADMINISTRATOR),
+    summary="Make a workspace",
+    status_code=201,
+    response_model=Workspace,
+    responses={**answers.replayed(Workspace), **problems(409, 413, 415)},
+)
+async def create_workspace(
+    request: Request,
+    new: Annotated[
+        NewWorkspace,
+        Body(
+            openapi_examples={
+                "owned": {
+                    "summary": "With somebody who owns it",
+                    "value": {"slug": "research", "name": "Research", "owner_email": "ada@example.org"},
+                },
+                "limited": {
+                    "summary": "With limits of its own",
+                    "value": {
+                        "slug": "trial",
+                        "name": "Trial",
+                        "max_concurrent_agents": 2,
+                        "daily_agent_seconds": 36_000,
+                    },
+                },
+            }
+        ),
+    ],
+    key: IdempotencyKey = None,
+) -> Any:
+    here, tenant = await asking(request)
+    _must_administer(tenant)
+
+    async def work(sent: Sent) -> Answer:
+        owner_id = new.owner_id
+        if new.owner_email:
+            owner_id = await workspaces.user_by_email(here.db, tenant, new.owner_email, new.owner_email[:200])
+        limits = new.model_dump(include=set(LIMITS))
+        limits["max_concurrent_agents"] = new.max_concurrent_agents or here.settings.max_concurrent_agents
+        inside = replace(tenant, workspace_id=sent.id)
+        row = await workspaces.create(
+            here.db, inside, slug=new.slug, name=new.name, limits=limits, owner_id=owner_id
+        )  # fmt: skip
+        return Answer(201, row, f"/v1/workspaces/{row['id']}")
+
+    return await once(here, tenant, request, key, new, work)
+
+
+@router.get(
+    "/workspaces",
+    operation_id="list_workspaces",
+    openapi_extra=needs(ANY_KEY),
+    summary="List workspaces, newest first",
+    response_model=answers.Page[Workspace],
+    responses=problems(),
+)
+async def list_workspaces(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Any:
+    """All for administrators; for others their own."""
+    here, tenant = await asking(request)
+    items, following = await workspaces.page(here.db, tenant, cursor=cursor, limit=limit)
+    return Json({"items": items, "next_cursor": following})
+
+
+@router.get(
+    "/workspaces/{workspace}",
+    operation_id="get_workspace",
+    openapi_extra=needs(ANY_KEY),
+    summary="A workspace, and its limits",
+    response_model=Workspace,
+    responses=problems(404),
+)
+async def get_workspace(request: Request, workspace: Ref) -> Any:
+    here, tenant = await asking(request)
+    return Json(await workspaces.get(here.db, tenant, workspace))
+
+
+@router.patch(
+    "/workspaces/{workspace}",
+    operation_id="update_workspace",
+    openapi_extra=needs(Scope.ADMIN),
+    summary="Rename a workspace, or change its limits",
+    response_model=Workspace,
+    responses=problems(404, 409, 413, 415),
+)
+async def update_workspace(request: Request, workspace: Ref, change: WorkspaceChange) -> Any:
+    """Limits are changed by administrators only: a tenant that sets its own has none. They hold for what is asked
+    from then on, those of requests after at most 2 seconds; agents that run are not ended."""
+    here, tenant = await asking(request)
+    must_reach_all(tenant)
+    found = await workspaces.get(here.db, tenant, workspace)
+    limits = sorted(change.model_fields_set & LIMITS)
+    if limits and not tenant.administrator:
+        raise Forbidden(f"only an administrator of this instance may change {', '.join(limits)}")
+    inside = replace(tenant, workspace_id=UUID(found["id"]))
+    return Json(await workspaces.update(here.db, inside, change.model_dump(mode="json", exclude_unset=True)))
+
+
+@router.post(
+    "/users",
+    operation_id="create_user",
+    openapi_extra=needs(ADMINISTRATOR),
+    summary="Make a user",
+    status_code=201,
+    response_model=User,
+    responses={**answers.replayed(User), **problems(409, 413, 415)},
+)
+async def create_user(request: Request, new: NewUser, key: IdempotencyKey = None) -> Any:
+    """Nobody signs in as a user: it is whom keys act as, and who is a member of workspaces."""
+    here, tenant = await asking(request)
+    _must_administer(tenant)
+
+    async def work(sent: Sent) -> Answer:
+        return Answer(
+            201,
+            await workspaces.create_user(
+                here.db, tenant, sent.id, email=new.email, name=new.name, administrator=new.administrator
+            ),
+        )
+
+    return await once(here, tenant, request, key, new, work)
+
+
+@router.get(
+    "/users",
+    operation_id="list_users",
+    openapi_extra=needs(ADMINISTRATOR),
+    summary="List users, newest first",
+    response_model=answers.Page[User],
+    responses=problems(),
+)
+async def list_users(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Any:
+    here, tenant = await asking(request)
+    _must_administer(tenant)
+    items, following = await workspaces.users(here.db, tenant, cursor=cursor, limit=limit)
+    return Json({"items": items, "next_cursor": following})
+
+
+@router.patch(
+    "/users/{user_id}",
+    operation_id="update_user",
+    openapi_extra=needs(ADMINISTRATOR),
+    summary="Rename a user, or make it an administrator, or none",
+    response_model=User,
+    responses=problems(404, 409, 413, 415),
+)
+async def update_user(request: Request, user_id: UUID, change: UserChange) -> Any:
+    """The last administrator stays one."""
+    here, tenant = await asking(request)
+    _must_administer(tenant)
+    row = await workspaces.update_user(
+        here.db, tenant, user_id, name=change.name, administrator=change.administrator
+    )  # fmt: skip
+    await here.keyring.revoked(user_id)
+    return Json(row)
+
+
+@router.post(
+    "/members",
+    operation_id="add_member",
+    openapi_extra=needs(ADMINISTRATOR),
+    summary="Let a user into the workspace",
+    status_code=201,
+    response_model=Member,
+    responses={**answers.replayed(Member), **problems(409, 413, 415)},
+)
+async def add_member(request: Request, new: NewMember, key: IdempotencyKey = None) -> Any:
+    here, tenant = await asking(request)
+    _must_administer(tenant)
+    if RANK[new.role] > RANK[tenant.role]:
+        raise Forbidden(f"this key's role is {tenant.role}; it cannot grant {new.role}")
+
+    async def work(sent: Sent) -> Answer:
+        user_id = new.user_id or await _user_of(here, tenant, new)
+        return Answer(201, await workspaces.add_member(here.db, tenant, user_id, new.role))
+
+    return await once(here, tenant, request, key, new, work)
+
+
+async def _user_of(here: Context, tenant: Tenant, new: NewMember) -> UUID:
+    assert new.email is not None  # noqa: S101 - the validator saw to it
+    return await workspaces.user_by_email(here.db, tenant, new.email, new.name or new.email[:200])
+
+
+@router.get(
+    "/members",
+    operation_id="list_members",
+    openapi_extra=needs(Scope.ADMIN),
+    summary="List the workspace's members, newest first",
+    response_model=answers.Page[Member],
+    responses=problems(),
+)
+async def list_members(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Any:
+    here, tenant = await asking(request)
+    must_reach_all(tenant)
+    items, following = await workspaces.members(here.db, tenant, cursor=cursor, limit=limit)
+    return Json({"items": items, "next_cursor": following})
+
+
+@router.patch(
+    "/members/{user_id}",
+    operation_id="update_member",
+    openapi_extra=needs(Scope.ADMIN),
+    summary="Give a member another role",
+    response_model=Member,
+    responses=problems(404, 409, 413, 415),
+)
+async def update_member(request: Request, user_id: UUID, change: MemberChange) -> Any:
+    """Nobody above the asking key's own role, and to none above it. The last owner stays one. The member's keys can
+    do no more than the role, within 2 seconds."""
+    here, tenant = await asking(request)
+    must_reach_all(tenant)
+    row = await workspaces.set_role(here.db, tenant, user_id, change.role)
+    await here.keyring.revoked(user_id)
+    return Json(row)
+
+
+@router.delete(
+    "/members/{user_id}",
+    operation_id="remove_member",
+    openapi_extra=needs(Scope.ADMIN),
+    summary="Take a member out of the workspace",
+    status_code=204,
+    responses=problems(404, 409),
+)
+async def remove_member(request: Request, user_id: UUID) -> Response:
+    """Its keys for this workspace are revoked. The last owner stays."""
+    here, tenant = await asking(request)
+    must_reach_all(tenant)
+    await workspaces.remove_member(here.db, tenant, user_id)
+    await here.keyring.revoked(user_id)
+    return Response(status_code=204)
