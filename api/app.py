@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from api import activity, agents, codec, errors, events, fleet, health, keys, projects, tasks, usage, workspaces
+from api import activity, agents, codec, errors, events, fleet, health, keys, people, projects, tasks, usage, workspaces
 from api.auth import Keyring
 from api.commands import Commands
 from api.context import Context
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
         larger=dict.fromkeys(codec.PATHS, codec.MAX_BODY_BYTES),
     )
     # Flat, and what is asked most first: a router in a router would be searched twice per request.
-    rooms = (agents, tasks, events, projects, fleet, usage, keys, workspaces, activity, health, codec)
+    rooms = (agents, tasks, events, projects, fleet, usage, keys, workspaces, people, activity, health, codec)
     routes = [route for room in rooms for route in room.router.routes]
     app.router.routes[:0] = routes
     errors.install(app, routes)

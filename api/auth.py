@@ -249,6 +249,11 @@ def must_have(tenant: Tenant, scope: Scope) -> None:
         raise MissingScope(f"this key lacks the scope {scope}", scope=scope)
 
 
+def must_administer(tenant: Tenant) -> None:
+    """An administrator's key that was made for less than that does less."""
+    must_have(tenant, Scope.ADMIN)
+
+
 def must_reach_all(tenant: Tenant) -> None:
     if not tenant.reaches_all:
         raise Forbidden("this key reaches one project only")

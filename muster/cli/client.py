@@ -135,13 +135,21 @@ class Api:
     def _send(self, method: str, path: str, **options: Any) -> Any:
         import httpx
 
-        try:
-            response = self._client.request(method, path, **options)
-        except httpx.HTTPError as error:
-            raise Unreachable(self.url, error) from error
-        except httpx.InvalidURL as error:
-            raise Failure(f"{mask(self.url)} is not an address ({error}); see MUSTER_URL") from None
-        return self._answer(response)
+        deadline = time.monotonic() + RESEND_SECONDS
+        while True:
+            try:
+                response = self._client.request(method, path, **options)
+            except httpx.HTTPError as error:
+                raise Unreachable(self.url, error) from error
+            except httpx.InvalidURL as error:
+                raise Failure(f"{mask(self.url)} is not an address ({error}); see MUSTER_URL") from None
+            try:
+                return self._answer(response)
+            except Problem as problem:
+                # Too many requests of this key in this second: nothing was done, so it may be sent again.
+                if problem.code != "rate_limited" or time.monotonic() > deadline:
+                    raise
+            time.sleep(1.0)
 
     def _answer(self, response: httpx.Response) -> Any:
         if response.is_success:
