@@ -25,7 +25,7 @@ from muster.settings import Settings
 from tests.api.conftest import Api, admin
 from tests.api.people import key_in, made, new_member, new_workspace
 
-EXAMPLES = 12
+EXAMPLES = 8
 MODES, NAMES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ["as told", "otherwise"]
 
 load_all_checks()
@@ -160,5 +160,5 @@ async def test_nothing_is_told_to_whom_it_does_not_concern(
             # What any key may ask is told; a key made for reading memory changes nothing.
             assert response.status_code in {403, 404, 413, 422} or response.request.method in {"GET", "HEAD"}
 
-    more: dict[str, Any] = {"check": check, "examples": 6}
+    more: dict[str, Any] = {"check": check, "examples": 4}
     await every_operation(url, mode, place["known"], place.get(who), **more)
