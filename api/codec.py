@@ -13,13 +13,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.responses import HTMLResponse, Response
@@ -33,6 +29,9 @@ from muster.domain.errors import Forbidden, MusterError
 from muster.domain.tenants import Scope
 from muster.payloads import INSTANCE, Keys, UnreadablePayload, is_sealed, owner_of
 from muster.settings import Settings
+
+if TYPE_CHECKING:
+    from muster.sealing import AESGCM
 
 log = logging.getLogger(__name__)
 
@@ -304,10 +303,11 @@ async def login(request: Request) -> Response:
 
 
 def _cookies(settings: Settings) -> AESGCM:
+    from muster.sealing import sealer
+
     secret = settings.secret_key
     assert secret is not None  # noqa: S101 - the app does not start without
-    derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"codec cookie")
-    return AESGCM(derived.derive(secret.get_secret_value().encode()))
+    return sealer(secret.get_secret_value().encode(), b"codec cookie")
 
 
 def _seal_cookie(settings: Settings, key: str) -> str:
@@ -318,6 +318,8 @@ def _seal_cookie(settings: Settings, key: str) -> str:
 
 
 def _open_cookie(settings: Settings, cookie: str) -> str | None:
+    from muster.sealing import InvalidTag
+
     try:
         sealed = base64.urlsafe_b64decode(cookie)
         until, key = json.loads(_cookies(settings).decrypt(sealed[:12], sealed[12:], None))

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
@@ -31,6 +27,9 @@ from temporalio.converter import (
 from muster.domain.errors import Unavailable
 from muster.domain.ids import workspace_of_workflow
 from muster.settings import PayloadKeys
+
+if TYPE_CHECKING:
+    from muster.sealing import AESGCM
 
 ENCODING = b"binary/encrypted"
 INSTANCE = "instance"
@@ -70,6 +69,8 @@ class Keys:
         )
 
     def open(self, payload: Payload) -> Payload:
+        from muster.sealing import InvalidTag
+
         kid, owner = _text(payload, "muster-kid"), owner_of(payload)
         if kid not in self._masters:
             raise UnreadablePayload(f"a payload is encrypted with the key {kid!r}, which MUSTER_PAYLOAD_KEYS lacks")
@@ -84,12 +85,13 @@ class Keys:
         return Payload.FromString(content)
 
     def _cipher(self, kid: str, owner: str) -> AESGCM:
+        from muster.sealing import sealer
+
         cipher = self._derived.get((kid, owner))
         if cipher is None:
             if len(self._derived) >= _CACHED:
                 self._derived.clear()
-            derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=owner.encode())
-            cipher = self._derived[kid, owner] = AESGCM(derived.derive(self._masters[kid]))
+            cipher = self._derived[kid, owner] = sealer(self._masters[kid], owner.encode())
         return cipher
 
 
