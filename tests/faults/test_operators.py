@@ -89,7 +89,7 @@ async def test_workflows_are_terminated_and_cancelled(system: System) -> None:
     fleet.tasks.sort(key=lambda task: task.spec.get("priority") != 10)
     fleet.hold.touch()
     async with survived(system, fleet):
-        await fleet.submit()
+        await fleet.submit(at_once=len(ended))
         agents = {how: await agent_at_work(system, task) for how, task in ended.items()}
         await asyncio.to_thread(temporal, system, "terminate", "-w", of_task(queued))
         await asyncio.to_thread(temporal, system, "cancel", "-w", of_task(waiting))
