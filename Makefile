@@ -46,7 +46,7 @@ demo: $(STAMP)
 
 # More workers than cores: most tests wait for servers, processes and clocks.
 test: $(STAMP)
-	@exec $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@exec $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.api.conftest import Api, a_stack, admin, environment, serving
+from tests.api.conftest import Api, a_stack, admin, environment, eventually, serving
 
 WORKER = "import asyncio, worker; from muster.settings import Settings; worker.CACHED_WORKFLOWS = 4; "
 WORKER += "asyncio.run(worker.main(Settings()))"
@@ -21,7 +21,12 @@ async def test_more_workflows_than_the_worker_remembers(tmp_path: Path) -> None:
             worker = subprocess.Popen(  # noqa: ASYNC220 - returns at once
                 [sys.executable, "-c", WORKER], cwd=settings.home, env=environment(settings), stdout=file, stderr=file
             )
+
+        async def polls() -> None:
+            assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
+
         try:
+            await eventually(polls, 30)
             made = await asyncio.gather(*(api.new_task("sleep", "0.2") for _ in range(24)))
             for task in made:
                 await api.when(f"/v1/tasks/{task['id']}", "completed", seconds=30)
