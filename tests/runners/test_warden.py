@@ -43,7 +43,20 @@ class Worker:
             up, pid, self.mark = (await self.process.stdout.readline()).decode().split()
         assert up == "up"
         self.warden_pid = int(pid)
+        async with asyncio.timeout(20):
+            while not self._warden_is_ready():  # noqa: ASYNC110 - until then a signal ends it, as it does any process
+                await asyncio.sleep(0.01)
         assert all(survivors(agent_id) for agent_id in self.agent_ids[:3])
+
+    def _warden_is_ready(self) -> bool:
+        """It has turned away the signals that end others."""
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{self.warden_pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        deaf = int(status["SigIgn"], 16) | int(status["SigBlk"], 16) | int(status["SigCgt"], 16)
+        return all(deaf >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGHUP))
 
     async def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
