@@ -25,7 +25,7 @@ from muster.settings import Settings
 from tests.api.conftest import Api, admin
 from tests.api.people import key_in, made, new_member, new_workspace
 
-EXAMPLES = 8
+EXAMPLES = 5
 MODES, NAMES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ["as told", "otherwise"]
 
 load_all_checks()
