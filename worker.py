@@ -14,8 +14,8 @@ import py_compile
 import signal
 import socket
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,18 @@ from typing import Any
 from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
 from temporalio.converter import StorageDriverStoreContext, WorkflowSerializationContext
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
@@ -32,12 +43,23 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from activities.agents import AgentActivities
+from activities.context import Contexts, teller
 from activities.fleet import FleetActivities
+from activities.forgetting import ForgettingActivities
+from activities.generation import Caps, Generation
+from activities.memory import MemoryActivities
 from activities.messages import Messages
+from activities.recording import Recording
 from activities.refusals import Refusals
 from activities.tasks import TaskActivities
 from activities.upkeep import Upkeep
+from activities.vectors import VectorActivities
+from api.pokes import Pokes
 from muster import logs
+from muster.domain.errors import MusterError
+from muster.domain.forgetting import Expiry
+from muster.domain.memory import JobKind, lane_queue
+from muster.models.embeddings import Embeddings
 from muster.payloads import data_converter
 from muster.runners.registry import Runners
 from muster.runners.tree import Forest
@@ -49,11 +71,16 @@ from muster.storage.database import Database
 from muster.storage.mirror import Mirror
 from workflows.agent import AgentWorkflow
 from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
+from workflows.memory import MemorySweepWorkflow, MemoryWorkflow
+from workflows.memory_retention import MemoryRetentionWorkflow
 from workflows.task import TaskWorkflow
 
 log = logging.getLogger("worker")
 
-WORKFLOWS = [TaskWorkflow, AgentWorkflow, KillAllWorkflow, StopWorkspaceWorkflow, AdmitWorkflow]
+WORKFLOWS = [
+    TaskWorkflow, AgentWorkflow, KillAllWorkflow, StopWorkspaceWorkflow, AdmitWorkflow, MemoryWorkflow,
+    MemorySweepWorkflow, MemoryRetentionWorkflow,
+]  # fmt: skip
 
 CACHED_WORKFLOWS = 160
 """At some 70 KB each. Waiting tasks need no place: they are replayed, from a short history, when they move."""
@@ -85,13 +112,24 @@ async def main(settings: Settings) -> None:
     try:
         messages = Messages(client, mirror)
         of_tasks = TaskActivities(db, messages)
+        pokes, generation = Pokes(_always(client), settings.temporal_task_queue), _generation(db, settings)
+        recording = Recording(db, pokes.poke)
+        embeddings = _embeddings(settings)
+        contexts = Contexts(teller(db, embeddings))
         of_agents = AgentActivities(
             db, mirror, messages, Runners(Forest(warden.mark)),
             worker=name, max_output_bytes=settings.max_output_bytes, api_url=settings.api_url,
-            secret_key=_secret_key(settings),
+            secret_key=_secret_key(settings), recording=recording, contexts=contexts,
         )  # fmt: skip
         of_fleets = FleetActivities(db, mirror, messages)
-        upkeep = Upkeep(client, db, mirror, messages, sweep_seconds=settings.sweep_seconds)
+        of_vectors = VectorActivities(db, embeddings, pokes.poke)
+        of_memory = MemoryActivities(
+            db, generation, pokes.poke, of_vectors,
+            calls_at_once=settings.memory_calls, retry_seconds=settings.memory_retry_seconds,
+        )  # fmt: skip
+        upkeep = Upkeep(
+            client, db, mirror, messages, sweep_seconds=settings.sweep_seconds, beside=recording.catch_up
+        )  # fmt: skip
         worker = Worker(
             client,
             task_queue=settings.temporal_task_queue,
@@ -108,6 +146,9 @@ async def main(settings: Settings) -> None:
                 of_fleets.kill_agents,
                 of_fleets.admit_workspace,
                 of_fleets.end_agents,
+                of_memory.look_memory,
+                of_memory.sweep_memory,
+                ForgettingActivities(db).expire_memory,
             ],
             interceptors=[Refusals()],
             workflow_runner=Sandbox(restrictions=sandbox()),
@@ -120,18 +161,135 @@ async def main(settings: Settings) -> None:
             default_heartbeat_throttle_interval=timedelta(seconds=1),
             graceful_shutdown_timeout=timedelta(seconds=10),
         )
-        async with worker:
+        async with AsyncExitStack() as polling:
+            for one in (worker, *lanes(client, settings, of_memory)):
+                await polling.enter_async_context(one)
             log.info("worker %s polls %s at %s", name, settings.temporal_task_queue, settings.temporal_address)
-            caring = asyncio.create_task(upkeep.run())
+            care = (
+                upkeep.run(), of_vectors.keep(), _sweep_memory(client, settings, of_memory),
+                _schedule_retention(client, settings.temporal_task_queue),
+            )  # fmt: skip
+            caring = {asyncio.create_task(one) for one in care}
             await stopped.wait()
             log.info("stopping")
-            caring.cancel()
-            await asyncio.wait({caring}, timeout=2)
+            for task in caring:
+                task.cancel()
+            await asyncio.wait(caring, timeout=2)
         await messages.flush()
+        await recording.close()
+        await pokes.close()
+        await generation.close()
+        await embeddings.close()
+        contexts.close()
     finally:
         await warden.stop()
         await mirror.close()
         await db.close()
+
+
+def lanes(client: Client, settings: Settings, of_memory: MemoryActivities) -> list[Worker]:
+    """Each kind of memory's jobs has a task queue of its own, so that none waits behind another, or behind agents."""
+    at_once = {
+        JobKind.EVENT: settings.memory_event_concurrency,
+        JobKind.EVENT_BATCH: settings.memory_event_batch_concurrency,
+        JobKind.SUMMARY: settings.memory_summary_concurrency,
+        JobKind.REINDEX: settings.memory_reindex_concurrency,
+    }
+    return [
+        Worker(
+            client,
+            task_queue=lane_queue(settings.temporal_task_queue, kind),
+            activities=[of_memory.drain_memory],
+            interceptors=[Refusals()],
+            max_concurrent_activities=number,
+            max_concurrent_activity_task_polls=min(2, number),
+            max_heartbeat_throttle_interval=timedelta(seconds=1),
+            default_heartbeat_throttle_interval=timedelta(seconds=1),
+            graceful_shutdown_timeout=timedelta(seconds=5),
+        )
+        for kind, number in at_once.items()
+    ]
+
+
+def _embeddings(settings: Settings) -> Embeddings:
+    return Embeddings.of(
+        settings.embeddings_url,
+        settings.embeddings_model,
+        settings.embeddings_secret,
+        dimensions=settings.embeddings_dimensions,
+        beside=settings.embedder_url,
+    )
+
+
+def _generation(db: Database, settings: Settings) -> Generation:
+    return Generation.of(
+        db,
+        generator=settings.memory_generator,
+        model=settings.memory_model,
+        url=settings.memory_model_url,
+        key=settings.memory_model_key.get_secret_value() if settings.memory_model_key else None,
+        seconds=settings.memory_model_seconds,
+        caps=Caps(
+            call=settings.memory_call_tokens,
+            output=settings.memory_output_tokens,
+            workspace_day=settings.memory_daily_tokens,
+            project_day=settings.memory_project_daily_tokens,
+        ),
+    )
+
+
+def _always(client: Client) -> Callable[[], Awaitable[Client]]:
+    async def same() -> Client:
+        return client
+
+    return same
+
+
+async def _sweep_memory(client: Client, settings: Settings, of_memory: MemoryActivities) -> None:
+    """Once at the start, and then as scheduled: by whichever worker Temporal asks."""
+    try:
+        await of_memory.sweep(1.0)
+    except MusterError as error:
+        log.warning("no first sweep of memory: %s", error.message)
+    queue = settings.temporal_task_queue
+    name = "memory-sweep" if queue == "muster" else f"memory-sweep-{queue}"
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            MemorySweepWorkflow.run, id=name, task_queue=queue, execution_timeout=timedelta(minutes=5),
+            static_summary="Memory: jobs that nobody works on",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=settings.memory_sweep_seconds))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=10)),
+    )  # fmt: skip
+
+    async def as_now(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        known = found.description.schedule
+        return None if known.spec.intervals == schedule.spec.intervals else ScheduleUpdate(schedule)
+
+    try:
+        with suppress(ScheduleAlreadyRunningError):
+            await client.create_schedule(name, schedule)
+            return
+        await client.get_schedule_handle(name).update(as_now)
+    except RPCError as error:
+        log.warning("could not schedule memory's sweep (%s): lost pokes wait for the next start", error.message)
+
+
+async def _schedule_retention(client: Client, queue: str) -> None:
+    """What is kept for a time only goes once a day; a day that was missed is made up for."""
+    name = "memory-retention" if queue == "muster" else f"memory-retention-{queue}"
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            MemoryRetentionWorkflow.run, Expiry(), id=name, task_queue=queue, static_summary="Memory: what is over age",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
+    )  # fmt: skip
+    try:
+        with suppress(ScheduleAlreadyRunningError):
+            await client.create_schedule(name, schedule)
+    except RPCError as error:
+        log.warning("could not schedule memory's retention (%s): the next start of a worker tries again", error.message)
 
 
 async def connect(settings: Settings, identity: str) -> Client:

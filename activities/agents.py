@@ -13,9 +13,11 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from temporalio import activity
 
+from activities.context import VARIABLE, Contexts
 from activities.messages import Messages
 from activities.output import Output, wait
 from activities.patience import patiently
+from activities.recording import Recording
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
 from muster.domain.credentials import agent_token
 from muster.domain.errors import Fenced, MusterError
@@ -48,8 +50,12 @@ class AgentActivities:
         max_output_bytes: int,
         api_url: str | None = None,
         secret_key: str,
+        contexts: Contexts | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self._db, self._mirror, self._messages, self._runners = db, mirror, messages, runners
+        self._contexts = contexts or Contexts(None)
+        self._recording = recording
         self._worker = worker
         self._max_output_bytes = max_output_bytes
         self._api_url = api_url
@@ -66,6 +72,7 @@ class AgentActivities:
         if found["kill_request"]:
             # Recorded when its workflow had not begun, and so could not be told.
             return await self._settle(start, AgentStatus.KILLED, Reason.KILLED, "killed before it started")
+        told = await self._contexts.write(start.workspace_id, start.agent_id, found)
         job = Job(
             workspace_id=start.workspace_id,
             task_id=start.task_id,
@@ -74,7 +81,7 @@ class AgentActivities:
             spec=_SPEC.validate_python(found["runner"]),
             prompt=found["prompt"],
             max_output_bytes=min(self._max_output_bytes, found["max_output_bytes"] or self._max_output_bytes),
-            env=self._environment(start, found),
+            env=self._environment(start, found) | ({VARIABLE: str(told)} if told else {}),
         )
         life = self._lives[start.agent_id] = _Life(self, start, job)
         try:
@@ -82,6 +89,9 @@ class AgentActivities:
         finally:
             del self._lives[start.agent_id]
             life.gone.set()
+            self._contexts.remove(told)
+            if self._recording and found["project_id"]:
+                self._recording.ended(start.workspace_id, start.agent_id)
 
     def _environment(self, start: AgentStart, found: dict[str, Any]) -> dict[str, str]:
         known = {
@@ -120,7 +130,10 @@ class AgentActivities:
         if status == AgentStatus.KILLED:
             found = await agents.get(self._db, agent.workspace_id, agent.agent_id)
             reason = _wish(found).cause if found["kill_request"] else reason
-        return await self.finish(agent.workspace_id, agent.agent_id, status, Finish(reason=reason, error=error))
+        outcome = await self.finish(agent.workspace_id, agent.agent_id, status, Finish(reason=reason, error=error))
+        if self._recording:
+            self._recording.ended(agent.workspace_id, agent.agent_id)
+        return outcome
 
     async def finish(self, workspace_id: UUID, agent_id: UUID, status: AgentStatus, finish: Finish) -> Outcome:
         """Record an ending. Answers with the one that stands."""

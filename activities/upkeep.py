@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from uuid import UUID
 
@@ -35,10 +36,19 @@ _FIRST = UUID(int=0)
 
 class Upkeep:
     def __init__(
-        self, client: Client, db: Database, mirror: Mirror, messages: Messages, *, sweep_seconds: float
+        self,
+        client: Client,
+        db: Database,
+        mirror: Mirror,
+        messages: Messages,
+        *,
+        sweep_seconds: float,
+        beside: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
+        """`beside`: what else is caught up with in each sweep."""
         self._client, self._db, self._mirror, self._messages = client, db, mirror, messages
         self._sweep_seconds = sweep_seconds
+        self._beside = beside
         self._turn = _FIRST
 
     async def run(self) -> None:
@@ -96,6 +106,8 @@ class Upkeep:
                 await self._look_after(task)
 
         await asyncio.gather(*(look(task) for task in {task.task_id: task for task in quiet + turn}.values()))
+        if self._beside:
+            await self._beside()
 
     async def _look_after(self, quiet: QuietTask) -> None:
         status = await self._status(task_workflow_id(quiet.workspace_id, quiet.task_id))

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.errors import MEDIA_TYPE
 from muster.domain import agents, events, tasks
 from muster.domain.errors import MusterError
+from muster.domain.memory import JobKind
 from muster.domain.states import ProjectStatus, TaskStatus
 from muster.storage.pages import MAX_LIMIT
 
@@ -89,6 +90,14 @@ class Project(BaseModel):
     updated_at: datetime
 
 
+class Forgotten(BaseModel):
+    deleted: dict[str, int] = Field(
+        description="How many rows went, by table.",
+        examples=[{"memory_sessions": 1, "agent_events": 40, "observations": 12, "memory_embeddings": 12}],
+    )
+    complete: bool = Field(description="False: there is more than one request deletes. Send it again for the rest.")
+
+
 class Page(BaseModel, Generic[Item]):
     items: list[Item]
     next_cursor: str | None = Field(description="Asks for the next page; null on the last.")
@@ -130,11 +139,41 @@ class Boundary(BaseModel):
     detail: str | None = None
 
 
+class Parked(BaseModel):
+    project_id: UUID
+    until: datetime
+    reason: str | None
+
+
+class Lane(BaseModel):
+    """A workspace's jobs of one kind."""
+
+    kind: JobKind
+    paused: bool = Field(description="By a person. Its jobs stay queued.")
+    reason: str | None
+    parked: list[Parked] = Field(description="Projects whose provider or budget gives no more for now.")
+    queued: int
+    processing: int
+    waiting: int = Field(description="Of the queued, those that failed and are tried again later.")
+    oldest_seconds: float | None = Field(description="Age of the oldest that is not done.")
+    completed_last_minute: int
+    completed_last_hour: int = Field(description="Of the last 10,000 of the workspace.")
+    failed_last_day: dict[str, int] = Field(description="By class of error, of the last 10,000 of the workspace.")
+
+
+class MemoryBoundary(Boundary):
+    """Of the workspace that asks."""
+
+    lanes: list[Lane] = Field(default_factory=list)
+
+
 class Boundaries(BaseModel):
     temporal: Boundary
     postgres: Boundary
     valkey: Boundary
     workers: Boundary
+    embedder: Boundary
+    memory: MemoryBoundary
 
 
 class Info(BaseModel):

@@ -10,14 +10,43 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from api import activity, agents, codec, errors, events, fleet, health, keys, people, projects, tasks, usage, workspaces
+from api import (
+    activity,
+    agent_events,
+    agents,
+    archive,
+    claude_mem,
+    claude_mem_memories,
+    codec,
+    errors,
+    events,
+    fleet,
+    forgetting,
+    health,
+    jobs,
+    keys,
+    mcp,
+    memory,
+    memory_settings,
+    observations,
+    people,
+    projects,
+    reindex,
+    sessions,
+    tasks,
+    usage,
+    workspaces,
+)
 from api.auth import Keyring
 from api.commands import Commands
 from api.context import Context
 from api.edge import LOOPBACK, Edge
 from api.hub import Hub
 from api.limits import Limits
+from api.pokes import Pokes
+from muster.models.embeddings import Embeddings
 from muster.settings import Settings
+from muster.storage.agent_events import Recorder
 from muster.storage.database import Database
 from muster.storage.live import Live
 
@@ -28,6 +57,7 @@ Runs fleets of AI agents durably. A **task** is something to get done; an **agen
   names the scope it needs. An administrator's key names its workspace in a `Muster-Workspace` header.
 * Errors are RFC 9457 problem documents with a stable `code`, `retryable` and `trace_id`.
 * Every POST takes an `Idempotency-Key`.
+* Agents find tools at `/mcp` (MCP, streamable HTTP), with the same keys.
 * Lists are paged by `cursor`; events and output are also live streams (`Accept: text/event-stream`).
 """
 
@@ -52,10 +82,25 @@ def create_app(settings: Settings) -> FastAPI:
         await hub.start()
         await limits.start()
         await keyring.start()
-        app.state.context = Context(settings, db, live, hub, Commands(settings), keyring, limits, {})
+        app.state.mcp = mcp.Room()
+        commands = Commands(settings)
+        pokes = Pokes(commands.client, settings.temporal_task_queue)
+        embeddings = Embeddings.of(
+            settings.embeddings_url, settings.embeddings_model, settings.embeddings_secret,
+            dimensions=settings.embeddings_dimensions, beside=settings.embedder_url,
+        )  # fmt: skip
+        recorder = Recorder(db)
+        app.state.context = Context(
+            settings, db, live, hub, commands, keyring, limits, {}, pokes=pokes, embeddings=embeddings,
+            recorder=recorder,
+        )  # fmt: skip
         try:
             yield
         finally:
+            await app.state.mcp.close()
+            await pokes.close()
+            await recorder.close()
+            await embeddings.close()
             await keyring.stop()
             await hub.stop()
             await limits.close()
@@ -79,10 +124,18 @@ def create_app(settings: Settings) -> FastAPI:
         hosts=_hosts(settings),
         request_seconds=settings.request_seconds,
         guests=dict.fromkeys(codec.PATHS, codec.origins(settings)),
-        larger=dict.fromkeys(codec.PATHS, codec.MAX_BODY_BYTES),
+        larger=dict.fromkeys(codec.PATHS, codec.MAX_BODY_BYTES)
+        | {archive.PATH: archive.MAX_BODY_BYTES}
+        | dict.fromkeys((agent_events.BATCH_PATH, claude_mem.BATCH_PATH), agent_events.MAX_BATCH_BYTES)
+        | {claude_mem.EVENT_PATH: claude_mem.MAX_EVENT_BODY_BYTES},
+        patient=frozenset({archive.PATH}),
     )
     # Flat, and what is asked most first: a router in a router would be searched twice per request.
-    rooms = (agents, tasks, events, projects, fleet, usage, keys, workspaces, people, activity, health, codec)
+    rooms = (
+        agent_events, agents, tasks, events, projects, fleet, usage, keys, workspaces, people, activity, health, codec,
+        jobs, mcp, archive, forgetting, reindex, claude_mem, claude_mem_memories, memory, observations, sessions,
+        memory_settings,
+    )  # fmt: skip
     routes = [route for room in rooms for route in room.router.routes]
     app.router.routes[:0] = routes
     errors.install(app, routes)

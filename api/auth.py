@@ -272,8 +272,20 @@ def credential(request: Request) -> str:
     return text
 
 
+def _must_open(needed: str, holder: Identity | Tenant) -> None:
+    if needed == ADMINISTRATOR:
+        if not holder.administrator:
+            raise Forbidden("only an administrator of this instance may do this")
+    elif needed != ANY_KEY and needed not in holder.scopes:
+        raise MissingScope(f"this key lacks the scope {needed}", scope=needed)
+
+
 async def admit(request: Request, needed: str) -> Tenant:
     """The tenant of this request, if it may use a route that needs this."""
+    let_in: Tenant | None = request.scope.get("tenant")
+    if let_in is not None:  # asked from within (api/inside.py), by a route that has let it in
+        _must_open(needed, let_in)
+        return let_in
     here = request.app.state.context
     keyring: Keyring = here.keyring
     limits: Limits = here.limits
@@ -295,11 +307,7 @@ async def admit(request: Request, needed: str) -> Tenant:
     await limits.admit(identity.holder, workspace.id, workspace.requests_per_second, headers)
     if named and identity.workspace and named.lower() not in (str(workspace.id), workspace.slug):
         raise Forbidden("this key belongs to another workspace")
-    if needed == ADMINISTRATOR:
-        if not identity.administrator:
-            raise Forbidden("only an administrator of this instance may do this")
-    elif needed != ANY_KEY and needed not in identity.scopes:
-        raise MissingScope(f"this key lacks the scope {needed}", scope=needed)
+    _must_open(needed, identity)
     return Tenant(
         workspace_id=workspace.id,
         user_id=identity.user_id,
@@ -326,8 +334,12 @@ class Guarded(APIRoute):
         super().__init__(*args, **kwargs)
         self.needed: str = (self.openapi_extra or {})[_NEEDS]
 
+    def answering(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers whoever was let in."""
+        return super().get_route_handler()
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
+        answer = self.answering()
 
         async def guarded(request: Request) -> Response:
             if self.needed == OPEN:

@@ -12,9 +12,12 @@ from api.auth import Keyring
 from api.commands import Commands
 from api.hub import Hub
 from api.limits import Limits
+from api.pokes import Pokes
 from muster.domain.ids import agent_workflow_id, task_workflow_id
 from muster.domain.tenants import Tenant
+from muster.models.embeddings import Embeddings
 from muster.settings import Settings
+from muster.storage.agent_events import Recorder
 from muster.storage.database import Database
 from muster.storage.live import Live
 
@@ -32,6 +35,9 @@ class Context:
     limits: Limits
     probes: dict[str, asyncio.Task[Any]]
     """Probes under way, by boundary."""
+    pokes: Pokes
+    embeddings: Embeddings
+    recorder: Recorder
 
     def temporal_url(self, workflow_id: str) -> str | None:
         ui = self.settings.temporal_ui_url

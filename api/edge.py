@@ -56,14 +56,17 @@ class Edge:
         request_seconds: float = 30.0,
         guests: Mapping[str, frozenset[str]] = MappingProxyType({}),
         larger: Mapping[str, int] = MappingProxyType({}),
+        patient: frozenset[str] = frozenset(),
     ) -> None:
-        """By path: `guests`, other origins whose pages may ask it, and `larger`, what more may be sent to it."""
+        """By path: `guests`, other origins whose pages may ask it, and `larger`, what more may be sent to it. To those
+        in `patient` a body may take as long as it takes, while more of it keeps coming."""
         self._app = app
         self._max = max_body_bytes
         self._hosts = hosts
         self._seconds = request_seconds
         self._guests = guests
         self._larger = larger
+        self._patient = patient
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -117,16 +120,18 @@ class Edge:
 
     def _limited(self, scope: Scope, receive: Receive, declared: int) -> Receive:
         """The body, no more and no slower than it may be. A workspace's own limit is known once its key is."""
-        larger = self._larger.get(scope["path"])
+        larger, patient = self._larger.get(scope["path"]), scope["path"] in self._patient
         read, over, deadline = 0, False, asyncio.get_running_loop().time() + self._seconds
 
         async def limited() -> Message:
-            nonlocal read, over
+            nonlocal read, over, deadline
             if over:  # what follows is only that the client has gone
                 return await receive()
             most = larger or min(scope.get("max_body") or self._max, self._max)
             if declared > most:
                 raise BodyTooLarge(most)
+            if patient:
+                deadline = asyncio.get_running_loop().time() + self._seconds
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()

@@ -14,9 +14,12 @@ from temporalio.service import RPCError
 from api import answers
 from api.answers import Json
 from api.auth import ANY_KEY, OPEN, needs, router_of
-from api.context import Context, context
+from api.context import Context, asking, context
 from muster.domain.errors import MusterError
-from muster.storage import pings
+from muster.domain.memory import GenerationFailed
+from muster.domain.tenants import Tenant
+from muster.settings import mask
+from muster.storage import jobs, pings
 
 router = router_of("health", prefix="")
 
@@ -53,20 +56,42 @@ async def _workers(here: Context) -> dict[str, Any]:
     return {"detail": f"{len(workers)} polling: {', '.join(workers[:5])}"}
 
 
+async def _embedder(here: Context) -> dict[str, Any]:
+    """Without it, search goes by words alone: worth a look, and no reason not to be ready."""
+    embeddings = here.embeddings
+    if not embeddings.enabled:
+        return {"status": "disabled", "detail": "MUSTER_EMBEDDINGS_URL names none: search goes by words alone"}
+    try:
+        await embeddings.look(PROBE_SECONDS)
+    except GenerationFailed as failure:
+        return {"status": "errored", "detail": f"search goes by words alone: {failure.message}"}
+    return {"detail": f"{embeddings.model} at {mask(embeddings.where)}"}
+
+
 _PROBES: dict[str, Probe] = {
     "temporal": _temporal,
     "postgres": _postgres,
     "valkey": _valkey,
     "workers": _workers,
+    "embedder": _embedder,
 }
 
 
-async def _look(here: Context, name: str) -> dict[str, Any]:
+async def _memory(here: Context, tenant: Tenant) -> dict[str, Any]:
+    """Of one workspace: what waits to be made into memory, and what stands in its way."""
+    lanes = await jobs.lanes(here.db, tenant)
+    held = [f"{lane['kind']} is {'paused' if lane['paused'] else 'parked'}" for lane in lanes
+            if lane["paused"] or lane["parked"]]  # fmt: skip
+    depth = sum(lane["queued"] + lane["processing"] for lane in lanes)
+    return {"detail": "; ".join([f"{depth} jobs to do", *held]), "lanes": lanes}
+
+
+async def _look(here: Context, name: str, probe: Probe | None = None) -> dict[str, Any]:
     """One boundary. A probe that hangs is not waited for, nor started a second time while it does."""
     began = time.monotonic()
     task = here.probes.get(name)
     if task is None:
-        task = here.probes[name] = asyncio.ensure_future(_PROBES[name](here))
+        task = here.probes[name] = asyncio.ensure_future((probe or _PROBES[name])(here))
         task.add_done_callback(lambda done: _forget(here, name, done))
     done, _ = await asyncio.wait({task}, timeout=PROBE_SECONDS)
     if not done:
@@ -128,5 +153,9 @@ async def get_readiness(request: Request) -> Any:
     responses=answers.problems(),
 )
 async def get_info(request: Request) -> Any:
-    here = context(request)
-    return Json({"version": version(), "boundaries": await boundaries(here, *_PROBES)})
+    here, tenant = await asking(request)
+    reach = f"memory of {tenant.workspace_id}/{tenant.project_id}/{tenant.task_id}"
+    found, memory = await asyncio.gather(
+        boundaries(here, *_PROBES), _look(here, reach, lambda here: _memory(here, tenant))
+    )
+    return Json({"version": version(), "boundaries": {**found, "memory": memory}})

@@ -10,16 +10,19 @@ from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import Response
 
 from api import answers
-from api.answers import Cursor, Json, Limit, problems
-from api.auth import must_reach_all, needs, router_of
+from api.answers import Cursor, Forgotten, Json, Limit, problems
+from api.auth import must_have, must_reach_all, needs, router_of
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.states import ProjectStatus
 from muster.domain.tasks import Spec, Text
 from muster.domain.tenants import Scope
-from muster.storage import projects
+from muster.storage import forgetting, projects
 
 router = router_of("projects")
+
+SECONDS = 20.0
+"""After which a large deletion answers how far it came."""
 
 
 def _not_an_id(slug: str) -> str:
@@ -145,11 +148,22 @@ async def update_project(request: Request, project: Ref, change: ProjectChange) 
     openapi_extra=needs(Scope.TASKS_WRITE),
     summary="Delete a project without tasks",
     status_code=204,
-    responses=problems(404, 409),
+    responses={200: {"model": Forgotten, "description": "What it remembered went with it"}, **problems(404, 409)},
 )
 async def delete_project(request: Request, project: Ref) -> Response:
-    """One that has tasks can be archived instead."""
+    """One that has tasks can be archived instead. One that remembers something goes with its memory, which takes a key
+    with the scope `admin`; the answer then counts what went. Where that is more than one request deletes, the project
+    stays until the rest is asked for."""
     here, tenant = await asking(request)
     must_reach_all(tenant)
-    await projects.delete(here.db, tenant, project)
-    return Response(status_code=204)
+    found = await projects.get(here.db, tenant, project)
+    project_id = UUID(found["id"])
+    if not await forgetting.remembers(here.db, tenant, project_id):
+        await projects.delete(here.db, tenant, project)
+        return Response(status_code=204)
+    must_have(tenant, Scope.ADMIN)
+    await projects.must_be_idle(here.db, tenant, found)  # before anything of it is gone
+    forgotten = await forgetting.everything_of(here.db, tenant, "project", project_id, seconds=SECONDS)
+    if forgotten.complete:
+        await projects.delete(here.db, tenant, str(project_id))
+    return Json({"deleted": forgotten.deleted, "complete": forgotten.complete})

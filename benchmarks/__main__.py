@@ -25,6 +25,7 @@ ROW_SECONDS = 1200  # a row that hangs is to be seen beside the others, too
 NOISE = 0.15  # cores that others may take before the figures are worth little
 ROWS = (
     "lives", "spawn", "kill", "delivery", "reads", "auth", "memory", "recovery", "fairness", "backlog", "durability",
+    "ingest", "memory_drain", "search",
 )  # fmt: skip
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 

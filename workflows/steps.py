@@ -17,7 +17,9 @@ from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
 
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
 from muster.domain.fleet import Admit, EndAgents, Ending
-from muster.domain.ids import agent_workflow_id, task_workflow_id
+from muster.domain.forgetting import Expiry
+from muster.domain.ids import agent_workflow_id, memory_workflow_id, task_workflow_id
+from muster.domain.memory import Drained, DrainRequest, DrainStart, JobKind, Look, lane_queue
 from muster.domain.tasks import (
     FinishTask,
     KillAllResult,
@@ -160,6 +162,42 @@ async def end_agents(request: EndAgents) -> Ending:
     return await _move("end_agents", request, Ending)
 
 
+async def look_memory(start: DrainStart) -> Look:
+    return await _move("look_memory", start, Look)
+
+
+async def drain_memory(start: DrainStart, kind: JobKind) -> Drained:
+    """One lane's jobs. A worker that dies over them is noticed by its silence; the next attempt takes them over."""
+    request = DrainRequest(
+        workspace_id=start.workspace_id, project_id=start.project_id, session_id=start.session_id, kind=kind
+    )
+    drained: Drained = await workflow.execute_activity(
+        "drain_memory",
+        request,
+        result_type=Drained,
+        task_queue=lane_queue(start.task_queue, kind),
+        heartbeat_timeout=timedelta(seconds=10),
+        start_to_close_timeout=timedelta(hours=1),
+        retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=10)),
+        summary=kind.value,
+    )
+    return drained
+
+
+async def expire_memory(expiry: Expiry) -> Expiry:
+    return await _move("expire_memory", expiry, Expiry)
+
+
+async def sweep_memory() -> int:
+    swept: int = await workflow.execute_local_activity(
+        "sweep_memory",
+        result_type=int,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_ONCE,  # the next sweep is not far
+    )
+    return swept
+
+
 def summary(text: str) -> str:
     """As the Web UI shows it in lists; Temporal takes 400 bytes."""
     line = " ".join(text.split())
@@ -195,4 +233,21 @@ def start_options(
         # they belong to, and a workspace must not overtake others by calling its work urgent. A task's priority
         # counts in its workspace's own queue.
         priority=Priority(fairness_key=str(start.workspace_id), fairness_weight=float(weight)),
+    )
+
+
+def memory_start_options(start: DrainStart) -> StartOptions:
+    """How a MemoryWorkflow is started, whoever starts it."""
+    of = f"session `{start.session_id}`" if start.session_id else f"project `{start.project_id}`"
+    return StartOptions(
+        id=memory_workflow_id(start.workspace_id, start.session_id or start.project_id),
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(WORKSPACE, str(start.workspace_id)),
+                SearchAttributePair(PROJECT, str(start.project_id)),
+            ]
+        ),
+        static_summary="Memory",
+        static_details=f"Works on the jobs of {of}. See `muster jobs`.",
+        priority=Priority(fairness_key=str(start.workspace_id)),
     )

@@ -23,6 +23,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("muster.cli.doctor:doctor", "Check every dependency."),
         "api": ("muster.cli.parts:api", "Run the HTTP API alone."),
         "worker": ("muster.cli.parts:worker", "Run one worker alone."),
+        "embedder": ("muster.cli.embedder:embedder", "Run the embedded model of meanings alone."),
         "migrate": ("muster.cli.parts:migrate", "Bring the database's schema up to date."),
         "seed": ("muster.cli.parts:seed", "Add sample data; may be repeated."),
         "rebuild": ("muster.cli.parts:rebuild", "Write Valkey's live picture anew from Postgres."),
@@ -40,6 +41,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "retry": ("muster.cli.tasks:retry", "Try a failed task again."),
         "queue": ("muster.cli.tasks:queue", "Show which tasks wait for a slot."),
         "projects": ("muster.cli.projects:projects", "Keep projects."),
+        "memory": ("muster.cli.memory:memory", "Search what is remembered, and add to it."),
+        "jobs": ("muster.cli.jobs:jobs", "Look after what memory has to do."),
+        "mcp": ("muster.cli.mcp:mcp", "Offer Muster's tools to a model, over standard input and output."),
         "demo": ("muster.cli.demo:demo", "Watch a one-minute show on the real thing."),
     },
     "Share it": {

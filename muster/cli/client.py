@@ -6,7 +6,7 @@ import ssl
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,8 +129,32 @@ class Api:
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         return self._send("PATCH", path, json=body)
 
-    def delete(self, path: str) -> None:
-        self._send("DELETE", path)
+    def delete(self, path: str, **params: Any) -> Any:
+        return self._send("DELETE", path, params=_present(params))
+
+    def download(self, path: str, **params: Any) -> Iterator[bytes]:
+        """The answer as it comes, however long it is."""
+        import httpx
+
+        try:
+            with self._client.stream("GET", path, params=_present(params)) as response:
+                if not response.is_success:
+                    response.read()
+                    self._answer(response)
+                yield from response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise Unreachable(self.url, error) from error
+
+    def upload(self, path: str, content: Iterable[bytes], **params: Any) -> Any:
+        """Sent as it is read, once."""
+        import httpx
+
+        kept = httpx.Timeout(ANSWER_SECONDS, read=None, write=None)  # who reads it may be busy with what it has
+        try:
+            response = self._client.post(path, content=content, params=_present(params), timeout=kept)
+        except httpx.HTTPError as error:
+            raise Unreachable(self.url, error) from error
+        return self._answer(response)
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
         import httpx

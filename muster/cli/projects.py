@@ -100,13 +100,14 @@ def archive(api: Api, project: str, undo: bool, as_json: bool) -> None:
 @api_command(group=projects)
 @click.argument("project")
 def delete(api: Api, project: str, as_json: bool) -> None:
-    """Delete a project that has no tasks.
+    """Delete a project that has no tasks. What it remembers goes with it.
 
     \b
     $ muster projects delete apollo
     """
     found = api.get(_path(project))
-    api.delete(_path(found["id"]))
+    while (gone := api.delete(_path(found["id"]))) and not gone["complete"]:
+        pass  # a large memory goes in several requests
     _report(found, as_json, "deleted")
 
 

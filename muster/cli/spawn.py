@@ -45,6 +45,10 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @click.option(
     "--depends-on", multiple=True, metavar="TASK", help="Task to complete first; repeatable, implies --queue."
 )
+@click.option("--no-memory", is_flag=True, help="Tell it nothing of what its project remembers, and remember nothing.")
+@click.option(
+    "--memory-budget", type=click.IntRange(100, 100_000), metavar="TOKENS", help="Longest context. Default: 2000."
+)
 @click.option("--queue", is_flag=True, help="Wait for a free slot, instead of being refused when none is.")
 @click.option("--follow", "-f", "following", is_flag=True, help="Show its output live, and end as it ends.")
 def spawn(api: Api, command: tuple[str, ...], following: bool, as_json: bool, **options: Any) -> None:
@@ -107,8 +111,17 @@ def _specification(api: Api, argv: list[str], **options: Any) -> dict[str, Any]:
         "retry": {name: value for name, value in retry.items() if value is not None},
         "parent_id": task_id(api, options["parent"]) if options["parent"] else None,
         "depends_on": [task_id(api, reference) for reference in options["depends_on"]],
+        "memory": _memory(options["no_memory"], options["memory_budget"]),
     }
     return {name: value for name, value in spec.items() if value not in (None, [], {})}
+
+
+def _memory(none: bool, budget: int | None) -> dict[str, Any] | None:
+    if none and budget is not None:
+        raise click.UsageError("--memory-budget has no use with --no-memory")
+    if none:
+        return {"inject": False, "record": False}
+    return {"budget_tokens": budget} if budget is not None else None
 
 
 def _title(argv: list[str]) -> str:

@@ -24,6 +24,12 @@ STYLES: dict[str, dict[str, Any]] = {
     "killed": {"fg": "magenta"},
     "active": {"fg": "green"},
     "archived": {"dim": True},
+    "queued": {"fg": "yellow"},
+    "processing": {"fg": "cyan", "bold": True},
+    "cancelled": {"fg": "magenta"},
+    "open": {"fg": "green"},
+    "paused": {"fg": "yellow"},
+    "parked": {"fg": "red"},
 }
 ELASTIC = {"title", "command", "name", "why"}
 """The last column of a table may be one of these; it gets the room that is left, and is cut off there."""

@@ -62,6 +62,10 @@ class UnknownReference(MusterError):
     status, code = 422, "unknown_reference"
 
 
+class EventTooLarge(MusterError):
+    status, code = 413, "event_too_large"
+
+
 class WorkspaceFull(MusterError):
     status, code, retryable = 429, "workspace_full", True
 

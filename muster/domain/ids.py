@@ -44,6 +44,11 @@ def agent_workflow_id(workspace_id: UUID, agent_id: UUID) -> str:
     return f"agent-{agent_id}.{workspace_id}"
 
 
+def memory_workflow_id(workspace_id: UUID, of: UUID) -> str:
+    """`of`: the session whose jobs it works on, or the project."""
+    return f"memory-{of}.{workspace_id}"
+
+
 def workspace_of_workflow(workflow_id: str) -> UUID | None:
     """Whose workflow it is; None for one that is not ours."""
     try:

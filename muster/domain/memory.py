@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from muster.domain.ids import derived_id
-from muster.domain.tasks import Metadata, Spec, Text, storable_json
+from muster.domain.tasks import Label, Metadata, Spec, Text, storable, storable_json
 
 MAX_BATCH = 500
 """Events in one request."""
@@ -150,9 +150,10 @@ def observation_id(job: str, index: int, content_hash: str) -> UUID:
     return derived_id(_digest(job, index, content_hash))
 
 
-Short = Annotated[Text, Field(min_length=1, max_length=500)]
-Concept = Annotated[Text, Field(min_length=1, max_length=100)]
-FilePath = Annotated[Text, Field(min_length=1, max_length=1000)]
+# Their lengths first: pydantic looks at those by itself, unless it has handed the text to Python before.
+Short = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(storable)]
+Concept = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
+FilePath = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(storable)]
 Payload = Annotated[JsonValue, AfterValidator(storable_json)]
 
 
@@ -170,10 +171,8 @@ class NewSession(Spec):
 
 
 class Source(Spec):
-    adapter: Annotated[Text, Field(min_length=1, max_length=100)] = Field(
-        description="What sent it.", examples=["claude-code"]
-    )
-    event_id: Annotated[Text, Field(min_length=1, max_length=500)] | None = Field(
+    adapter: Label = Field(description="What sent it.", examples=["claude-code"])
+    event_id: Short | None = Field(
         default=None, description="Its id there. Sent again with the same, it is the same event."
     )
 
@@ -183,7 +182,7 @@ class NewEvent(Spec):
 
     project: Short = Field(description="Id or slug.")
     session: UUID = Field(description="Its session.")
-    type: Annotated[Text, Field(min_length=1, max_length=100)] = Field(examples=["tool_use", "message", "prompt"])
+    type: Label = Field(examples=["tool_use", "message", "prompt"])
     source: Source
     occurred_at: datetime
     payload: Payload = Field(default=None, description="Any JSON: what a tool was asked and answered, what was said.")
@@ -243,6 +242,7 @@ class Made(BaseModel):
 
     observations: list[NewObservation] = Field(default_factory=list)
     note: str | None = Field(default=None, description="Why there is nothing, where there is nothing.")
+    generator: str = Field(default="rules/1", description="Its name and version, as observations keep it.")
     input_tokens: int = 0
     output_tokens: int = 0
 
@@ -279,6 +279,14 @@ class Drained(BaseModel):
     left: int = Field(default=0, description="That may be taken up at once.")
     wait_seconds: float | None = Field(default=None, description="Until the next may be. None: nothing waits.")
     open_lanes: list[JobKind] = Field(default_factory=list, description="Of this session, with work to do now.")
+
+
+class Look(BaseModel):
+    """What there is to do in a session, or for a project itself."""
+
+    open_lanes: list[JobKind] = Field(default_factory=list, description="With work to do now.")
+    wait_seconds: float | None = Field(default=None, description="Until there is more. None: nothing waits.")
+    debounce_seconds: float = Field(default=1.0, description="How long its project lets events gather.")
 
 
 def lane_queue(task_queue: str, kind: JobKind) -> str:

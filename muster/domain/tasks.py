@@ -20,39 +20,53 @@ MAX_SECONDS = 30 * 86_400
 """Longest life of one attempt, also when the task sets no timeout."""
 
 
-def _storable(text: str) -> str:
+_MAX_DEPTH = 64
+
+
+def storable(text: str) -> str:
     # PostgreSQL's text and jsonb hold neither; refusing here gives a 422 instead of a failed write.
     if "\x00" in text:
         raise ValueError("must not contain a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be valid Unicode (lone surrogate)") from None
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must be valid Unicode (lone surrogate)") from None
     return text
 
 
 def storable_json(value: Any) -> Any:
-    depth = 0
-    stack = [(value, 1)]
-    while stack:
-        item, depth = stack.pop()
-        if depth > 64:
-            raise ValueError("is nested deeper than 64 levels")
-        if isinstance(item, str):
-            _storable(item)
-        elif isinstance(item, dict):
-            stack += [(part, depth + 1) for pair in item.items() for part in pair]
-        elif isinstance(item, list):
-            stack += [(part, depth + 1) for part in item]
-        elif isinstance(item, float) and (item != item or item in (float("inf"), float("-inf"))):
-            raise ValueError("must hold finite numbers only")
-        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) >= 2**63:
-            raise ValueError("must hold integers of at most 64 bits")
+    _look_into(value, 1)
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-Label = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
+def _look_into(item: Any, depth: int) -> None:
+    # Much is sent, and nearly all of it is short strings: those are looked at where they are met.
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"is nested deeper than {_MAX_DEPTH} levels")
+    if isinstance(item, str):
+        storable(item)
+    elif isinstance(item, dict):
+        for name, part in item.items():
+            storable(name)
+            if isinstance(part, str) and depth < _MAX_DEPTH:
+                storable(part)
+            elif part is not None:
+                _look_into(part, depth + 1)
+    elif isinstance(item, list):
+        for part in item:
+            if isinstance(part, str) and depth < _MAX_DEPTH:
+                storable(part)
+            elif part is not None:
+                _look_into(part, depth + 1)
+    elif isinstance(item, float) and (item != item or item in (float("inf"), float("-inf"))):
+        raise ValueError("must hold finite numbers only")
+    elif isinstance(item, int) and not isinstance(item, bool) and abs(item) >= 2**63:
+        raise ValueError("must hold integers of at most 64 bits")
+
+
+Text = Annotated[str, AfterValidator(storable)]
+Label = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(storable_json)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
@@ -125,6 +139,9 @@ class TaskSpec(Spec):
     runner: RunnerSpec | None = Field(
         default=None, description="How to execute it. Without one, the task stands for its subtasks."
     )
+    memory: MemoryWish | None = Field(
+        default=None, description="What its agents are told of what is known, with a project. Default: as MemoryWish."
+    )
 
     @model_validator(mode="after")
     def _waits_only_if_it_runs(self) -> Self:
@@ -152,6 +169,7 @@ class Task(BaseModel):
     timeout_seconds: float | None = None
     retry: RetryPolicy
     runner: RunnerSpec | None = None
+    memory: MemoryWish | None = None
     run: int = Field(default=1, description="1, and one more for each time a person retried it.")
     attempts: int = Field(default=0, description="Agents spawned for it so far.")
     agent_id: UUID | None = Field(default=None, description="The current or latest agent.")

@@ -18,6 +18,9 @@ class Addresses(BaseModel):
     database_url: str
     database_owner_url: str
     valkey_url: str
+    embeddings_url: str = ""
+    embedder_url: str = ""
+    """Of the embedded model, where the other address is another's."""
 
     def apply(self, settings: Settings) -> Settings:
         """Settings in which every address is explicit."""
@@ -29,6 +32,8 @@ class Addresses(BaseModel):
                 "database_url": SecretStr(self.database_url),
                 "database_owner_url": SecretStr(self.database_owner_url),
                 "valkey_url": SecretStr(self.valkey_url),
+                "embeddings_url": self.embeddings_url or None,
+                "embedder_url": self.embedder_url or None,
             }
         )
 
@@ -41,4 +46,6 @@ class Addresses(BaseModel):
             "DATABASE_URL": self.database_url,
             "MUSTER_DATABASE_OWNER_URL": self.database_owner_url,
             "VALKEY_URL": self.valkey_url,
+            "MUSTER_EMBEDDINGS_URL": self.embeddings_url,
+            "MUSTER_EMBEDDER_URL": self.embedder_url,
         }

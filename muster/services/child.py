@@ -111,6 +111,12 @@ class Child:
             raise
         self._watch = asyncio.create_task(self._keep_alive(), name=f"keep {self.program.name}")
 
+    async def launch(self) -> None:
+        """Run it without waiting for its answer, for what others can do without until it comes. One that ends at once
+        is restarted like one that worked."""
+        await asyncio.shield(asyncio.ensure_future(self._spawn()))
+        self._watch = asyncio.create_task(self._keep_alive(), name=f"keep {self.program.name}")
+
     async def _spawn(self) -> None:
         program = self.program
         async with self._spawning:

@@ -109,6 +109,9 @@ def resolve(settings: Settings, *, needs: Collection[str] = ("temporal", "postgr
         "postgres": ("DATABASE_URL", settings.embeds_postgres),
         "valkey": ("VALKEY_URL", settings.embeds_valkey),
     }
+    record = running(settings) if settings.embeds_embedder else None
+    if record and record.addresses and "embedder" in record.ports and not record.addresses.embedder_url:
+        settings = settings.model_copy(update={"embeddings_url": record.addresses.embeddings_url})
     missing = {name: variable for name, (variable, is_absent) in absent.items() if is_absent and name in needs}
     home = Home(settings.home)
     if settings.secret_key is None and (secret := home.read(home.secret_file)):

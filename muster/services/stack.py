@@ -1,4 +1,4 @@
-"""Temporal, PostgreSQL and Valkey: embedded where settings name no address, checked where they do.
+"""Temporal, PostgreSQL, Valkey and the embedder: embedded where settings name no address, checked where they do.
 
 async with Stack(settings) as addresses:
     settings = addresses.apply(settings)
@@ -16,6 +16,7 @@ from typing import Any
 from muster.services import probes
 from muster.services.addresses import Addresses
 from muster.services.child import Child, Program, trim_log
+from muster.services.embedder import MODEL, Embedder
 from muster.services.errors import StartupError
 from muster.services.home import Home
 from muster.services.ports import Claims
@@ -25,7 +26,7 @@ from muster.services.valkey import Valkey
 from muster.settings import Settings, mask
 
 EXTERNAL_SECONDS = 7.0  # leaves time to start and to stop what started beside it, within the 10 s we promise
-STOP_ORDER = ("api", "worker", "temporal", "valkey", "postgres")
+STOP_ORDER = ("api", "worker", "temporal", "embedder", "valkey", "postgres")
 TRIM_SECONDS = 30.0
 
 
@@ -41,6 +42,7 @@ class Stack:
         self._external_versions: dict[str, str] = {}
         self._on_change = on_change
         self._postgres: Postgres | None = None
+        self._embedder: Embedder | None = None
         self._trimming: asyncio.Task[None] | None = None
 
     @property
@@ -76,6 +78,13 @@ class Stack:
             valkey = Valkey(self.home, env, port)
         if settings.embeds_postgres:
             self._postgres = Postgres(self.home, env)
+        if settings.embeds_embedder:
+            if settings.embeddings_model != MODEL:
+                raise StartupError(
+                    f"MUSTER_EMBEDDINGS_MODEL={settings.embeddings_model} is not the embedded model: "
+                    "set MUSTER_EMBEDDINGS_URL to who has it"
+                )
+            self.keep_embedder()
 
         jobs: list[Coroutine[Any, Any, None]] = []
         jobs.append(self._run(temporal.prepare()) if temporal else self._check_temporal())
@@ -95,7 +104,22 @@ class Stack:
             database_url=database,
             database_owner_url=owner,
             valkey_url=valkey.url if valkey else settings.external_valkey_url or "",
+            embeddings_url=self._embedder.url if self._embedder else settings.embeddings_url or "",
+            embedder_url=settings.embedder_url or "",
         )
+
+    def keep_embedder(self) -> str:
+        """There will be one: where."""
+        self.ports["embedder"] = self.claims.claim(0, "MUSTER_EMBEDDINGS_URL")
+        self._embedder = Embedder(self.home, dict(os.environ), self.ports["embedder"])
+        return self._embedder.url
+
+    async def launch_embedder(self) -> None:
+        """Not part of the start, which it would make a second longer: until it answers, words are enough."""
+        if self._embedder:
+            program = self._embedder.prepare()
+            child = self.children[program.name] = Child(program, self._on_change)
+            await child.launch()
 
     async def check(self, needs: Collection[str]) -> None:
         """For one part alone, whose settings name every address: each needed server answers, or a StartupError."""

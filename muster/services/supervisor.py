@@ -27,11 +27,12 @@ from muster.settings import Settings, mask
 
 logger = logging.getLogger("muster.services")
 
-Prepare = Callable[[Settings], Awaitable[None]]
+Prepare = Callable[[Settings], Awaitable[bool]]
 
 
 class Supervisor:
-    """`prepare` brings the database up to date, between the stack's start and the API's."""
+    """`prepare` brings the database up to date, between the stack's start and the API's, and says whether there are
+    vectors of the embedded model in it."""
 
     def __init__(self, settings: Settings, prepare: Prepare) -> None:
         self._settings = settings
@@ -101,8 +102,12 @@ class Supervisor:
             self._stack.codec = f"{self.record.api}/codec"
         self._write()
         self._addresses = await self._stack.start()
-        await self._prepare(self._addresses.apply(settings))
+        embedded = await self._prepare(self._addresses.apply(settings))
+        if embedded and not (settings.embeds_embedder or settings.embedder_url or settings.embeddings_url == "off"):
+            # Their vectors are made anew by the model that is set; until then they are searched by this one.
+            self._addresses = self._addresses.model_copy(update={"embedder_url": self._stack.keep_embedder()})
         await all_or_none([self._stack.add(self._api()), self._stack.add(self._worker())])
+        await self._stack.launch_embedder()
         self._ready = True
         self._write()
         logger.info("Muster %s is ready at %s", runtime.version(), self.record.api)
@@ -175,6 +180,8 @@ class Supervisor:
                     "database_url": mask(found.database_url),
                     "database_owner_url": mask(found.database_owner_url),
                     "valkey_url": mask(found.valkey_url),
+                    "embeddings_url": mask(found.embeddings_url),
+                    "embedder_url": mask(found.embedder_url),
                 }
             ),
             children={

@@ -63,11 +63,12 @@ async def active(db: Database, who: Who) -> list[UUID]:
 
 
 async def job(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[str, Any]:
-    """What a worker needs to run it: runner, prompt, title, status, kill_request, max_output_bytes."""
+    """What a worker needs to run it: runner, prompt, title, memory, status, kill_request, max_output_bytes."""
     rows = await db.query(
         workspace_id,
-        "SELECT jsonb_build_object('runner', a.runner, 'prompt', t.prompt, 'title', t.title, 'status', a.status, "
-        "'project_id', t.project_id, 'kill_request', a.kill_request, 'max_output_bytes', w.max_output_bytes) "
+        "SELECT jsonb_build_object('runner', a.runner, 'prompt', t.prompt, 'title', t.title, 'memory', t.memory, "
+        "'status', a.status, 'project_id', t.project_id, 'kill_request', a.kill_request, "
+        "'max_output_bytes', w.max_output_bytes) "
         "FROM agents a JOIN tasks t ON t.workspace_id = a.workspace_id AND t.id = a.task_id "
         "JOIN workspaces w ON w.id = a.workspace_id "
         "WHERE a.workspace_id = %s AND a.id = %s",

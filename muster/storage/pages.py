@@ -34,10 +34,10 @@ def after(cursor: str | None) -> tuple[str | None, UUID | None]:
         raise BadCursor("this cursor did not come from here") from None
 
 
-def page(rows: list[Row], limit: int) -> tuple[list[dict[str, Any]], str | None]:
-    """Rows of (json,), one more than the limit asked for if there are more."""
+def page(rows: list[Row], limit: int, *, by: str = "created_at") -> tuple[list[dict[str, Any]], str | None]:
+    """Rows of (json,), one more than the limit asked for if there are more. `by`: the time they are sorted by."""
     items = [row[0] for row in rows[:limit]]
     if len(rows) <= limit:
         return items, None
     last = items[-1]
-    return items, base64.urlsafe_b64encode(json.dumps([last["created_at"], last["id"]]).encode()).decode()
+    return items, base64.urlsafe_b64encode(json.dumps([last[by], last["id"]]).encode()).decode()

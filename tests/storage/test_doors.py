@@ -21,6 +21,16 @@ DOORS = {
     ],
     "chores_agent": ["task_id", "project_id", "user_id", "alive", *_WORKSPACE],
     "chores_workspace": _WORKSPACE,
+    "chores_memory": ["workspace_id", "project_id", "session_id"],
+    "chores_vectors_of": None,
+    "chores_vectors": ["workspace_id", "project_id", "needs", "model"],
+    "chores_memory_retention": ["workspace_id", "project_id"],
+    "chores_unrecorded": ["workspace_id", "agent_id"],
+    "memory_by_words": ["observation_id", "score"],
+    "memory_by_meaning": ["observation_id", "distance"],
+    "memory_count": ["found"],
+    "memory_alike": ["term", "project_id", "documents"],
+    "memory_repeats": ["observation_id"],
 }  # fmt: skip
 """Each, and what it tells."""
 

@@ -14,6 +14,7 @@ from muster.domain import errors
 from muster.domain.events import EventType
 from muster.domain.fleet import Admission
 from muster.domain.ids import event_id, new_id
+from muster.domain.memory import JobKind, JobOutcome, JobStatus
 from muster.domain.states import (
     AGENT_MOVES,
     FINAL_AGENT,
@@ -43,6 +44,9 @@ ENUMS: dict[str, type[StrEnum]] = {
     "project_status": ProjectStatus,
     "admission": Admission,
     "key_scope": Scope,
+    "memory_job_kind": JobKind,
+    "memory_job_status": JobStatus,
+    "memory_outcome": JobOutcome,
 }
 
 

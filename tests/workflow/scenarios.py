@@ -21,11 +21,16 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from muster.domain.agents import AgentStart
 from muster.domain.fleet import Admission, Admit, StopStart
+from muster.domain.forgetting import Expiry
+from muster.domain.memory import Drained
 from muster.domain.states import FINAL_AGENT
 from muster.domain.tasks import CancelRequest, KillAllStart, Outcome, SpawnRequest
 from tests.workflow.harness import Play, closed
+from tests.workflow.memories import memories
 from tests.workflow.stand_in import LOST, OK, failed
 from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
+from workflows.memory import MemorySweepWorkflow
+from workflows.memory_retention import MemoryRetentionWorkflow
 
 Handles = dict[str, WorkflowHandle[Any, Any]]
 Scenario = Callable[[Play], Awaitable[Handles]]
@@ -258,6 +263,44 @@ async def stop_and_resume(world: Play) -> Handles:
     )
     await world.ended(waiting)
     return {"stop": stopping, "resume": resuming, "agent": world.agent(task), "waiting": world.of(waiting)}
+
+
+@scenario
+async def remembered(world: Play) -> Handles:
+    """A session's jobs: let gather, worked on, waited for, worked on again."""
+    async with memories(world.client) as session:
+        session.debounce = 0.2
+        session.answers = [Drained(jobs=1, wait_seconds=0.5), Drained(jobs=1, left=1)]
+        await session.poke(3)
+        await closed(session.handle)
+        first = world.client.get_workflow_handle(session.handle.id, run_id=(await session.handle.describe()).run_id)
+        session.waits, looks = 0.5, session.calls.count("look")
+        await session.poke(0)
+        while session.calls.count("look") == looks:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        session.waits = None
+        await closed(session.handle)
+        return {"session": first, "waiting": session.handle}
+
+
+@scenario
+async def memory_swept(world: Play) -> Handles:
+    async with memories(world.client) as session:
+        handle = await world.client.start_workflow(
+            MemorySweepWorkflow.run, id=f"memory-sweep-{session.session}", task_queue=session.queue
+        )
+        await closed(handle)
+        return {"sweep": handle}
+
+
+@scenario
+async def memory_expired(world: Play) -> Handles:
+    async with memories(world.client) as session:
+        handle = await world.client.start_workflow(
+            MemoryRetentionWorkflow.run, Expiry(), id=f"memory-retention-{session.session}", task_queue=session.queue
+        )
+        await closed(handle)
+        return {"retention": handle}
 
 
 async def histories(play: Scenario, world: Play) -> dict[str, WorkflowHistory]:

@@ -1,0 +1,347 @@
+"""Working on memory's jobs: taken up in batches, made into observations, stored with their completion.
+
+A drain holds its jobs under one claim. Whoever drains the same lane after it takes over what it left, which ends the
+claim: a worker that was only believed dead then stores nothing. It heartbeats by itself and not by its progress, since
+a model may take longer to answer than a worker may be silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from temporalio import activity
+
+from activities.patience import patiently
+from muster.domain.errors import MusterError, Unavailable
+from muster.domain.ids import new_id
+from muster.domain.memory import (
+    Drained,
+    DrainRequest,
+    DrainStart,
+    ErrorClass,
+    Event,
+    GenerationFailed,
+    JobKind,
+    Look,
+    Made,
+    NewObservation,
+    job_id,
+    observation_id,
+)
+from muster.storage import jobs, observations
+from muster.storage.database import Database
+from muster.storage.jobs import Claimed, Done
+
+log = logging.getLogger(__name__)
+
+SUMMARY_EVENTS = 200
+"""New events after which a session that goes on is summarised once more."""
+
+_BATCHES_AT_ONCE = 3
+"""Of one drain: one is stored and one is taken up while the model works on the third."""
+_DRAIN_SECONDS = 120.0
+"""After so long a drain ends, and the next begins: a lane's places are shared by turns."""
+_BEAT_SECONDS = 2.5
+_LONGEST_EBB_SECONDS = 60.0
+_EBBS = frozenset(
+    {
+        ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE, ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.BUDGET,
+    }
+)  # fmt: skip
+"""After these the next batch would fare no better."""
+
+_OVERDUE_SECONDS = 5.0
+_SWEPT_AT_ONCE = 500
+_SWEPT = 5_000
+_FIRST = UUID(int=0)
+
+
+class Maker(Protocol):
+    """What makes observations: activities/generation.py."""
+
+    async def make(self, workspace_id: UUID, project_id: UUID, events: list[Event]) -> Made: ...
+
+    async def summarise(
+        self, workspace_id: UUID, project_id: UUID, session: dict[str, Any], events: list[Event],
+        observations: list[NewObservation],
+    ) -> Made: ...  # fmt: skip
+
+
+class Reindexer(Protocol):
+    """What works on a claimed job of kind `reindex`, and answers what its note is to be: activities/vectors.py."""
+
+    async def reindex(self, workspace_id: UUID, project_id: UUID, job: str) -> str: ...
+
+
+Poking = Callable[[UUID, UUID, UUID | None], None]
+
+
+class MemoryActivities:
+    def __init__(
+        self,
+        db: Database,
+        maker: Maker,
+        poke: Poking,
+        reindexer: Reindexer | None = None,
+        *,
+        calls_at_once: int = 8,
+        retry_seconds: float = 5.0,
+    ) -> None:
+        self.db, self.maker, self.poke, self.reindexer = db, maker, poke, reindexer
+        self.calls = asyncio.Semaphore(calls_at_once)
+        self.retry_seconds = retry_seconds
+
+    @activity.defn
+    async def look_memory(self, start: DrainStart) -> Look:
+        return await jobs.look(self.db, start.workspace_id, start.project_id, start.session_id)
+
+    @activity.defn
+    async def drain_memory(self, request: DrainRequest) -> Drained:
+        return await Drain(self, request).run()
+
+    @activity.defn
+    async def sweep_memory(self) -> int:
+        return await self.sweep(_OVERDUE_SECONDS)
+
+    async def sweep(self, overdue_seconds: float) -> int:
+        """Poke wherever jobs wait for nobody. What is poked needlessly looks once, and that is all."""
+        after, swept = _FIRST, 0
+        while swept < _SWEPT:
+            found = await jobs.overdue(self.db, seconds=overdue_seconds, after=after, limit=_SWEPT_AT_ONCE)
+            for place in found:
+                self.poke(*place)
+            swept += len(found)
+            if len(found) < _SWEPT_AT_ONCE:
+                break
+            after = found[-1].session_id or found[-1].project_id
+        return swept
+
+
+class Drain:
+    """One lane's work, in one session, by one attempt."""
+
+    def __init__(self, of: MemoryActivities, request: DrainRequest) -> None:
+        self._of, self._db, self._request = of, of.db, request
+        self._token = new_id()
+        self._until = time.monotonic() + _DRAIN_SECONDS
+        self._held: set[str] = set()
+        self._fenced = False
+        self._late = False
+        self._ebb: float | None = None
+        self._session: dict[str, Any] | None = None
+        self._drained = Drained()
+
+    async def run(self) -> Drained:
+        beat = asyncio.create_task(_beat())
+        running: set[asyncio.Task[None]] = set()
+        try:
+            await self._work(running)
+        except BaseException:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+            await self._let_go()
+            raise
+        finally:
+            beat.cancel()
+        await self._roll()
+        if self._drained.observations:
+            # What cannot be counted now is after the next drain: until then a rarity is a little off.
+            with suppress(MusterError):
+                await observations.count_terms(self._db, self._request.workspace_id, self._request.project_id)
+        self._drained.left = int(self._late)
+        self._drained.wait_seconds = self._ebb
+        return self._drained
+
+    async def _work(self, running: set[asyncio.Task[None]]) -> None:
+        first = True
+        while not self._ends():
+            # One after the other, so that nobody finds the lane empty while a neighbour has its rows locked.
+            claimed = await jobs.claim(self._db, self._request, self._token, take_over=first)
+            first = False
+            if claimed.jobs:
+                self._held.update(claimed.jobs)
+                self._session = claimed.session or self._session
+                running.add(asyncio.create_task(self._batch(claimed)))
+            elif not running:
+                break
+            if not claimed.jobs or len(running) >= _BATCHES_AT_ONCE:
+                await self._some(running)
+        while running:
+            await self._some(running)
+
+    async def _some(self, running: set[asyncio.Task[None]]) -> None:
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        running -= done
+        for task in done:
+            task.result()
+
+    def _ends(self) -> bool:
+        self._late = time.monotonic() > self._until or activity.is_worker_shutdown()
+        return self._late or self._fenced or self._ebb is not None
+
+    async def _batch(self, claimed: Claimed) -> None:
+        try:
+            if self._request.kind == JobKind.REINDEX:
+                await self._store(claimed, [await self._reindex(claimed.jobs[0])], [])
+            else:
+                done, rows = self._as_rows(claimed, await self._make(claimed))
+                await self._store(claimed, done, rows)
+        except Exception as error:
+            if isinstance(error, Unavailable):
+                raise
+            if not isinstance(error, GenerationFailed):
+                log.exception("a batch of %d jobs could not be worked on", len(claimed.jobs))
+            await self._fail(claimed, jobs.failed_with(error))
+        self._held.difference_update(claimed.jobs)
+
+    async def _make(self, claimed: Claimed) -> list[Made]:
+        request = self._request
+        if request.kind == JobKind.SUMMARY:
+            if not claimed.session or not (claimed.events or claimed.observations):
+                return [Made(note="nothing has happened since")]
+            session = claimed.session
+
+            async def summarise() -> Made:
+                return await self._of.maker.summarise(
+                    request.workspace_id, request.project_id, session, claimed.events, claimed.observations
+                )
+
+            return [await self._call(summarise)]
+        if not claimed.events:
+            return [Made(note="its events are gone")]
+        # What came in one request may be more than one call takes.
+        size = claimed.batch_events
+        parts = [claimed.events[start : start + size] for start in range(0, len(claimed.events), size)]
+        calls = [
+            asyncio.create_task(
+                self._call(lambda part=part: self._of.maker.make(request.workspace_id, request.project_id, part))  # type: ignore[misc]
+            )
+            for part in parts
+        ]
+        try:
+            return await asyncio.gather(*calls)
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+
+    async def _reindex(self, job: str) -> Done:
+        if self._of.reindexer is None:
+            raise GenerationFailed(ErrorClass.REFUSED, "this worker makes no vectors")
+        return Done(job, 0, await self._of.reindexer.reindex(self._request.workspace_id, self._request.project_id, job))
+
+    async def _call(self, make: Callable[[], Awaitable[Made]]) -> Made:
+        async with self._of.calls:
+            return await make()
+
+    def _as_rows(self, claimed: Claimed, made: list[Made]) -> tuple[list[Done], list[dict[str, Any]]]:
+        """Each observation belongs to the job of the first event it was made of."""
+        job_of = {event.id: event.job_id for event in claimed.events}
+        summary = self._request.kind == JobKind.SUMMARY
+        counts, rows = Counter[str](), []
+        session = claimed.session or {}
+        for some in made:
+            for observation in some.observations:
+                sources = [source for source in dict.fromkeys(observation.sources) if source in job_of]
+                if not sources and claimed.events:
+                    sources = [event.id for event in claimed.events] if summary else [claimed.events[0].id]
+                job = (job_of[sources[0]] if sources and not summary else None) or claimed.jobs[0]
+                found = observation.model_copy(
+                    update={"sources": sources, "occurred_at": observation.occurred_at or _when(claimed, sources)}
+                )
+                rows.append(
+                    observations.as_row(
+                        self._request.workspace_id,
+                        self._request.project_id,
+                        observation_id(job, counts[job], found.content_hash),
+                        found,
+                        session_id=self._request.session_id,
+                        task_id=_id(session.get("task_id")),
+                        agent_id=_id(session.get("agent_id")),
+                        job_id=job,
+                        summary=summary,
+                        generator=some.generator,
+                    )
+                )
+                counts[job] += 1
+        note = next((some.note for some in made if some.note), None) or "nothing of it was worth keeping"
+        done = [Done(job, counts[job], None if counts[job] else note[:1000]) for job in claimed.jobs]
+        return done, rows
+
+    async def _store(self, claimed: Claimed, done: list[Done], rows: list[dict[str, Any]]) -> None:
+        request = self._request
+        summarised = claimed.session["events"] if claimed.session and request.kind == JobKind.SUMMARY else None
+        # With patience: the model was paid for it, and said twice it is stored once.
+        found = await patiently(
+            lambda: jobs.complete(
+                self._db, request.workspace_id, request.project_id, self._token, done, rows, summarised=summarised
+            )
+        )
+        self._drained.jobs += found.completed
+        self._drained.observations += found.stored
+        if found.lost:
+            log.warning("%d jobs were taken over by another worker; what was made of them is dropped", found.lost)
+            self._fenced = True
+
+    async def _fail(self, claimed: Claimed, error: GenerationFailed) -> None:
+        request = self._request
+        wait = await patiently(
+            lambda: jobs.fail(
+                self._db, request.workspace_id, request.project_id, self._token, claimed.jobs, error,
+                base_seconds=self._of.retry_seconds, until=_midnight() if error.kind == ErrorClass.BUDGET else None,
+            )
+        )  # fmt: skip
+        log.warning("%d jobs (%s) failed: %s: %s", len(claimed.jobs), request.kind, error.kind, error.message[:300])
+        if error.kind in _EBBS:
+            self._ebb = max(self._ebb or 0.0, error.retry_after or min(wait, _LONGEST_EBB_SECONDS))
+
+    async def _let_go(self) -> None:
+        """In time, so that the attempt does not count. Where it fails, the next drain takes them over."""
+        if self._held:
+            held = sorted(self._held)
+            with suppress(MusterError, TimeoutError, asyncio.CancelledError):
+                async with asyncio.timeout(2):
+                    await asyncio.shield(jobs.release(self._db, self._request.workspace_id, self._token, held))
+
+    async def _roll(self) -> None:
+        request, session = self._request, self._session
+        if not (self._drained.jobs and session and request.session_id) or request.kind == JobKind.SUMMARY:
+            return
+        if session["ended_at"] or session["events"] - session["summarised"] < SUMMARY_EVENTS:
+            return
+        source = f"{request.session_id}/{session['events'] // SUMMARY_EVENTS}"
+        job = job_id(JobKind.SUMMARY, request.workspace_id, request.project_id, "session_part", source)
+        await jobs.roll(
+            self._db, request.workspace_id, request.project_id, request.session_id,
+            every=SUMMARY_EVENTS, job=job, source=source,
+        )  # fmt: skip
+
+
+def _when(claimed: Claimed, sources: list[UUID]) -> datetime | None:
+    times = {event.id: event.occurred_at for event in claimed.events}
+    return max((times[source] for source in sources), default=None)
+
+
+def _id(text: str | None) -> UUID | None:
+    return UUID(text) if text else None
+
+
+def _midnight() -> datetime:
+    """When the day's budget is a new one."""
+    return (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(_BEAT_SECONDS)

@@ -1,0 +1,118 @@
+"""How a project remembers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from api.answers import Json, problems
+from api.auth import must_have, needs, router_of
+from api.context import asking
+from api.projects import Ref
+from muster.domain.errors import Forbidden
+from muster.domain.tasks import Spec, Text
+from muster.domain.tenants import Scope
+from muster.storage import memory_settings
+
+router = router_of("memory")
+
+Part = Annotated[float, AfterValidator(lambda value: round(value, 6))]
+"""PostgreSQL's `real` refuses what is nearer to nothing than it can tell."""
+Glob = Annotated[Text, Field(min_length=1, max_length=500)]
+_OF_ADMINS = frozenset({"retain_days", "retain_importance", "daily_tokens"})
+_MAY_BE_NULL = _OF_ADMINS
+
+
+class MemorySettings(BaseModel):
+    project_id: UUID
+    record_agents: bool
+    generator: str
+    batch_events: int
+    debounce_seconds: float
+    exclude_paths: list[str]
+    exclude_tools: list[str]
+    retain_days: int | None
+    retain_importance: float | None
+    daily_tokens: int | None
+    model: str | None = Field(description="Whose vectors are searched; null: the instance's.")
+    next_model: str | None = Field(description="Whose vectors are being made beside them.")
+    version: int = Field(description="0: as every project begins.")
+    updated_at: datetime | None
+
+
+class MemoryChange(Spec):
+    """What is named changes; the rest stays."""
+
+    record_agents: bool | None = Field(default=None, description="Whether agents of its tasks are recorded.")
+    generator: Literal["default", "rules", "llm"] | None = Field(
+        default=None, description="What makes observations; `default` is what the instance is set to."
+    )
+    batch_events: int | None = Field(default=None, ge=1, le=500, description="How many events are looked at together.")
+    debounce_seconds: Part | None = Field(
+        default=None, ge=0, le=300, allow_inf_nan=False, description="How long events may gather before they are."
+    )
+    exclude_paths: list[Glob] | None = Field(
+        default=None,
+        max_length=100,
+        description="Events that touch these are not stored. As in .gitignore: one without a slash is a file or folder "
+        "at any depth.",
+        examples=[[".env*", "secrets/**", "*.pem"]],
+    )
+    exclude_tools: list[Glob] | None = Field(
+        default=None, max_length=100, description="Nor are those of these tools.", examples=[["mcp__mail__*"]]
+    )
+    retain_days: int | None = Field(
+        default=None, ge=1, le=36_500, description="What is older is forgotten; null: nothing is. Needs `admin`."
+    )
+    retain_importance: Part | None = Field(
+        default=None, ge=0, le=1, allow_inf_nan=False,
+        description="What is more important outlives retain_days. Needs `admin`.",
+    )  # fmt: skip
+    daily_tokens: int | None = Field(
+        default=None, ge=0, le=2**53, description="Of a model, and no more; null: as many as it takes. Needs `admin`."
+    )
+
+    @model_validator(mode="after")
+    def _keeps_what_it_must(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field to change")
+        for field in sorted(self.model_fields_set - _MAY_BE_NULL):
+            if getattr(self, field) is None:
+                raise ValueError(f"{field} cannot be null")
+        return self
+
+
+@router.get(
+    "/projects/{project}/memory",
+    operation_id="get_memory_settings",
+    openapi_extra=needs(Scope.MEMORY_READ),
+    summary="How a project remembers",
+    response_model=MemorySettings,
+    responses=problems(404),
+)
+async def get_memory_settings(request: Request, project: Ref) -> Any:
+    here, tenant = await asking(request)
+    return Json(await memory_settings.get(here.db, tenant, project))
+
+
+@router.patch(
+    "/projects/{project}/memory",
+    operation_id="update_memory_settings",
+    openapi_extra=needs(Scope.MEMORY_WRITE),
+    summary="Change how a project remembers",
+    response_model=MemorySettings,
+    responses=problems(404, 413, 415),
+)
+async def update_memory_settings(request: Request, project: Ref, change: MemoryChange) -> Any:
+    """What is excluded from now on stays where it was stored before; forget it to be rid of it."""
+    here, tenant = await asking(request)
+    if tenant.task_id is not None:
+        raise Forbidden("an agent does not decide what is remembered of it")
+    if change.model_fields_set & _OF_ADMINS:
+        must_have(tenant, Scope.ADMIN)
+    changed = change.model_dump(mode="json", exclude_unset=True)
+    return Json(await memory_settings.update(here.db, tenant, project, changed))

@@ -1,0 +1,109 @@
+"""Waking the workflows that work on memory's jobs. Used by the API and by workers.
+
+A poke is a hint: the jobs are in Postgres, and the sweep finds those whose poke was lost. So it never waits, never
+fails, and costs a busy session one signal a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from muster.domain.memory import DrainStart, Poke
+from workflows.memory import MemoryWorkflow
+from workflows.steps import memory_start_options
+
+log = logging.getLogger(__name__)
+
+_BETWEEN_SECONDS = 1.0
+_AT_ONCE = 8
+_MOST = 10_000
+"""Sessions that are remembered as poked. Those beyond are left to the sweep."""
+_RPC_SECONDS = 5.0
+
+
+class _Key(NamedTuple):
+    workspace_id: UUID
+    project_id: UUID
+    session_id: UUID | None
+
+
+@dataclass(slots=True)
+class _Poked:
+    at_once: bool
+    again: bool = False
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Pokes:
+    def __init__(self, client: Callable[[], Awaitable[Client]], task_queue: str) -> None:
+        self._client, self._task_queue = client, task_queue
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._poked: dict[_Key, _Poked] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def poke(self, workspace_id: UUID, project_id: UUID, session_id: UUID | None, *, at_once: bool = False) -> None:
+        """There are jobs. `at_once`: somebody waits for them."""
+        key = _Key(workspace_id, project_id, session_id)
+        known = self._poked.get(key)
+        if known:
+            known.again = True
+            if at_once and not known.at_once:
+                known.at_once = True
+                known.hurry.set()
+        elif len(self._poked) < _MOST:
+            poked = self._poked[key] = _Poked(at_once)
+            task = asyncio.create_task(self._tell(key, poked), name="poke")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """What is not under way yet is the sweep's."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=2)
+
+    async def _tell(self, key: _Key, poked: _Poked) -> None:
+        try:
+            while True:
+                at_once, poked.again, poked.at_once = poked.at_once, False, False
+                poked.hurry.clear()
+                await self._signal(key, at_once)
+                try:
+                    async with asyncio.timeout(_BETWEEN_SECONDS):
+                        await poked.hurry.wait()
+                except TimeoutError:
+                    if not poked.again:
+                        return
+        finally:
+            del self._poked[key]
+
+    async def _signal(self, key: _Key, at_once: bool) -> None:
+        start = DrainStart(**key._asdict(), task_queue=self._task_queue)
+        async with self._slots:
+            try:
+                async with asyncio.timeout(_RPC_SECONDS):
+                    client = await self._client()
+                    await client.start_workflow(
+                        MemoryWorkflow.run,
+                        start,
+                        task_queue=self._task_queue,
+                        start_signal="poke",
+                        start_signal_args=[Poke(at_once=at_once)],
+                        rpc_timeout=timedelta(seconds=_RPC_SECONDS),
+                        **memory_start_options(start),
+                    )
+            except (RPCError, RuntimeError, TimeoutError) as error:
+                log.debug("could not poke for %s: %s; the sweep will", key.session_id, error)
+            except Exception:
+                log.exception("poking for %s failed", key.session_id)

@@ -1,0 +1,87 @@
+"""What an agent is told of what is known: Markdown that keeps to a budget of tokens."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+Row = Mapping[str, Any]
+
+DECISIONS, ERRORS, FACTS, SUMMARIES, FILES = (
+    "Decisions", "Errors and fixes", "Facts", "Recent summaries", "About these files",
+)  # fmt: skip
+GROUPS = (DECISIONS, ERRORS, FACTS, FILES, SUMMARIES)
+"""In the order in which they are told."""
+
+_OF_TYPE = {"decision": DECISIONS, "convention": DECISIONS, "bugfix": ERRORS, "error": ERRORS, "failure": ERRORS}
+_LETTERS = re.compile(r"[A-Za-z ]")
+_HEADING = "# What is known\n"
+
+
+class Told(NamedTuple):
+    markdown: str
+    """Empty: nothing is known."""
+    items: list[Row]
+    """What it tells, in its order, each with its `group`."""
+    tokens: int
+
+
+def tokens(text: str) -> int:
+    """Never fewer than a model's own count, for any text we know of; about a quarter more for prose."""
+    letters = len(_LETTERS.findall(text))
+    ascii_rest = sum(1 for character in text if character < "\u0080") - letters
+    near = sum(1 for character in text if "\u0080" <= character < "\u0530")  # accents, Greek, Cyrillic
+    far = len(text) - letters - ascii_rest - near
+    return math.ceil(letters / 3.3 + ascii_rest / 1.2 + near / 1.4 + far * 1.6)
+
+
+def group_of(item: Row) -> str:
+    return SUMMARIES if item.get("summary") else _OF_TYPE.get(item["type"], FACTS)
+
+
+def tell(chosen: Iterable[tuple[str, Row]], budget: int) -> Told:
+    """`chosen`: the most important first, with their groups. What does not fit in full is told shortly, or not."""
+    left = budget - tokens(_HEADING)
+    lines: dict[str, list[tuple[str, Row]]] = {}
+    seen: set[str] = set()
+    share = max(80, budget // 5)  # no one item takes all the room
+    for group, item in chosen:
+        same = " ".join(re.findall(r"\w+", item["title"].casefold()))
+        if item["id"] in seen or same in seen:
+            continue
+        heading = 0 if group in lines else tokens(f"\n## {group}\n")
+        for line in _forms(item):
+            cost = tokens(line)
+            if cost <= share and cost + heading <= left:
+                lines.setdefault(group, []).append((line, item))
+                left -= cost + heading
+                seen |= {item["id"], same}
+                break
+    if not lines:
+        return Told("", [], 0)
+    told = [(group, line, item) for group in GROUPS for line, item in lines.get(group, ())]
+    parts = [_HEADING]
+    for group in GROUPS:
+        if group in lines:
+            parts += [f"\n## {group}\n", *(line for line, _ in lines[group])]
+    return Told("".join(parts), [{**item, "group": group} for group, _, item in told], budget - left)
+
+
+def _forms(item: Row) -> Sequence[str]:
+    """Ever shorter."""
+    title, day = _line(item["title"], 300), str(item["occurred_at"])[:10]
+    head, tail = f"- **{title}**", f" ({day}) `{item['id']}`\n"
+    narrative = item.get("narrative") or item.get("subtitle") or ""
+    facts = "".join(f"  - {_line(fact, 300)}\n" for fact in item.get("facts", ())[:5])
+    return (
+        f"{head} {_line(narrative, 800)}{tail}{facts}" if narrative else head + tail + facts,
+        f"{head} {_line(narrative, 240)}{tail}" if narrative else head + tail,
+        head + tail,
+    )
+
+
+def _line(text: str, most: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

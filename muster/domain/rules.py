@@ -1,0 +1,126 @@
+"""The embedded generator: agent events into observations, by rules. No network, no chance: the same makes the same.
+
+Reading an event is `rules_reading`; what was said is `rules_talk`, what was done `rules_work`, a session as a whole
+`rules_summary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from muster.domain import rules_commands as commands
+from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules_json import line_of
+from muster.domain.rules_reading import Act, Kind, read
+from muster.domain.rules_stories import broken
+from muster.domain.rules_talk import said
+from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
+from muster.domain.rules_work import Work
+
+GENERATOR = "rules/1"
+"""Its name and version, as observations keep it."""
+
+MAX_OUTPUT_PIECES = 6
+
+_TALK = frozenset({Kind.MESSAGE, Kind.PROMPT, Kind.OTHER})
+
+
+def observe(events: Sequence[Event]) -> Made:
+    """Observations of events in their order, and why there are none where there are none."""
+    acts = [read(event) for event in events]
+    by_session: dict[UUID, list[Act]] = {}
+    for act in acts:
+        by_session.setdefault(act.event.session_id, []).append(act)
+    made = [observation for session in by_session.values() for observation in _of_session(session)]
+    places = {event.id: place for place, event in enumerate(events)}
+    made.sort(key=lambda observation: places[observation.sources[0]])
+    return Made(observations=made, note=None if made else _why_nothing(acts), generator=GENERATOR)
+
+
+def worth_reading(event: Event) -> bool:
+    """Whether there are words in it at all: of what has none, no generator can make anything."""
+    return read(event).kind is not Kind.NOTHING
+
+
+def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
+    work, made = Work(), []
+    before: Act | None = None
+    for act in acts:
+        if act.kind is Kind.NOTHING:
+            continue
+        if act.kind in _TALK:
+            made += said(act, before)
+        elif act.kind is Kind.STARTED:
+            made.append(_asked(act))
+        elif act.kind is Kind.OUTPUT:
+            made += _written(act)
+        elif act.kind is Kind.RESULT:
+            made.append(_plain(act, "discovery", f"Result: {one_line(act.text)}", act.text, 0.6))
+        elif act.kind is Kind.ENDED:
+            made += _ended(act)
+        else:
+            work.take(act)
+        before = act
+    return made + work.end()
+
+
+# -- What agents run by Muster leave --------------------------------------------------------------------------------
+
+
+def _asked(act: Act) -> NewObservation:
+    narrative = act.text if act.text != act.title else None
+    return _plain(act, "request", act.title or act.text, narrative, 0.5)
+
+
+def _written(act: Act) -> list[NewObservation]:
+    """Of plain output: what went wrong in it, or what it says."""
+    text = commands.excerpt(act.text, 12_000)
+    if len(text) < 20 or not any(map(str.isalpha, text)):
+        act.note = "output with hardly a word in it"
+        return []
+    if commands.has_trace(text):
+        return [broken(act)]
+    if report := commands.passed(text):
+        return [_plain(act, "discovery", f"Output: {report}", text, 0.4)]
+    parts = pieces(text, 2400, MAX_OUTPUT_PIECES)
+    talk = [said(Act(act.event, Kind.MESSAGE, text=part), None) for part in parts]
+    return [
+        observation.model_copy(update={"type": "discovery", "importance": 0.4})
+        if observation.type in ("fact", "request", "question")
+        else observation
+        for observations in talk
+        for observation in observations
+    ]
+
+
+def _ended(act: Act) -> list[NewObservation]:
+    status = act.data.get("status")
+    if not act.failed:
+        act.note = "it ended well; what it made is told elsewhere"
+        return []
+    reason = line_of(act.data, "reason")
+    why = " ".join(
+        str(part) for part in (reason or None, f"exit code {act.exit_code}" if act.exit_code else None) if part
+    )
+    title = f"{act.title or 'The agent'} {'was killed' if status == 'killed' else 'failed'}: {act.text or why}"
+    return [_plain(act, "error", title, f"{why}\n{act.text}".strip(), 0.55 if status == "failed" else 0.3)]
+
+
+def _plain(act: Act, kind: str, title: str, narrative: str | None, importance: float) -> NewObservation:
+    prose = f"{title}\n{narrative or ''}"
+    return NewObservation(
+        type=kind,
+        title=one_line(title, 200) or kind.capitalize(),
+        narrative=narrative[:4000] if narrative else None,
+        concepts=concepts_of(prose),
+        language=language_of(prose),
+        importance=importance,
+        occurred_at=act.event.occurred_at,
+        sources=[act.event.id],
+    )
+
+
+def _why_nothing(acts: Sequence[Act]) -> str:
+    notes = list(dict.fromkeys(act.note for act in acts if act.note))
+    return "; ".join(notes[:4]) or "nothing in it was worth keeping"

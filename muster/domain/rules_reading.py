@@ -1,0 +1,332 @@
+"""What an agent event says, whoever sent it: hooks of coding assistants, providers' messages, Muster's own recording.
+
+Any JSON is an event. What has a known shape is read as a tool's use or a message; of anything else, its texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from muster.domain.memory import Event
+from muster.domain.rules_json import (
+    MAX_FILES,
+    dicts,
+    files_of,
+    first,
+    flattened,
+    integer,
+    line_of,
+    opened,
+    said_in,
+    text_of,
+)
+from muster.domain.rules_text import cleaned, readable, unique
+
+
+class Kind(StrEnum):
+    MESSAGE = "message"
+    PROMPT = "prompt"
+    READ = "read"
+    SEARCH = "search"
+    EDIT = "edit"
+    COMMAND = "command"
+    WEB = "web"
+    DELEGATION = "delegation"
+    PLAN = "plan"
+    TOOL = "tool"
+    OUTPUT = "output"
+    RESULT = "result"
+    STARTED = "started"
+    ENDED = "ended"
+    OTHER = "other"
+    NOTHING = "nothing"
+
+
+@dataclass(slots=True)
+class Act:
+    """One event, read."""
+
+    event: Event
+    kind: Kind
+    text: str = ""
+    """What was said, or what a tool answered."""
+    note: str = ""
+    """Why there is nothing in it."""
+    tool: str = ""
+    about: str = ""
+    """What the one who used the tool says it is for."""
+    command: str = ""
+    exit_code: int | None = None
+    failed: bool = False
+    speaker: str = ""
+    title: str = ""
+    query: str = ""
+    files_read: list[str] = field(default_factory=list)
+    files_modified: list[str] = field(default_factory=list)
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    """What stood there before, and what stands there now."""
+    created: bool = False
+    items: list[tuple[str, str]] = field(default_factory=list)
+    """Of a plan: what is to be done, and how far it is."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+_QUIET_TYPES = re.compile(
+    r"heart.?beat|keep.?alive|ping|pong|status.?line|session[._-]?(?:start(?:ed)?|end(?:ed)?|stop(?:ped)?)|"
+    r"token.?usage|usage|progress|tick|connected|disconnected|pre.?tool.?use|notification|sub.?agent.?stop|stop",
+    re.IGNORECASE,
+)
+_PROMPT_TYPES = re.compile(
+    r"(?:user[._-]?)?prompt(?:[._-]?submit(?:ted)?)?|user[._-]?message|user|request", re.IGNORECASE
+)
+
+
+def read(event: Event) -> Act:
+    """Never fails, whatever the payload."""
+    payload = opened(event.payload)
+    kind = event.type.lower()
+    if isinstance(payload, dict):
+        if kind.startswith("agent.") and event.adapter == "muster":
+            return _of_muster(event, kind, payload)
+        if tool := _tool_name(payload, kind):
+            return _of_tool(event, tool, payload)
+    if _QUIET_TYPES.fullmatch(kind) and not _says(payload):
+        return Act(event, Kind.NOTHING, note=f"a {event.type} says nothing")
+    text, speaker, role = said_in(payload)
+    if not readable(text):
+        return Act(event, Kind.NOTHING, note="there is no text in it, or all of it was taken out as private")
+    prompt = _PROMPT_TYPES.fullmatch(kind) is not None or (isinstance(payload, dict) and "prompt" in payload)
+    known = _is_message(kind, payload)
+    act = Act(event, Kind.PROMPT if prompt else Kind.MESSAGE if known else Kind.OTHER, text=text, speaker=speaker)
+    if role == "user" and not speaker and not prompt and kind not in ("message", "turn"):
+        act.kind = Kind.PROMPT
+    if kind in ("output", "stdout", "stderr", "log"):
+        act.kind = Kind.OUTPUT
+    if isinstance(payload, dict):
+        act.data = payload
+        act.title = line_of(payload, "title", "subject", "headline")
+        act.files_read = files_of(payload, "files_read", "files", "filesRead")
+        act.files_modified = files_of(payload, "files_modified", "filesModified")
+    return act
+
+
+def _is_message(kind: str, payload: Any) -> bool:
+    if isinstance(payload, str) or kind in ("message", "turn", "utterance", "chat", "assistant", "say", "note"):
+        return True
+    return isinstance(payload, dict) and any(key in payload for key in ("text", "content", "message", "messages"))
+
+
+def _says(payload: Any) -> bool:
+    """Whether an event of a type that is mostly quiet carries words all the same."""
+    if not isinstance(payload, dict):
+        return isinstance(payload, str) and len(payload) > 40
+    return any(
+        isinstance(payload.get(key), str) and payload[key].strip()
+        for key in ("last_assistant_message", "assistant_message", "text", "content", "summary", "prompt")
+    )
+
+
+# -- Muster's own recording -----------------------------------------------------------------------------------------
+
+
+def _of_muster(event: Event, kind: str, payload: dict[str, Any]) -> Act:
+    act = Act(event, Kind.OTHER, data=payload, title=line_of(payload, "title"))
+    if kind == "agent.started":
+        act.kind, act.text = Kind.STARTED, text_of(payload.get("prompt"))
+        if not readable(act.text):
+            act.text = act.title
+    elif kind == "agent.output":
+        act.kind, act.text = Kind.OUTPUT, text_of(payload.get("text"))
+        act.failed = payload.get("stream") == "stderr"
+    elif kind == "agent.result":
+        act.kind, act.text = Kind.RESULT, flattened(payload.get("result"))
+    elif kind == "agent.ended":
+        act.kind, act.text = Kind.ENDED, text_of(payload.get("error"))
+        act.exit_code = integer(payload.get("exit_code"))
+        act.failed = payload.get("status") in ("failed", "killed")
+    else:
+        act.text = flattened(payload)
+    if act.kind is not Kind.ENDED and not readable(act.text):
+        act.kind, act.note = Kind.NOTHING, "there is no text in it"
+    return act
+
+
+# -- Tools ----------------------------------------------------------------------------------------------------------
+
+_TOOLS: dict[str, Kind] = {
+    name: kind
+    for kind, names in {
+        Kind.READ: "read readfile read_file view view_file cat open_file notebookread read_many_files get_file",
+        Kind.SEARCH: "grep glob ls list list_dir list_directory search_files codebase_search grep_search find "
+        "file_search search_file_content toolsearch semanticsearch",
+        Kind.EDIT: "edit multiedit write write_file edit_file notebookedit replace str_replace str_replace_editor "
+        "str_replace_based_edit_tool apply_patch applypatch create_file search_replace insert delete_file patch "
+        "replace_in_file write_to_file apply_diff strreplace",
+        Kind.COMMAND: "bash shell run run_command run_shell_command run_terminal_cmd execute execute_command exec "
+        "terminal local_shell exec_command powershell container.exec",
+        Kind.WEB: "webfetch websearch web_fetch web_search fetch google_web_search browse search_web",
+        Kind.DELEGATION: "task agent spawn_agent subagent delegate",
+        Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate exitplanmode exit_plan_mode",
+    }.items()
+    for name in names.split()
+}
+_IDLE_TOOLS = frozenset(
+    """
+    bashoutput killshell killbash todoread taskoutput taskstop tasklist taskget sleep wait enterplanmode
+    listmcpresourcestool skill slashcommand
+    """.split()  # noqa: SIM905
+)
+_EXIT = re.compile(r"^\s*(?:Error:\s*)?(?:Process )?exit(?:ed with)?(?: code| status)?:? (\d{1,3})\b", re.IGNORECASE)
+_TEXT_OUT = (
+    "stdout",
+    "output",
+    "result",
+    "content",
+    "text",
+    "aggregated_output",
+    "message",
+    "llmContent",
+    "returnDisplay",
+)
+_PATHS = ("file_path", "filePath", "path", "absolute_path", "target_file", "notebook_path", "filename", "file",
+          "relative_workspace_path", "paths", "file_paths", "files")  # fmt: skip
+
+
+def _tool_name(payload: dict[str, Any], kind: str) -> str:
+    for key in ("tool_name", "toolName", "tool"):
+        if isinstance(name := payload.get(key), str) and name.strip():
+            return line_of(payload, key)[:100]
+    if "tool" in kind or kind in ("function_call", "action"):
+        for key in ("name", "function", "action"):
+            if isinstance(name := payload.get(key), str) and name.strip():
+                return line_of(payload, key)[:100]
+    if isinstance(payload.get("command"), str | list) and ("exit_code" in payload or "exitCode" in payload
+                                                           or "stdout" in payload or "output" in payload
+                                                           or kind in ("command", "shell", "bash")):  # fmt: skip
+        return "Bash"
+    plain = ("edit", "write", "read", "command", "bash", "file_edit", "file_write", "file_read")
+    if kind in plain and any(key in payload for key in (*_PATHS, "command")):
+        return kind.removeprefix("file_")
+    return ""
+
+
+def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
+    asked = first(payload, "tool_input", "toolInput", "input", "arguments", "args", "parameters", "params")
+    answered = first(payload, "tool_response", "toolResponse", "tool_output", "tool_result", "output", "result",
+                      "response")  # fmt: skip
+    if not isinstance(asked, dict):
+        asked = {"input": asked} if asked is not None else payload
+    name = tool.rpartition("__")[2] if tool.startswith("mcp__") else tool
+    kind = _TOOLS.get(name.lower(), Kind.TOOL)
+    if kind is Kind.TOOL and asked.get("command") and isinstance(asked.get("command"), str | list):
+        kind = Kind.COMMAND
+    act = Act(event, kind, tool=tool, data=asked, about=line_of(asked, "description", "explanation", "justification"))
+    if tool.lower() in _IDLE_TOOLS:
+        act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
+        return act
+    act.text, act.exit_code, act.failed = _answer(answered, payload)
+    if name.lower().startswith("str_replace") and asked.get("command") == "view":
+        act.kind = Kind.READ
+    match act.kind:
+        case Kind.READ:
+            act.files_read = files_of(asked, *_PATHS) or files_of(answered, *_PATHS)
+            if isinstance(answered, dict) and isinstance(inner := answered.get("file"), dict):
+                act.text = text_of(inner.get("content")) or act.text
+        case Kind.SEARCH:
+            act.query = line_of(asked, "pattern", "query", "search_term", "path", "dir_path")
+            act.files_read = (
+                [] if name.lower() in ("ls", "list_dir", "list_directory") else files_of(answered, "filenames")
+            )
+        case Kind.EDIT:
+            _read_edit(act, asked, answered)
+        case Kind.COMMAND:
+            act.command = _command(asked)
+        case Kind.WEB:
+            act.query = line_of(asked, "query", "url", "search_term")
+            act.about = act.about or line_of(asked, "prompt")
+        case Kind.DELEGATION:
+            act.query = text_of(first(asked, "prompt", "task", "message", "instructions"), 2000)
+        case Kind.PLAN:
+            act.items = _plan(asked)
+            act.text = text_of(asked.get("plan")) or act.text
+        case _:
+            act.query = cleaned(flattened(asked), 2000)
+            act.files_read = files_of(asked, *_PATHS)
+    return act
+
+
+def _answer(answered: Any, payload: dict[str, Any]) -> tuple[str, int | None, bool]:
+    code, failed, text = None, payload.get("is_error") is True or payload.get("success") is False, ""
+    for place in (payload, answered):
+        if isinstance(place, dict):
+            found = first(place, "exit_code", "exitCode", "returncode", "return_code", "code", "status")
+            code = integer(found) if code is None else code
+            failed = failed or place.get("is_error") is True or place.get("interrupted") is True
+            for key in ("error", "stderr"):
+                if isinstance(place.get(key), str) and place[key].strip():
+                    text = f"{text}\n{place[key]}".strip()
+                    failed = failed or key == "error"
+    said = ""
+    if isinstance(answered, dict):
+        said = next((found for key in _TEXT_OUT if (found := text_of(answered.get(key)))), "")
+        if not said and not text:
+            said = flattened(answered)
+    else:
+        said = text_of(answered) or text_of(payload.get("stdout"))
+    if code is None and (match := _EXIT.match(said)):
+        code = int(match[1])
+    if code is not None and not 0 <= code <= 255:
+        code = None  # an HTTP status, say
+    text = cleaned(f"{said}\n{text}" if text and text not in said else said)
+    return text, code, failed or bool(code) or said.startswith(("Error: ", "<tool_use_error>"))
+
+
+def _read_edit(act: Act, asked: dict[str, Any], answered: Any) -> None:
+    act.files_modified = files_of(asked, *_PATHS) or files_of(answered, *_PATHS)
+    for edit in (asked, *dicts(asked.get("edits"))):
+        before = first(edit, "old_string", "oldString", "old_str", "old_text", "search")
+        after = first(edit, "new_string", "newString", "new_str", "new_text", "replace", "code_edit", "new_source",
+                       "insert_text", "content", "file_text", "contents", "diff")  # fmt: skip
+        if isinstance(before, str) or isinstance(after, str):
+            act.changes.append((text_of(before), text_of(after)))
+    patch = first(asked, "patch", "input", "diff")
+    if isinstance(patch, str) and ("*** Begin Patch" in patch or patch.lstrip().startswith(("---", "diff --git"))):
+        _read_patch(act, cleaned(patch))
+    kind = answered.get("type") if isinstance(answered, dict) else None
+    writes = act.tool.lower() in ("write", "create_file", "write_file", "write_to_file") or "file_text" in asked
+    act.created = kind == "create" or (writes and kind != "update" and "updated" not in act.text[:200])
+    del act.changes[20:]
+
+
+_PATCHED = re.compile(r"^(?:\*\*\* (Add|Update|Delete) File: |\+\+\+ (?:b/)?)(\S.*)$", re.MULTILINE)
+
+
+def _read_patch(act: Act, patch: str) -> None:
+    act.files_modified = unique((path.strip()[:1000] for _, path in _PATCHED.findall(patch)), MAX_FILES)
+    lines = [line for line in patch.split("\n") if not line.startswith(("+++", "---", "***"))]
+    before = "\n".join(line[1:] for line in lines if line.startswith("-"))
+    after = "\n".join(line[1:] for line in lines if line.startswith("+"))
+    act.changes = [(before, after)]
+
+
+def _command(asked: dict[str, Any]) -> str:
+    command = first(asked, "command", "cmd", "script", "argv", "input")
+    if isinstance(command, list):
+        words = [word for word in command[:200] if isinstance(word, str)]
+        if len(words) >= 3 and words[0].rpartition("/")[2] in ("sh", "bash", "zsh") and words[1] in ("-c", "-lc"):
+            words = words[2:]
+        return cleaned(" ".join(words), 4000)
+    return text_of(command, 4000)
+
+
+def _plan(asked: dict[str, Any]) -> list[tuple[str, str]]:
+    items = []
+    for item in dicts(first(asked, "todos", "plan", "items", "steps", "tasks")):
+        what = line_of(item, "content", "step", "title", "subject", "text", "description")
+        if what:
+            items.append((what, line_of(item, "status", "state") or "pending"))
+    return items[:50]

@@ -1,0 +1,257 @@
+"""How what was done is told: the words an observation of work is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from muster.domain import rules_commands as commands
+from muster.domain.memory import NewObservation
+from muster.domain.rules_json import MAX_FILES
+from muster.domain.rules_reading import Act
+from muster.domain.rules_text import concepts_of, language_of, one_line, unique
+
+NARRATIVE_CHARS = 4000
+
+_NAMES = re.compile(
+    r"^[ \t]*(?:export |default |public |private |protected |static |abstract |final |async |"
+    r"pub(?:\([a-z]+\))? |unsafe |override )*"
+    r"(?:def|class|function\*?|fn|func(?: \([^)\n]{1,60}\))?|struct|enum|interface|trait|type|impl|module|"
+    r"const|let|var|val|object|"
+    r"CREATE (?:OR REPLACE )?(?:TABLE|FUNCTION|INDEX|VIEW|TYPE))\s+([A-Za-z_$][\w$.]*)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_HEADINGS = re.compile(r"^#{1,3} +(\S.{0,80})$", re.MULTILINE)
+_ASSIGNED = re.compile(r"^([A-Z][A-Z0-9_]{3,})\s*(?::[^=\n]{1,40})?=", re.MULTILINE)
+
+
+@dataclass
+class Cycle:
+    """Edits, and the checks around them, until one of them is content."""
+
+    failed: Act | None = None
+    failures: list[Act] = field(default_factory=list)
+    edits: list[Act] = field(default_factory=list)
+    passed: Act | None = None
+
+    def __bool__(self) -> bool:
+        return self.failed is not None or bool(self.edits)
+
+
+def mended(cycle: Cycle) -> NewObservation:
+    """It failed, something was changed, it passes."""
+    assert cycle.failed is not None  # noqa: S101 - whoever calls has looked
+    assert cycle.passed is not None  # noqa: S101
+    found = commands.failure(cycle.failed.text)
+    program = commands.program(cycle.failed.command) or "the command"
+    files = _files(cycle.edits)
+    passed = commands.passed(cycle.passed.text)
+    story = [
+        f"`{short(cycle.failed.command)}` failed: {found.what}",
+        *(f"Failing: {', '.join(found.tests)}" for _ in found.tests[:1]),
+        _story(cycle.edits, 2000),
+        f"Then `{short(cycle.passed.command)}` passed{f': {passed}' if passed else ''}.",
+    ]
+    acts = [cycle.failed, *cycle.failures, *cycle.edits, cycle.passed]
+    where = f" in {_named(files)}" if files else ""
+    return _from(
+        acts, "bugfix", f"Fix {_bare(found.what) or f'what {program} complained of'}{where}", "\n".join(story),
+        facts=[f"It failed with {found.what}", *(f"`{program}` passes: {passed}" for _ in [passed] if passed)],
+        modified=files, read=found.where, importance=0.7,
+    )  # fmt: skip
+
+
+def still_broken(cycle: Cycle) -> NewObservation:
+    failed = cycle.failures[-1] if cycle.failures else cycle.failed
+    assert failed is not None  # noqa: S101 - whoever calls has looked
+    assert cycle.failed is not None  # noqa: S101
+    return broken(failed, [cycle.failed, *cycle.failures, *([cycle.passed] if cycle.passed else [])],
+                  later=cycle.passed is not None)  # fmt: skip
+
+
+def broken(act: Act, acts: Sequence[Act] = (), *, later: bool = False) -> NewObservation:
+    found = commands.failure(act.text)
+    program = commands.program(act.command) or act.title or "the command"
+    code = f" with exit code {act.exit_code}" if act.exit_code else ""
+    story = [f"`{short(act.command)}` failed{code}." if act.command else f"{program} failed{code}.", found.excerpt]
+    if later:
+        story.append("Run again, it passed; nothing was changed in between.")
+    facts = [found.what] if found.what else []
+    facts += [f"Fails: {name}" for name in found.tests]
+    return _from(
+        acts or [act], "error", f"{program} fails: {found.what or f'exit code {act.exit_code}'}", "\n".join(story),
+        facts=facts, read=found.where, importance=0.45 if later else 0.6,
+    )  # fmt: skip
+
+
+def changed(edits: list[Act], check: Act | None) -> NewObservation:
+    files = _files(edits)
+    added, removed = _names(edits)
+    created = [path for act in edits if act.created for path in act.files_modified[:1]]
+    about = next((act.about for act in edits if act.about), "")
+    renamed = len(added) == len(removed) == 1
+    if created:
+        kind, title = "feature", f"Add {_named(created)}" + (f" with {_listed(added)}" if added else "")
+    elif renamed:
+        kind, title = "refactor", f"Rename `{removed[0]}` to `{added[0]}` in {_named(files)}"
+    elif added:
+        kind, title = "feature", f"Add {_listed(added)} to {_named(files)}"
+    elif removed:
+        kind, title = "refactor", f"Remove {_listed(removed)} from {_named(files)}"
+    else:
+        kind, title = "change", f"Change {_named(files)}{_gist(edits)}"
+    if all(path.endswith((".md", ".rst", ".txt")) for path in files):
+        kind = "change"
+    if re.search(r"\b(?:fix|bug|repair)", about, re.IGNORECASE):
+        kind = "bugfix"
+    facts = []
+    story = [about, _story(edits, 2600)]
+    if check is not None:
+        report = commands.passed(check.text)
+        facts.append(f"`{short(check.command)}` passes{f': {report}' if report else ''}")
+        story.append(f"Then {facts[0]}.")
+    return _from(
+        [*edits, *([check] if check else [])], kind, about or title, "\n".join(part for part in story if part),
+        subtitle=title if about else None, facts=facts, modified=files, importance=0.6 if kind != "change" else 0.5,
+    )  # fmt: skip
+
+
+def looked(looks: list[Act]) -> NewObservation:
+    files = unique((path for act in looks for path in act.files_read[:8]), MAX_FILES)
+    queries = unique((act.query for act in looks if act.query), 8)
+    story, facts = [], []
+    for act in looks:
+        if act.query:
+            where = ", ".join(act.files_read[:8]) or commands.excerpt(act.text, 500)
+            story.append(f"Looked for “{one_line(act.query, 160)}”: {where}")
+        elif names := unique(
+            (*_NAMES.findall(act.text), *_HEADINGS.findall(act.text), *_ASSIGNED.findall(act.text)), 24
+        ):
+            facts.append(f"{act.files_read[0]} has {', '.join(names)}")
+        else:
+            story.append(f"{act.files_read[0]}: {commands.excerpt(act.text, 400)}")
+    if files and not queries:
+        title = f"Read {_named(files)}"
+    else:
+        title = f"Looked for {', '.join(f'“{one_line(query, 60)}”' for query in queries[:3])}"
+        title += f" in {_named(files)}" if files else ""
+    return _from(looks, "discovery", title, "\n".join(story) or None, facts=facts, read=files, importance=0.25)
+
+
+_CONVENTIONAL = re.compile(r"^(\w+)(?:\([^)\n]*\))?!?:\s*")
+_COMMITS = {"fix": "bugfix", "feat": "feature", "refactor": "refactor", "perf": "feature", "revert": "change"}
+
+
+def committed(act: Act, message: str) -> NewObservation:
+    head = message.partition("\n")[0]
+    sort = _CONVENTIONAL.match(head)
+    kind = (
+        _COMMITS.get(sort[1].lower(), "change") if sort else ("bugfix" if head.lower().startswith("fix") else "change")
+    )
+    what = head[sort.end() :] if sort else head
+    title = what[:1].upper() + what[1:]
+    narrative = f"Committed: {message}\n{commands.excerpt(act.text, 500)}"
+    return of(act, kind, title or "A commit", narrative, importance=0.6,
+               subtitle="Committed", concepts=["version-control"])  # fmt: skip
+
+
+# -- Parts ----------------------------------------------------------------------------------------------------------
+
+
+def of(act: Act, kind: str, title: str, narrative: str, *, importance: float, subtitle: str | None = None,
+        concepts: Sequence[str] = ()) -> NewObservation:  # fmt: skip
+    return _from([act], kind, title, narrative, subtitle=subtitle, concepts=concepts, importance=importance,
+                 read=act.files_read, modified=act.files_modified)  # fmt: skip
+
+
+def _from(
+    acts: Sequence[Act],
+    kind: str,
+    title: str,
+    narrative: str | None,
+    *,
+    importance: float,
+    subtitle: str | None = None,
+    facts: Sequence[str] = (),
+    concepts: Sequence[str] = (),
+    read: Sequence[str] = (),
+    modified: Sequence[str] = (),
+) -> NewObservation:
+    narrative = narrative.strip()[:NARRATIVE_CHARS] if narrative else None
+    prose = f"{title}\n{narrative or ''}"
+    return NewObservation(
+        type=kind,
+        title=one_line(title, 200) or "Something was done",
+        subtitle=one_line(subtitle, 300) if subtitle else None,
+        narrative=narrative or None,
+        facts=unique((fact[:500] for fact in facts), 16),
+        concepts=unique((*concepts, *concepts_of(prose, (*modified, *read))), 10),
+        files_read=[path for path in unique(read, MAX_FILES) if path not in modified],
+        files_modified=unique(modified, MAX_FILES),
+        language=language_of(prose),
+        importance=importance,
+        occurred_at=acts[-1].event.occurred_at,
+        sources=list(dict.fromkeys(act.event.id for act in acts)),
+    )
+
+
+def as_said(act: Act, output: str) -> str:
+    return f"`{short(act.command, 400)}`\n{output}"
+
+
+def short(command: str, limit: int = 160) -> str:
+    return one_line(command, limit)
+
+
+def _bare(error: str) -> str:
+    """Of an error, what fits behind "Fix"."""
+    return one_line(re.sub(r"^(?:error(?:\[\w+\])?|fatal|E|ERROR|npm ERR!):?\s+", "", error), 110)
+
+
+def _files(acts: Sequence[Act]) -> list[str]:
+    return unique((path for act in acts for path in act.files_modified), MAX_FILES)
+
+
+def _named(files: Sequence[str]) -> str:
+    names = [path.rstrip("/").rpartition("/")[2] for path in files]
+    if len(names) > 3:
+        return f"{', '.join(names[:2])} and {len(names) - 2} more files"
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names) or "a file"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"`{name}`" for name in names[:3]) + more
+
+
+def _names(edits: Sequence[Act]) -> tuple[list[str], list[str]]:
+    """What is defined now and was not, and the other way round."""
+    before = unique((name for act in edits for old, _ in act.changes for name in _NAMES.findall(old)), 200)
+    after = unique((name for act in edits for _, new in act.changes for name in _NAMES.findall(new)), 200)
+    return [name for name in after if name not in before], [name for name in before if name not in after]
+
+
+def _gist(edits: Sequence[Act]) -> str:
+    """The first line that is new, where it is short enough to be a title's end."""
+    for act in edits:
+        for old, new in act.changes:
+            for line in new.split("\n")[:40]:
+                bare = line.strip()
+                if 6 <= len(bare) <= 70 and bare not in old and re.search(r"\w{3}", bare):
+                    return f": `{bare}`"
+    return ""
+
+
+def _story(edits: Sequence[Act], size: int) -> str:
+    """What was changed, as the lines that went and the lines that came."""
+    told: list[str] = []
+    for act in edits:
+        told.append(f"{', '.join(act.files_modified[:3]) or 'A file'}{' (new)' if act.created else ''}:")
+        for old, new in act.changes[:6]:
+            was, now = old.split("\n"), new.split("\n")
+            gone, come = set(was) - set(now), set(now) - set(was)
+            told += [f"- {line.strip()[:200]}" for line in was if line in gone and line.strip()][:8]
+            told += [f"+ {line.strip()[:200]}" for line in now if line in come and line.strip()][:16]
+    text = "\n".join(told)
+    return text if len(text) <= size else f"{text[:size]}…"

@@ -1,0 +1,133 @@
+"""A session as a whole: what was asked, done, decided and learned, and what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules_json import MAX_FILES, line_of
+from muster.domain.rules_reading import Act, Kind, read
+from muster.domain.rules_text import language_of, one_line, sentences, unique
+
+MAX_SOURCES = 200
+LINES_OF_EACH = 8
+
+_DONE = frozenset({"feature", "bugfix", "refactor", "change"})
+_LEARNED = frozenset({"discovery", "fact", "preference"})
+_OPEN_WORDS = ("todo", "next step", "still need", "remains to", "remaining", "not yet", "follow-up", "follow up",
+               "left to do", "later we", "unresolved", "blocked")  # fmt: skip
+
+
+def summarise(
+    title: str | None, events: Sequence[Event], observations: Sequence[NewObservation], *, ended: bool = True
+) -> Made:
+    """`observations` are those made of the events; a rolling summary covers what came since the last."""
+    told = [observation for observation in observations if observation.type != "summary"]
+    acts = [act for act in map(read, events) if act.kind is not Kind.NOTHING]
+    asked = _asked(acts, told)
+    done = _titles(told, _DONE)
+    decided = _titles(told, {"decision"})
+    learned = [one_line(o.title, 160) for o in sorted(told, key=lambda o: -o.importance) if o.type in _LEARNED]
+    learned = unique((line for line in learned if line not in asked), LINES_OF_EACH)
+    opened = _open(acts, told)
+    ending = _ending(acts)
+    sections = (
+        ("Asked", asked), ("Done", done), ("Decided", decided), ("Learned", learned), ("Open", opened),
+        ("How it ended", ending),
+    )  # fmt: skip
+    if not any(lines for name, lines in sections if name != "How it ended"):
+        return Made(note="nothing happened in it that a summary could tell")
+    narrative = "\n\n".join(
+        f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines
+    )
+    gist = title or (asked or done or decided or learned or opened)[0]
+    modified = unique((path for o in told for path in o.files_modified), MAX_FILES)
+    return Made(
+        observations=[
+            NewObservation(
+                type="summary",
+                title=one_line(f"{'Summary' if ended else 'So far'}: {gist}", 200),
+                subtitle=_count(told, len(events)),
+                narrative=narrative[:8000],
+                facts=unique((*decided, *(f"Open: {line}" for line in opened)), 16),
+                concepts=_most((concept for o in told for concept in o.concepts), 10),
+                files_read=unique((p for o in told for p in o.files_read if p not in modified), MAX_FILES),
+                files_modified=modified,
+                language=language_of(narrative.replace("Learned:", "").replace("Asked:", "")),
+                importance=0.7 if done or decided else 0.55,
+                occurred_at=max((event.occurred_at for event in events), default=None),
+                sources=_sources(told, events),
+            )
+        ]
+    )
+
+
+def _titles(told: Iterable[NewObservation], kinds: Iterable[str]) -> list[str]:
+    return unique((one_line(o.title, 160) for o in told if o.type in kinds), LINES_OF_EACH)
+
+
+def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
+    prompts = (
+        one_line(act.title or _first_words(act.text), 160) for act in acts if act.kind in (Kind.PROMPT, Kind.STARTED)
+    )
+    return unique((*prompts, *(one_line(o.title, 160) for o in told if o.type == "request")), LINES_OF_EACH)
+
+
+def _first_words(text: str) -> str:
+    return next(iter(sentences(text, 1)), text)
+
+
+def _open(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
+    """What failed and was not mended afterwards, what is still to do, and the question nobody answered."""
+    found: list[str] = []
+    mended = max((place for place, o in enumerate(told) if o.type == "bugfix"), default=-1)
+    found += [one_line(o.title, 160) for place, o in enumerate(told) if o.type == "error" and place > mended]
+    plan = next((act for act in reversed(acts) if act.kind is Kind.PLAN and act.items), None)
+    if plan:
+        found += [one_line(what, 160) for what, state in plan.items if state not in ("completed", "done", "cancelled")]
+    talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
+    for act in talk[-6:]:
+        for line in sentences(act.text, 40):
+            if any(words in line.lower() for words in _OPEN_WORDS):
+                found.append(one_line(line, 160))
+    if talk and talk[-1].text.rstrip().endswith(("?", "？")):
+        found.append(one_line(sentences(talk[-1].text)[-1], 160))
+    return unique(found, LINES_OF_EACH)
+
+
+def _ending(acts: Sequence[Act]) -> list[str]:
+    last = next((act for act in reversed(acts) if act.kind is Kind.ENDED), None)
+    if last is None:
+        return []
+    status = line_of(last.data, "status") or "ended"
+    lines = [one_line(f"{status}: {last.text}" if last.text else status, 200)]
+    result = next((act.text for act in reversed(acts) if act.kind is Kind.RESULT), "")
+    return [*lines, *([f"Result: {one_line(result, 300)}"] if result else [])]
+
+
+def _most(items: Iterable[str], most: int) -> list[str]:
+    counts: dict[str, int] = {}
+    for item in items:
+        counts[item] = counts.get(item, 0) + 1
+    return sorted(counts, key=lambda item: (-counts[item], item))[:most]
+
+
+def _count(told: Sequence[NewObservation], events: int) -> str:
+    kinds: dict[str, int] = {}
+    for o in told:
+        kinds[o.type] = kinds.get(o.type, 0) + 1
+    parts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return one_line(f"{events} events" + (f": {parts}" if parts else ""), 300)
+
+
+def _sources(told: Sequence[NewObservation], events: Sequence[Event]) -> list[UUID]:
+    """The events of what it tells, else of all there is: bounded, and the most telling first."""
+    known = {event.id for event in events}
+    by_weight = sorted(told, key=lambda o: -o.importance)
+    found = dict.fromkeys(source for o in by_weight for source in o.sources if source in known or not known)
+    for event in events:
+        if len(found) >= MAX_SOURCES:
+            break
+        found.setdefault(event.id)
+    return list(found)[:MAX_SOURCES]

@@ -1,0 +1,210 @@
+"""What was said, as observations: decisions, preferences, requests, and the facts people state.
+
+Whatever somebody says in words is kept in their words; the rules only say what it is, and leave out mere courtesy.
+"""
+
+from __future__ import annotations
+
+import re
+
+from muster.domain.memory import NewObservation
+from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_text import (
+    concepts_of,
+    dated,
+    language_of,
+    one_line,
+    pieces,
+    sentences,
+    unique,
+)
+
+PIECE_CHARS = 1600
+MAX_PIECES = 14
+
+_DECIDED = re.compile(
+    r"\b(?:(?:we|i|they|team)(?:['’]ve| have| had|['’]ll)? (?:all )?(?:decided|agreed|chose|chosen|"
+    r"settled on|opted|picked|"
+    r"are going with|['’]re going with|went with|will go with|going with|will stick with|will (?:use|"
+    r"switch|move|migrate|keep|drop))|"
+    r"(?:decision|decided|agreed|resolution)\s*(?::|is to\b|was to\b|on\b|to\b|that\b|against\b)|"
+    r"let['’]s (?:go with|use|stick with|drop)|instead of using|(?:chose|chosen|choose|"
+    r"picked) [^.\n]{1,80}? (?:over|instead of)|"
+    r"going forward,? (?:we|i)|from now on|rather than [^.\n]{1,60}?because|must never|we never|we always)\b"
+    r"|(?:wir haben|haben uns|ich habe) [^.\n]{0,60}?(?:entschieden|beschlossen)|nous avons (?:décidé|choisi)|"
+    r"(?:hemos|se ha) (?:decidido|elegido)|abbiamo deciso|decidimos|决定|決定|決めました|選びました|결정|решили|решено",
+    re.IGNORECASE,
+)
+_PREFERS = re.compile(
+    r"\b(?:i|we|he|she|they|user|client|customer)(?:['’]d| would)? (?:really |much |always |usually |do not |don['’]t |"
+    r"strongly )*(?:prefer|like|love|hate|dislike|enjoy|favou?r|can['’]t stand|want you to)s?\b|\bmy favou?rite\b|"
+    r"\b(?:always|never|please (?:always|never|do not|don['’]t)) (?:use|write|run|add|commit|push|put|"
+    r"name|call|ask|do|make|"
+    r"include|change|touch|create|mock)\b|\bprefers? \w+|\bich bevorzuge|\bje préfère|\bprefiero|偏好|喜欢|好き",
+    re.IGNORECASE,
+)
+_FIXED = re.compile(
+    r"\b(?:fixed|root cause|the (?:bug|problem|issue|cause) (?:was|is)|resolved|solved|the fix (?:is|was)|"
+    r"turned out (?:that|to))\b"
+    r"|原因は|根本原因|修复了|ursache war|behoben",
+    re.IGNORECASE,
+)
+_BROKEN = re.compile(
+    r"\b(?:(?:does|do|did)(?:n['’]t| not) work|(?:is|are) broken|crash(?:es|ed)?|fail(?:s|ed|"
+    r"ing)? (?:with|because|when|to)|"
+    r"[A-Z]\w*(?:Error|Exception)\b|regression|times? out)",
+)
+_LEARNED = re.compile(
+    r"\b(?:i (?:found|noticed|learned|discovered|see) (?:that|out)|it turns out|note that|important:|"
+    r"remember that|keep in mind|"
+    r"apparently|discovered that|learned that)\b",
+    re.IGNORECASE,
+)
+_BECAUSE = re.compile(
+    r"\b(?:because|since|so that|due to|the reason|weil|da sonst|parce que|porque)\b|因为|ため|から", re.I
+)
+_ASKS = re.compile(
+    r"^(?:please\b|can you|could you|would you|i need you|i want you|i'd like you|help me|add|fix|make|"
+    r"write|create|implement|"
+    r"update|change|remove|delete|refactor|rename|run|test|check|find|look|show|explain|investigate|build|"
+    r"deploy|review|"
+    r"move|use|let's)\b",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"[?？]\s*$|^(?:what|when|where|who|why|how|which|is|are|do|does|did|can|could|should|would|will|have|has)\b[^.!]*$"
+    r"|(?:ですか|ますか|까요|吗|呢)[。?？]?$",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(
+    r"(?:(?:ok(?:ay)?|k|yes|yeah|yep|yup|no|nope|sure(?: thing)?|thanks?(?: you)?(?: so much| a lot|"
+    r" very much)?|thx|ty|great|"
+    r"good(?: morning| night| evening)?|nice|perfect|cool|awesome|excellent|done|got it|understood|"
+    r"alright|right|fine|let['’]s (?:do (?:it|that|this)|go)|"
+    r"hi|hello|hey(?: there)?|bye|goodbye|see you(?: later| soon)?|you(?:['’]re| are) welcome|no problem|"
+    r"sounds good|will do|"
+    r"on it|continue|go on|go ahead|proceed|please|lgtm|looks good(?: to me)?|hmm+|wow|haha+|lol|agreed|"
+    r"exactly|ack|roger|"
+    r"working on it|one moment|let me (?:check|see|look)|danke|merci|gracias|ja|nein|oui|non|si|sí|好的?|谢谢|はい|"
+    r"いいえ|ありがとう(?:ございます)?|네|예|감사합니다|da|да|нет|спасибо)[\s,.!…:;)(\-👍🙏😀-🙏]*)+",
+    re.IGNORECASE,
+)
+_BARE_ANSWER = re.compile(
+    r"(?:yes|yeah|yep|no|nope|sure|agreed|ja|nein|oui|non|sí|はい|いいえ|네|да|нет|好的?)\b", re.I
+)
+_LEAD = re.compile(
+    r"^(?:(?:so|ok(?:ay)?|well|and|also|hey|hi|alright|right|anyway|yes|yeah|thanks?|great|sure)[,.!:\s–-]+)+(?=\w)",
+    re.I,
+)
+_DECIDED_LEAD = re.compile(
+    r"^(?:decision:\s*|(?:we|i)(?:['’]ve| have)? (?:all )?(?:decided|agreed|chose|"
+    r"opted) (?:that we (?:will|should) |to )|"
+    r"let['’]s (?=go|use|stick|drop)|the decision is to )",
+    re.IGNORECASE,
+)
+
+_IMPORTANCE = {
+    "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "error": 0.6, "discovery": 0.55, "fact": 0.5,
+    "request": 0.55, "question": 0.35,
+}  # fmt: skip
+
+
+def said(act: Act, before: Act | None) -> list[NewObservation]:
+    """Observations of one message, and of the question it answers where it cannot be understood without."""
+    text = act.text
+    question = _question_before(act, before)
+    if _COURTESY.fullmatch(text[:200]) and len(text) <= 200 and not (question and _BARE_ANSWER.match(text)):
+        act.note = "a courtesy, with nothing in it to keep"
+        return []
+    parts = pieces(text, PIECE_CHARS, MAX_PIECES)
+    made = []
+    for number, part in enumerate(parts, 1):
+        made.append(_one(act, part, question if number == 1 else "", before, number, len(parts)))
+    return made
+
+
+def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
+    lines = sentences(part, 60)
+    kind, telling = _kind(act, part, lines)
+    title = act.title if act.title and number == 1 and kind not in ("decision", "preference") else _title(kind, telling)
+    if act.speaker and not title.startswith(act.speaker):
+        title = f"{act.speaker}: {title}"
+    facts = dated(part, act.event.occurred_at)
+    if len(lines) > 3:
+        # Of a long text, what it hangs on; a short one says it as it stands.
+        facts += [one_line(line, 300) for line in lines if line is not telling and _weighs(line)][:6]
+    narrative = f"{act.speaker}: {part}" if act.speaker and number == 1 else part
+    where = f"Part {number} of {count}" if count > 1 else None
+    answered = before is not None and bool(question)
+    return NewObservation(
+        type=kind,
+        title=one_line(title, 200),
+        subtitle=f"In answer to: {question}" if question else where,
+        narrative=narrative,
+        facts=unique(facts, 10),
+        concepts=concepts_of(part, (*act.files_read, *act.files_modified)),
+        files_read=act.files_read,
+        files_modified=act.files_modified,
+        language=language_of(part),
+        importance=_importance(kind, part),
+        occurred_at=act.event.occurred_at,
+        sources=[act.event.id, before.event.id] if before is not None and answered else [act.event.id],
+    )
+
+
+def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
+    """What sort of statement it is, and the sentence that says so."""
+    first = next((line for line in lines if not _COURTESY.fullmatch(line[:200])), lines[0] if lines else part)
+    for kind, pattern in (("decision", _DECIDED), ("preference", _PREFERS)):
+        for line in lines:
+            if not line.endswith(("?", "？")) and pattern.search(line[:600]):
+                return kind, line
+    if act.kind is Kind.PROMPT and (_ASKS.match(first) or not _QUESTION.search(first[:400])):
+        return "request", first
+    for kind, pattern in (("bugfix", _FIXED), ("error", _BROKEN), ("discovery", _LEARNED)):
+        for line in lines:
+            if pattern.search(line[:600]):
+                return kind, line
+    # A question with something said beside it states that.
+    told = [line for line in lines if not _QUESTION.search(line[:400]) and not _COURTESY.fullmatch(line[:200])]
+    asked = [line for line in lines if _QUESTION.search(line[:400])]
+    if asked and all(len(line) < 30 and line.endswith("!") for line in told):
+        return "question", asked[0]
+    if _ASKS.match(first) and len(lines) <= 2:
+        return "request", first
+    return "fact", max(told[:4], key=_telling) if told else first
+
+
+def _telling(line: str) -> int:
+    """Names, numbers and some length: more to be known by than "That is nice"."""
+    return min(len(line), 90) + 12 * len(re.findall(r"\d+|(?<!^)(?<![.!?] )\b[A-Z][\w-]+|`[^`]+`", line[:300]))
+
+
+def _title(kind: str, sentence: str) -> str:
+    line = one_line(_LEAD.sub("", sentence), 300)
+    if kind == "decision":
+        line = _DECIDED_LEAD.sub("", line)
+    return one_line(line[:1].upper() + line[1:] if line else sentence)
+
+
+def _weighs(line: str) -> bool:
+    head = line[:600]
+    return any(
+        pattern.search(head) for pattern in (_DECIDED, _PREFERS, _FIXED, _LEARNED, _BECAUSE)
+    )  # fmt: skip
+
+
+def _importance(kind: str, part: str) -> float:
+    weight = _IMPORTANCE.get(kind, 0.4) + (0.05 if _BECAUSE.search(part[:2000]) else 0.0)
+    return round(weight - (0.15 if len(part) < 30 and part.isascii() and kind in ("fact", "discovery") else 0.0), 2)
+
+
+def _question_before(act: Act, before: Act | None) -> str:
+    """ "On Tuesday" says nothing alone."""
+    if before is None or before.event.session_id != act.event.session_id or len(act.text) > 160:
+        return ""
+    if before.kind not in (Kind.MESSAGE, Kind.PROMPT) or (before.speaker and before.speaker == act.speaker):
+        return ""
+    lines = sentences(before.text[-1500:], 60)
+    asked = [line for line in lines[-3:] if line.endswith(("?", "？", "ですか。", "吗。"))]
+    return one_line(asked[-1], 300) if asked else ""

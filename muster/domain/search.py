@@ -1,0 +1,238 @@
+"""How a question becomes a search: which rows are looked at, what words are worth, how two rankings become one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from pydantic import Field
+
+from muster.domain import words
+from muster.domain.memory import Concept, FilePath
+from muster.domain.tasks import Spec, Text
+from muster.domain.words import Wanted
+
+Mode = Literal["fused", "lexical"]
+
+CANDIDATES = 2_000
+"""Rows whose words are compared, about: some 3 ms."""
+EXACT = 4_000
+"""Rows whose vectors are always all compared: some 2 ms."""
+DEPTH = 60
+"""How far down either ranking counts."""
+MAX_DEPTH = 500
+
+
+class Query(Spec):
+    """What is looked for, and where."""
+
+    query: Text = Field(min_length=1, max_length=10_000, description="Words, a question, a path, an error code.")
+    session: UUID | None = Field(default=None, description="What was learned in this session.")
+    task: UUID | None = None
+    agent: UUID | None = None
+    type: list[Text] = Field(default_factory=list, max_length=10, description="Any of these.", examples=[["decision"]])
+    concept: list[Concept] = Field(default_factory=list, max_length=10, description="All of these.")
+    file: FilePath | None = Field(default=None, description="Touched this file; its last parts will do.")
+    after: datetime | None = Field(default=None, description="Happened at this time or later.")
+    before: datetime | None = Field(default=None, description="Happened before this time.")
+
+    def filters(self) -> list[list[str]]:
+        """Sets of terms; what is found holds all of one set. None at all: nothing is filtered."""
+        fixed = words.place_terms(None, self.session, self.task, self.agent)
+        fixed += [words.concept_term(concept) for concept in self.concept]
+        fixed += [words.file_term(self.file)] if self.file else []
+        if not self.type:
+            return [fixed] if fixed else []
+        return [[*words.place_terms(kind), *fixed] for kind in self.type]
+
+
+def for_meaning(query: str) -> str:
+    """What of a query is embedded: an encoder reads some hundred words, and the first tell what it is about."""
+    return " ".join(query.split())[:2_000]
+
+
+Kind = Literal["identifier", "keywords", "question", "other"]
+
+COVERED: dict[Kind, float] = {"identifier": 0.45, "keywords": 0.56, "question": 0.56, "other": 0.56}
+"""How much of a query, by what its words are worth, the best row must hold for words to count half of what they may.
+What holds less was asked for in other words, or in another language, and meaning decides."""
+
+_WORDS, _STEEP, _NOISE, _BOTH, _K = 4.0, 0.08, 0.1, 0.1, 10.0
+"""What words count at most, beside meaning; how sharp the turn is; the share below which words are chance; what words
+add to a row that is near, whatever they count; how fast a rank loses its worth. These and COVERED are set by
+`python -m benchmarks.recall`."""
+
+
+def kind_of(query: str, wanted: Sequence[Wanted]) -> Kind:
+    exact = sum(1 for want in wanted if want.exact)
+    if any(ord(character) > 0x2E80 for character in query):
+        return "other"
+    if exact and len(query.split()) <= 3:
+        return "identifier"
+    if query.rstrip().endswith("?") or len(query.split()) > 5:
+        return "question"
+    return "keywords"
+
+
+Counts = Mapping[UUID, Mapping[str, int]]
+"""By project: how many observations hold a term."""
+
+
+class Plan(NamedTuple):
+    """Which rows are looked at: those that hold one of `any`, or all of one of `sets`."""
+
+    any: list[int]
+    sets: list[list[int]]
+    scan: int | None
+    """Only the newest of them."""
+    filters: list[list[int]] | None
+    rows: int
+    """That the filters let through, about."""
+    why: str
+
+
+def total(counts: Counts, term: str) -> int:
+    return sum(held.get(term, 0) for held in counts.values())
+
+
+def worths(wanted: Sequence[Wanted], counts: Counts) -> dict[int, float]:
+    """What each term of a query is worth by its rarity, by dimension."""
+    documents = total(counts, words.DOCUMENT)
+    found: dict[int, float] = {}
+    for want in wanted:
+        for place, term in enumerate(want.terms):
+            held = total(counts, term)
+            if held == 0 and place > 0:
+                continue
+            rarity = math.log(1 + (max(documents, held) - held + 0.5) / (held + 0.5))
+            worth = want.weight * rarity * (1.0 if place == 0 else 0.8)
+            at = words.dimension(term)
+            found[at] = max(found.get(at, 0.0), worth)
+    return found
+
+
+def scope(filters: list[list[str]], counts: Counts) -> tuple[list[list[int]] | None, int]:
+    """The filters as words, and about how many rows pass."""
+    if not filters:
+        return None, total(counts, words.DOCUMENT)
+    # A project that holds none of it is left out, unless it is the only one: what is new is not counted yet.
+    sets, rows = [], 0
+    for project, held in counts.items():
+        for terms in filters:
+            least = min(held.get(term, 0) for term in terms)
+            if least or len(counts) == 1:
+                sets.append([words.word(project, term) for term in terms])
+                rows += least
+    return sets, rows
+
+
+def plan(wanted: Sequence[Wanted], filters: list[list[str]], counts: Counts) -> Plan:
+    allowed, rows = scope(filters, counts)
+    documents = max(1, total(counts, words.DOCUMENT))
+    # By how many rows hold them; a word nobody has counted yet may be new.
+    known = sorted(
+        ((sum(total(counts, term) for term in want.terms), _words(want.terms, counts)) for want in wanted),
+        key=lambda one: one[0],
+    )
+    known = [(held, found) for held, found in known if found]
+    everything = [word for _, found in known for word in found]
+    if rows <= CANDIDATES:
+        return Plan(everything, [], None, allowed, rows, "all that hold a word")
+    chosen: list[int] = []
+    left = CANDIDATES
+    for held, found in known:
+        if held > left:
+            break
+        chosen += found
+        left -= held
+    common = [(held, found) for held, found in known if found[0] not in chosen]
+    sets: list[list[int]] = []
+    for size in (2, 3):
+        if sets or len(counts) > 1:
+            break
+        for group in combinations(common[:6], size):
+            # Words that stand together do so more often than chance has it.
+            expected = 3 * documents * math.prod(held / documents for held, _ in group)
+            if expected <= left:
+                sets.append([found[0] for _, found in group])
+                left -= int(expected)
+    if chosen or sets:
+        return Plan(chosen, sets, None, allowed, rows, "rare words" if chosen else "common words together")
+    if not known:
+        return Plan([], [], None, allowed, rows, "no words")
+    held = known[0][0]
+    if held <= 3 * CANDIDATES:
+        return Plan(known[0][1], [], None, allowed, rows, "its rarest word")
+    # So common that the newest do: as many as are met in a walk of some thousand rows.
+    return Plan(everything, [], max(200, 2 * CANDIDATES * held // documents), allowed, rows, "the newest")
+
+
+def _words(terms: Iterable[str], counts: Counts) -> list[int]:
+    """Of many projects, only where it is known to be: most words are in few of them."""
+    few = len(counts) <= 3
+    return [
+        words.word(project, term)
+        for place, term in enumerate(terms)
+        for project, held in counts.items()
+        if held.get(term) or (few and place == 0)
+    ]
+
+
+def compares_all(rows: int, vectors: int, depth: int) -> bool:
+    """Whether comparing all rows of a scope is cheaper than following an index over everybody's vectors, which passes
+    by those of others: 0.6 µs for each row, against 10 µs for each that the index finds."""
+    return rows <= EXACT or 0.6 * rows <= 10 * depth * max(vectors, rows) / rows
+
+
+Hits = Sequence[tuple[UUID, float]]
+"""Best first."""
+
+
+class Ranked(NamedTuple):
+    id: UUID
+    score: float
+    words_rank: int | None
+    words_score: float | None
+    meaning_rank: int | None
+    similarity: float | None
+
+
+def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ranked]:
+    """Best first, all of them. `by_words` with scores, of a query worth `worth`; `by_meaning` with distances."""
+    scores: dict[UUID, float] = {}
+    said: dict[UUID, float] = {}
+    ranks: dict[UUID, tuple[int, float]] = {}
+    near: dict[UUID, tuple[int, float]] = {}
+    if by_words:
+        best = by_words[0][1] or 1.0
+        share = 1 / (1 + math.exp((COVERED[kind] - best / (worth or best)) / _STEEP))
+        # Alone, they count for what they are: somebody who searches by words wants what there is.
+        trust = _WORDS * (max(0.0, share - _NOISE) if by_meaning else share)
+        for rank, (item, score) in enumerate(by_words, 1):
+            ranks[item] = rank, score
+            said[item] = (score / best) ** 2
+            scores[item] = trust * said[item]
+    if by_meaning:
+        # By where it stands between the nearest and the last that counts: models differ in what they call near.
+        nearest, last = by_meaning[0][1], by_meaning[:DEPTH][-1][1]
+        for rank, (item, distance) in enumerate(by_meaning, 1):
+            near[item] = rank, 1 - distance
+            scale = max(0.0, (last - distance) / (last - nearest)) if last > nearest else 1.0
+            meant = 0.8 * scale + 0.2 * _K / (_K + rank)
+            scores[item] = scores.get(item, 0.0) + meant * (1 + _BOTH * said.get(item, 0.0))
+    most = _WORDS + (1.0 if by_meaning else 0.0)
+    found = [
+        Ranked(item, score / most, *ranks.get(item, (None, None)), *near.get(item, (None, None)))
+        for item, score in scores.items()
+    ]
+    return sorted(found, key=lambda one: (-one.score, one.id))
+
+
+def settled(score: float, importance: float, occurred_at: datetime, now: datetime | None = None) -> float:
+    """What is more important or newer goes before its equals, and before nothing else."""
+    age = ((now or datetime.now(UTC)) - occurred_at).total_seconds() / 86_400
+    return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

@@ -1,0 +1,160 @@
+"""What an agent printed, as events: in pieces of a sensible size, and where it prints what it does, as what it did.
+
+Coding agents that are run as commands can print one JSON document a line (`claude --output-format stream-json`,
+`codex exec --json`): their messages and tool uses are told apart here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from muster.domain.agents import OutputLine
+
+PIECE_CHARS = 4000
+BLOCK_CHARS = 1200
+"""A piece this long ends at the next blank line."""
+MAX_PIECES = 120
+_FIRST_PIECES = 40
+_PAUSE = timedelta(seconds=60)
+_MAX_JSON_CHARS = 128 * 1024
+_MAX_ANSWER_CHARS = 24_000
+_MAX_OPEN_CALLS = 200
+
+
+class Piece(NamedTuple):
+    """One event to be: its type, when, the lines it comes from, and what it says."""
+
+    type: str
+    at: datetime
+    first: int
+    last: int
+    payload: dict[str, Any]
+
+
+class Transcript:
+    """Fed with all lines; keeps the first pieces and the last, since a bounded number has to do."""
+
+    def __init__(self) -> None:
+        self._head: list[Piece] = []
+        self._tail: deque[Piece] = deque(maxlen=MAX_PIECES - _FIRST_PIECES)
+        self._count = 0
+        self._lines: dict[str, list[OutputLine]] = {"stdout": [], "stderr": []}
+        self._sizes = {"stdout": 0, "stderr": 0}
+        self._calls: dict[str, dict[str, Any]] = {}
+
+    def feed(self, lines: Iterable[OutputLine]) -> None:
+        for line in lines:
+            stream = line.stream
+            if stream == "muster":
+                continue
+            if stream == "stdout" and line.text[:1] == "{" and (told := self._told(line)) is not None:
+                self._end("stdout")
+                for kind, payload in told:
+                    self._keep(Piece(kind, line.at, line.n, line.n, payload))
+                continue
+            held = self._lines[stream]
+            if held and (
+                line.at - held[-1].at > _PAUSE
+                or self._sizes[stream] > PIECE_CHARS
+                or (self._sizes[stream] > BLOCK_CHARS and not line.text.strip())
+            ):
+                self._end(stream)
+            self._lines[stream].append(line)
+            self._sizes[stream] += len(line.text) + 1
+
+    def pieces(self) -> list[Piece]:
+        """In their order. Call it once, at the end."""
+        for stream in self._lines:
+            self._end(stream)
+        left_out = self._count - len(self._head) - len(self._tail)
+        found = sorted((*self._head, *self._tail), key=lambda piece: piece.first)
+        if left_out and self._tail:
+            found[-1].payload["pieces_left_out"] = left_out
+        return found
+
+    def _end(self, stream: str) -> None:
+        lines, self._lines[stream], self._sizes[stream] = self._lines[stream], [], 0
+        text = "\n".join(line.text for line in lines).strip()
+        if text:
+            payload = {"stream": stream, "text": text, "first_line": lines[0].n, "last_line": lines[-1].n}
+            self._keep(Piece("agent.output", lines[0].at, lines[0].n, lines[-1].n, payload))
+
+    def _keep(self, piece: Piece) -> None:
+        self._count += 1
+        if len(self._head) < _FIRST_PIECES:
+            self._head.append(piece)
+        else:
+            self._tail.append(piece)
+
+    # -- Lines that are documents -------------------------------------------------------------------------------
+
+    def _told(self, line: OutputLine) -> list[tuple[str, dict[str, Any]]] | None:
+        """What such a line says. None: it is output like any other."""
+        if len(line.text) > _MAX_JSON_CHARS:
+            return None
+        try:
+            document = json.loads(line.text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(document, dict):
+            return None
+        if isinstance(document.get("tool_name"), str):
+            kept = {
+                key: document[key]
+                for key in ("tool_name", "tool_input", "tool_response", "is_error")
+                if key in document
+            }
+            return [("tool_use", kept)]
+        message, item = document.get("message"), document.get("item")
+        if document.get("type") in ("assistant", "user") and isinstance(message, dict):
+            return list(self._blocks(document["type"], message.get("content")))
+        if document.get("type") == "result" and isinstance(document.get("result"), str):
+            return [("message", {"role": "assistant", "text": document["result"]})]
+        if document.get("type") == "item.completed" and isinstance(item, dict):
+            return list(_item(item))
+        if document.get("type") in ("system", "item.started", "item.updated", "thread.started", "turn.started",
+                                    "turn.completed", "stream_event"):  # fmt: skip
+            return []
+        return None
+
+    def _blocks(self, role: str, content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        if isinstance(content, str):
+            yield "message", {"role": role, "text": content}
+        for block in content if isinstance(content, list) else []:
+            if not isinstance(block, dict):
+                continue
+            if block.get("type") == "text" and isinstance(block.get("text"), str) and block["text"].strip():
+                yield "message", {"role": role, "text": block["text"]}
+            elif block.get("type") == "tool_use" and len(self._calls) < _MAX_OPEN_CALLS:
+                self._calls[str(block.get("id"))] = {"tool_name": block.get("name"), "tool_input": block.get("input")}
+            elif block.get("type") == "tool_result":
+                call = self._calls.pop(str(block.get("tool_use_id")), None)
+                if call is not None:
+                    yield "tool_use", {**call, "tool_response": _text(block.get("content")),
+                                       "is_error": block.get("is_error") is True}  # fmt: skip
+
+
+def _item(item: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    kind = item.get("type")
+    if kind == "agent_message" and isinstance(item.get("text"), str):
+        yield "message", {"role": "assistant", "text": item["text"]}
+    elif kind == "command_execution":
+        answer = {"stdout": _text(item.get("aggregated_output")), "exit_code": item.get("exit_code")}
+        yield "tool_use", {"tool_name": "Bash", "tool_input": {"command": item.get("command")}, "tool_response": answer}
+    elif kind == "file_change":
+        changes = item.get("changes")
+        for change in changes[:20] if isinstance(changes, list) else []:
+            if isinstance(change, dict):
+                made = "Write" if change.get("kind") == "add" else "Edit"
+                yield "tool_use", {"tool_name": made, "tool_input": {"file_path": change.get("path")}}
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        parts = (block.get("text") for block in content if isinstance(block, dict))
+        content = "\n".join(part for part in parts if isinstance(part, str))
+    return content[:_MAX_ANSWER_CHARS] if isinstance(content, str) else ""

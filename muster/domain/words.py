@@ -1,0 +1,318 @@
+"""What words a text is found by: the same way for what is remembered and for what is asked.
+
+A text is cut into *tokens*; each gives one or more *terms*:
+
+* a word gives its stem;
+* an identifier, path, version or code gives itself whole, and its parts (`api/user_store.py`: itself, `user_store.py`,
+  `api`, `user`, `store`, `py`);
+* scripts that do not part words (Han, Kana, Hangul, Thai …) give pairs of neighbouring characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+from muster.domain.stems import STOP_WORDS, guess_language, stem
+
+MAX_TERMS = 300
+"""Of one observation: a row of words stays within one page of the database."""
+
+K1, B, USUAL_LENGTH = 1.2, 0.5, 40.0
+"""BM25: how fast repetition stops to count, how much length does, and what length is neither short nor long. The last
+is set and not counted, so that a row's weights do not change with the rows beside it."""
+
+MAX_TOKEN = 200
+"""Characters."""
+
+SPACE = 1_000_000_000
+"""Dimensions of a sparsevec."""
+
+DOCUMENT = ""
+"""The term that every observation holds: how many hold it is how many there are."""
+
+_TITLE, _SUBTITLE, _FACT, _CONCEPT, _FILE = 2.5, 1.5, 1.2, 1.5, 0.8
+_SEGMENT, _PART = 0.8, 0.6  # of an identifier, beside the whole
+
+# Written without spaces between words.
+_DENSE = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+    "\uf900-\ufaff\U00020000-\U000323af"
+)
+_TOKEN = re.compile(
+    rf"[{_DENSE}]+"
+    rf"|[^\W{_DENSE}]+(?:(?:[.:/\\@\-+#'’&=~]|::|->)[^\W{_DENSE}]+)*(?:\+\+|#)?",
+)
+_JOINTS = re.compile(r"[^\w]+|_+")
+_SEGMENTS = re.compile(r"[/:@=&~#\\]+|->")
+_CAMEL = re.compile(r"[A-ZÀ-Þ]+(?=[A-ZÀ-Þ][a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|[A-ZÀ-Þ]+|\d+(?:\.\d+)*|[^\W\d_A-Za-zÀ-ÿ]+")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+
+
+class Indexed(NamedTuple):
+    words: list[int]
+    """Of project and term: a list of places that hold one is that project's alone."""
+    weights: dict[int, float]
+    """What each term counts here: BM25 without the rarity."""
+    terms: list[str]
+
+
+class Wanted(NamedTuple):
+    """A word of a query."""
+
+    text: str
+    terms: tuple[str, ...]
+    """Any of these is it. The first is the likeliest."""
+    weight: float
+    exact: bool
+    """An identifier, a number, a pair of characters: not a word that has forms."""
+
+
+@lru_cache(maxsize=50_000)
+def _hash(term: str) -> int:
+    return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+@lru_cache(maxsize=1000)
+def _of_project(project_id: UUID) -> int:
+    return int.from_bytes(hashlib.blake2b(project_id.bytes, digest_size=8).digest())
+
+
+def word(project_id: UUID, term: str) -> int:
+    """Signed, as a bigint is."""
+    value = _hash(term) ^ _of_project(project_id)
+    return value - (1 << 64) if value >> 63 else value
+
+
+def dimension(term: str) -> int:
+    """Of a sparsevec: 1 and up."""
+    return _hash(term) % SPACE + 1
+
+
+def file_term(path: str) -> str:
+    """What a file is filtered by. A leading space: no text gives such a term."""
+    return f" f:{_clean_path(path)}"
+
+
+def concept_term(concept: str) -> str:
+    return f" c:{_fold(concept)}"
+
+
+def place_terms(
+    kind: str | None, session_id: UUID | None = None, task_id: UUID | None = None, agent_id: UUID | None = None
+) -> list[str]:
+    """What an observation is filtered by, beside its files and concepts."""
+    terms = [f" t:{kind}"] if kind else []
+    terms += [f" s:{session_id}"] if session_id else []
+    terms += [f" k:{task_id}"] if task_id else []
+    return [*terms, f" a:{agent_id}"] if agent_id else terms
+
+
+def near_terms(kind: str, terms: Iterable[str]) -> list[str]:
+    """Texts that are nearly the same share one of these, others hardly ever: the least hashes of each of four classes
+    of their words."""
+    classes: list[list[int]] = [[], [], [], []]
+    for term in terms:
+        if term and not term.startswith(" "):
+            value = _hash(term)
+            classes[value & 3].append(value >> 2)
+    return [f" n:{kind}:{at}:{sorted(found)[:2]}" for at, found in enumerate(classes) if found]
+
+
+def _clean_path(path: str) -> str:
+    return unicodedata.normalize("NFC", path).replace("\\", "/").strip().strip("/").removeprefix("./")
+
+
+def index(
+    project_id: UUID,
+    title: str,
+    subtitle: str | None = None,
+    narrative: str | None = None,
+    facts: Sequence[str] = (),
+    concepts: Sequence[str] = (),
+    files: Sequence[str] = (),
+    *,
+    language: str | None = None,
+) -> Indexed:
+    """What stands first is kept where there is more than fits: titles, facts and concepts before long narratives."""
+    fields = [(title, _TITLE), (subtitle or "", _SUBTITLE), *((fact, _FACT) for fact in facts)]
+    fields += [(concept, _CONCEPT) for concept in concepts] + [(path, _FILE) for path in files]
+    fields.append((narrative or "", 1.0))
+    tokens = [(_tokens(text), weight) for text, weight in fields if text]
+    if language not in STOP_WORDS:
+        language = guess_language([_fold(token) for found, _ in tokens for token in found])
+    # Concepts and whole paths are filters: they always have room.
+    counts: dict[str, float] = {DOCUMENT: 0.0}
+    counts |= dict.fromkeys([concept_term(concept) for concept in concepts[:40]], 0.0)
+    counts |= dict.fromkeys([term for path in files[:40] for term in _endings(path)][:120], 0.0)
+    length = 0
+    single: dict[str, float] = {}
+    for found, weight in tokens:
+        length += len(found)
+        for token in found:
+            for term, part in _terms(token, language):
+                if term in counts:
+                    counts[term] += part * weight
+                elif len(counts) < MAX_TERMS:
+                    counts[term] = part * weight
+            if _HAN.match(token):
+                for character in token:
+                    single[character] = single.get(character, 0.0) + weight
+    for character, count in single.items():  # a query of one character finds these, if there was room
+        if len(counts) >= MAX_TERMS:
+            break
+        counts.setdefault(character, count)
+    norm = K1 * (1 - B + B * length / USUAL_LENGTH)
+    weights = {
+        dimension(term): round(count * (K1 + 1) / (count + norm), 4) for term, count in counts.items() if count > 0
+    }
+    return Indexed([word(project_id, term) for term in counts], weights, list(counts))
+
+
+def _endings(path: str) -> list[str]:
+    """A path can be asked for by its last parts."""
+    parts = _clean_path(path).split("/")
+    return [file_term("/".join(parts[-count:])) for count in range(1, min(len(parts), 5) + 1)] + [file_term(path)]
+
+
+def wanted(query: str) -> list[Wanted]:
+    """The words of a query, each once. Small words are left out, unless there is nothing else."""
+    tokens = _tokens(query)
+    language = guess_language([_fold(token) for token in tokens])
+    stops = STOP_WORDS["en"] | STOP_WORDS[language]
+    asked: dict[str, Wanted] = {}
+    for token in tokens:
+        if _is_dense(token):
+            pairs = [term for term, _ in _pairs(token)]
+            for pair in pairs:
+                asked.setdefault(pair, Wanted(pair, (pair,), 1.0 / max(1.0, len(pairs) ** 0.25), True))
+            continue
+        folded = _fold(token)
+        if not _is_plain(token):
+            for at, (term, weight) in enumerate(_terms(token, language)):
+                asked.setdefault(term, Wanted(term, (term,), weight, at == 0))
+        elif folded not in stops and (len(folded) > 1 or token.isupper()):
+            forms = tuple(dict.fromkeys([stem(folded, language), stem(folded), *_elsewhere(folded)]))
+            asked.setdefault(forms[0], Wanted(folded, forms, 1.0, folded.isdigit()))
+    return list(asked.values())
+
+
+@lru_cache(maxsize=5_000)
+def _elsewhere(folded: str) -> tuple[str, ...]:
+    """Its stems in other languages. One word does not tell its language; what has no document falls away."""
+    if not folded.isalpha() or len(folded) < 5:
+        return ()
+    return tuple(stem(folded, language) for language in STOP_WORDS if language != "en")
+
+
+def _tokens(text: str) -> list[str]:
+    found = _TOKEN.findall(text if text.isascii() else unicodedata.normalize("NFKC", text))
+    # What is longer is data, not a name; text without spaces is as long as it is.
+    return [token if len(token) <= MAX_TOKEN or _is_dense(token) else token[:MAX_TOKEN] for token in found]
+
+
+def _is_dense(token: str) -> bool:
+    return re.match(f"[{_DENSE}]", token) is not None
+
+
+@lru_cache(maxsize=20_000)
+def _is_plain(token: str) -> bool:
+    """A word, and no identifier: letters alone, an apostrophe among them perhaps, no hump."""
+    bare = token.replace("'", "").replace("’", "")
+    if bare.isdigit():
+        return True
+    one_case = bare[1:].islower() or bare.isupper() or (bare[:-1].isupper() and bare[-1] == "s")
+    return bare.isalpha() and (one_case or len(bare) == 1 or not bare.isascii())
+
+
+@lru_cache(maxsize=50_000)
+def _fold(text: str) -> str:
+    """Lower case, and without accents where they are marks on a letter rather than a letter of their own."""
+    folded = text.casefold()
+    if folded.isascii():
+        return folded
+    plain = []
+    for character in unicodedata.normalize("NFKC", folded):
+        if character < "\u0530":  # Latin, Greek, Cyrillic
+            character = "".join(c for c in unicodedata.normalize("NFD", character) if not unicodedata.combining(c))
+        plain.append(character)
+    return "".join(plain)
+
+
+def _pairs(token: str) -> list[tuple[str, float]]:
+    if len(token) == 1:
+        return [(token, 1.0)]
+    return [(token[at : at + 2], 1.0) for at in range(len(token) - 1)]
+
+
+@lru_cache(maxsize=50_000)
+def _terms(token: str, language: str) -> tuple[tuple[str, float], ...]:
+    """With how much each counts. What is more than a word comes whole first."""
+    if _is_dense(token):
+        return tuple(_pairs(token))
+    if _is_plain(token):
+        folded = _fold(token)
+        if folded in STOP_WORDS["en"] or folded in STOP_WORDS[language] or (len(folded) == 1 and not token.isupper()):
+            return ()
+        return ((stem(folded, language)[:64], 1.0),)
+    whole = _whole(token)
+    found = {whole: 1.0} if len(whole) <= 200 else {}
+    for segment in _SEGMENTS.split(whole):  # a file without its folders or line, a host without its port
+        if segment != whole and not segment.isalpha() and 1 < len(segment) <= 100:
+            found.setdefault(segment, _SEGMENT)
+    for piece in _pieces(token):
+        found.setdefault(piece, _PART)
+    return tuple(found.items())
+
+
+def _whole(token: str) -> str:
+    folded = _fold(token).replace("\\", "/").strip("_") or token
+    for ending in ("'s", "’s"):
+        folded = folded.removesuffix(ending)
+    if re.match(r"v\d", folded):  # v1.2 and 1.2 are the same version
+        folded = folded[1:]
+    return folded
+
+
+def _pieces(token: str) -> Iterable[str]:
+    for joint in _JOINTS.split(token):
+        if not joint:
+            continue
+        humps = _CAMEL.findall(joint)
+        if len(humps) > 1:
+            yield _fold(joint)[:64]
+        for hump in humps:
+            piece = _fold(hump)
+            if piece.isdigit():
+                if len(piece) > 1:
+                    yield piece[:64]
+            elif len(piece) > 1 and piece not in STOP_WORDS["en"]:
+                yield stem(piece)[:64]
+
+
+def correctable(term: str) -> bool:
+    """Whether another spelling may have been meant: a word of letters, long enough to be told from others."""
+    return 4 <= len(term) <= 32 and term.isalpha() and not _is_dense(term)
+
+
+def distance(one: str, other: str, most: int = 2) -> int:
+    """How many letters were left out, added, mistaken or swapped; `most` + 1 where it is more."""
+    if abs(len(one) - len(other)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        older, before, row = before, row, [i]
+        for j, b in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+    return row[-1]

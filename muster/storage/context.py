@@ -1,0 +1,63 @@
+"""What matters for a task: found by what it says and by its files, with what was decided and done lately."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import zip_longest
+from uuid import UUID
+
+from muster.domain import context
+from muster.domain.context import Told
+from muster.domain.search import Query
+from muster.storage import observations, search
+from muster.storage.database import Database, Who
+from muster.storage.observations import Where
+from muster.storage.search import Embed, Row
+
+_FOUND, _PER_FILE, _FILES, _RECENT = 24, 4, 8, 3
+_ANYHOW, _WORTH = 8, 0.08
+"""The first are told anyhow; of what comes after, what has not this share of the best one's score has little to do with
+the task."""
+
+
+async def context_for(
+    db: Database,
+    who: Who,
+    project: UUID | str,
+    task: str,
+    *,
+    files: Sequence[str] = (),
+    budget_tokens: int = 2000,
+    embed: Embed | None = None,
+    model: str | None = None,
+) -> Told:
+    """`embed` makes the vector of a query; without it, words alone find. Nothing known: an empty text."""
+    here = str(project)
+    query = Query(query=task.strip()[:8_000] or here)
+    found, about, summaries, decisions = await asyncio.gather(
+        search.search(db, who, [here], query, embed, model=model, limit=_FOUND),
+        _about(db, who, here, files),
+        observations.page(db, who, Where(project=here, summary=True), limit=_RECENT),
+        observations.page(db, who, Where(project=here, type=["decision"]), limit=_RECENT),
+    )
+    best = found.items[0]["score"] if found.items else 0.0
+    relevant = [item for place, item in enumerate(found.items) if place < _ANYHOW or item["score"] >= _WORTH * best]
+    of_files = [(context.FILES, item) for item in about]
+    of_task = [(context.group_of(item), item) for item in relevant]
+    recent = [(context.SUMMARIES, item) for item in summaries[0]]
+    chosen = [pair for pairs in zip_longest(of_task, of_files) for pair in pairs if pair is not None]
+    # The last summary says where things stand: it comes early.
+    chosen[5:5] = recent[:1]
+    chosen += recent[1:] + [(context.DECISIONS, item) for item in decisions[0]]
+    return context.tell(chosen, budget_tokens)
+
+
+async def _about(db: Database, who: Who, project: str, files: Sequence[str]) -> list[Row]:
+    """The newest and most telling of each file, in turns."""
+    asked = [file for file in dict.fromkeys(files) if file.strip()][:_FILES]
+    found = await asyncio.gather(
+        *(search.search(db, who, [project], Query(query=file, file=file), limit=_PER_FILE) for file in asked)
+    )
+    turns = zip_longest(*(one.items for one in found))
+    return [item for turn in turns for item in turn if item is not None]

@@ -1,0 +1,315 @@
+"""Observations: written with the words they are found by, read with what they were made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from muster.domain import words
+from muster.domain.errors import MusterError, NotFound, ProjectArchived, RequestInFlight, UnknownReference
+from muster.domain.memory import NewObservation
+from muster.storage import pages
+from muster.storage.database import Database, Who, workspace_of
+
+Row = dict[str, Any]
+
+LARGE_PAYLOAD = 16_384
+MAX_ITEMS = 100
+"""Facts, concepts or files of one observation."""
+
+
+def as_row(
+    workspace_id: UUID,
+    project_id: UUID,
+    observation_id: UUID,
+    observation: NewObservation,
+    *,
+    session_id: UUID | None = None,
+    task_id: UUID | None = None,
+    agent_id: UUID | None = None,
+    job_id: str | None = None,
+    summary: bool = False,
+    generator: str = "manual",
+) -> dict[str, Any]:
+    """What `observation_put` takes. A generator may say more than a row holds: it is cut, never refused."""
+    title = observation.title.strip()[:500] or "Untitled"
+    kind = observation.type[:50] or "discovery"
+    files = list(dict.fromkeys([*observation.files_modified, *observation.files_read]))
+    return {
+        "id": str(observation_id),
+        "session_id": str(session_id) if session_id else None,
+        "task_id": str(task_id) if task_id else None,
+        "agent_id": str(agent_id) if agent_id else None,
+        "job_id": job_id,
+        "type": kind,
+        "title": title,
+        "subtitle": observation.subtitle[:1000] if observation.subtitle else None,
+        "narrative": observation.narrative,
+        "facts": observation.facts[:MAX_ITEMS],
+        "concepts": observation.concepts[:MAX_ITEMS],
+        "files_read": observation.files_read[:MAX_ITEMS],
+        "files_modified": observation.files_modified[:MAX_ITEMS],
+        "language": observation.language,
+        "importance": min(1.0, max(0.0, observation.importance)),
+        "summary": summary,
+        "generator": generator,
+        "content_hash": observation.content_hash,
+        "occurred_at": observation.occurred_at.isoformat() if observation.occurred_at else None,
+        "sources": [str(source) for source in observation.sources],
+        **as_words(
+            project_id, observation, kind, session_id=session_id, task_id=task_id, agent_id=agent_id, files=files,
+            merges=job_id is not None and not summary,
+        ),
+    }  # fmt: skip
+
+
+def as_words(
+    project_id: UUID,
+    observation: NewObservation,
+    kind: str,
+    *,
+    session_id: UUID | None,
+    task_id: UUID | None,
+    agent_id: UUID | None,
+    files: list[str],
+    merges: bool,
+) -> dict[str, Any]:
+    """The columns of observation_words, as PostgreSQL reads them; `near` holds those that near duplicates share."""
+    found = words.index(
+        project_id, observation.title, observation.subtitle, observation.narrative, observation.facts,
+        observation.concepts, files, language=observation.language,
+    )  # fmt: skip
+    places = words.place_terms(kind, session_id, task_id, agent_id)
+    near = [words.word(project_id, term) for term in words.near_terms(kind, found.terms)] if merges else []
+    every = [*found.words, *(words.word(project_id, term) for term in places), *near]
+    weights = ",".join(f"{at}:{weight}" for at, weight in sorted(found.weights.items()))
+    return {
+        "words": f"{{{','.join(map(str, every))}}}",
+        "weights": f"{{{weights}}}/{words.SPACE}",
+        "terms": [*found.terms, *places],
+        "near": f"{{{','.join(map(str, near))}}}",
+    }
+
+
+class BadSession(MusterError):
+    """A body names a session that its project does not have."""
+
+    status, code = 422, "unknown_reference"
+
+
+class Settings(NamedTuple):
+    """What a project says about what may be written."""
+
+    project_id: UUID
+    exclude_paths: list[str]
+
+
+async def settings(db: Database, who: Who, ref: str) -> Settings:
+    """Of the project that a body names."""
+    rows = await db.read(
+        who,
+        "SELECT p.id, coalesce(s.exclude_paths, '{}'), p.status = 'archived' FROM projects p "
+        "LEFT JOIN memory_settings s ON s.workspace_id = p.workspace_id AND s.project_id = p.id "
+        "WHERE p.workspace_id = %s AND (p.id = %s::uuid OR p.slug = %s)",
+        (workspace_of(who), as_id(ref), ref),
+    )
+    if not rows:
+        raise UnknownReference(f"there is no project {ref}")
+    if rows[0][2]:
+        raise ProjectArchived(f"project {ref} is archived")
+    return Settings(rows[0][0], rows[0][1])
+
+
+async def create(
+    db: Database, who: Who, project_id: UUID, observation_id: UUID, new: NewObservation, *, session_id: UUID | None
+) -> Row:
+    """By hand. Repeated with the same id, it answers with what is there."""
+    task_id = agent_id = None
+    if session_id is not None:
+        found = await db.read(
+            who,
+            "SELECT task_id, agent_id FROM memory_sessions WHERE workspace_id = %s AND project_id = %s AND id = %s",
+            (workspace_of(who), project_id, session_id),
+        )
+        if not found:
+            raise BadSession(f"there is no session {session_id} in this project")
+        task_id, agent_id = found[0]
+    row = as_row(
+        workspace_of(who), project_id, observation_id, new, session_id=session_id, task_id=task_id, agent_id=agent_id
+    )
+    await db.query(
+        who,
+        "WITH made AS MATERIALIZED (SELECT observation_put(%s, %s, %s) AS new) "
+        "INSERT INTO activity_log (workspace_id, user_id, action, entity_id, detail) "
+        "SELECT %s, current_user_id(), 'observation_created', %s, "
+        "jsonb_build_object('project_id', %s::uuid, 'type', %s::text) FROM made WHERE new > 0",
+        (
+            workspace_of(who), project_id, Jsonb([row]), workspace_of(who), observation_id, project_id, row["type"],
+        ),
+    )  # fmt: skip
+    await count_terms(db, who, project_id)
+    return await get(db, who, observation_id)
+
+
+async def count_terms(db: Database, who: Who, project_id: UUID) -> None:
+    """So that it can be found by a misspelt word, and rarity is right. It can wait, and does when others count."""
+    await db.query(who, "SELECT memory_fold(%s, %s, 2000)", (workspace_of(who), project_id))
+
+
+async def get(db: Database, who: Who, observation_id: UUID) -> Row:
+    rows = await db.read(
+        who,
+        "SELECT observation_json(o) FROM observations o WHERE workspace_id = %s AND id = %s",
+        (workspace_of(who), observation_id),
+    )
+    if not rows:
+        raise NotFound(f"there is no observation {observation_id}")
+    found: Row = rows[0][0]
+    return found
+
+
+async def sources(db: Database, who: Who, observation_id: UUID) -> list[Row]:
+    """The events it was made of, the earliest first; large payloads are read from the event itself."""
+    rows = await db.read(
+        who,
+        "SELECT jsonb_build_object('event_id', e.id, 'session_id', e.session_id, 'type', e.type, 'adapter', e.adapter, "
+        "'source_id', e.source_id, 'occurred_at', e.occurred_at, 'job_id', e.job_id, "
+        "'payload', CASE WHEN pg_column_size(e.payload) <= %s THEN e.payload END, "
+        "'payload_left_out', pg_column_size(e.payload) > %s, 'metadata', e.metadata) "
+        "FROM observation_sources s JOIN agent_events e ON e.workspace_id = s.workspace_id AND e.id = s.event_id "
+        "WHERE s.workspace_id = %s AND s.observation_id = %s ORDER BY e.occurred_at, e.id LIMIT %s",
+        (LARGE_PAYLOAD, LARGE_PAYLOAD, workspace_of(who), observation_id, MAX_ITEMS),
+    )
+    return [row[0] for row in rows]
+
+
+async def change(db: Database, who: Who, observation_id: UUID, changed: dict[str, Any]) -> Row:
+    """`changed` holds fields of NewObservation. Its words are new at once, its vector is made anew."""
+    for _ in range(5):
+        old = await get(db, who, observation_id)
+        fields = {name: old[name] for name in NewObservation.model_fields if name in old} | changed
+        new = NewObservation.model_validate(fields)
+        row = as_row(
+            UUID(old["workspace_id"]), UUID(old["project_id"]), observation_id, new,
+            session_id=as_id(old["session_id"]), task_id=as_id(old["task_id"]), agent_id=as_id(old["agent_id"]),
+            job_id=old["job_id"], summary=old["summary"], generator=old["generator"],
+        )  # fmt: skip
+        done = await db.query(
+            who,
+            # Two who change different fields do not undo each other: the later one looks again.
+            "WITH held AS MATERIALIZED (SELECT id FROM observations WHERE workspace_id = %s AND id = %s "
+            "AND version = %s FOR UPDATE), "
+            "told AS (INSERT INTO activity_log (workspace_id, user_id, action, entity_id, detail) "
+            "SELECT %s, current_user_id(), 'observation_updated', id, jsonb_build_object('fields', %s::text[]) "
+            "FROM held) "
+            "SELECT observation_rewrite(%s, %s, %s) FROM held",
+            (
+                workspace_of(who), observation_id, old["version"], workspace_of(who), sorted(changed),
+                workspace_of(who), UUID(old["project_id"]), Jsonb(row),
+            ),
+        )  # fmt: skip
+        if done:
+            await count_terms(db, who, UUID(old["project_id"]))
+            return await get(db, who, observation_id)
+    raise RequestInFlight(f"observation {observation_id} is being changed by others")
+
+
+_FIELDS: LiteralString = (
+    "AND (%s::text[] IS NULL OR o.project_id IN (SELECT p.id FROM projects p WHERE p.workspace_id = o.workspace_id "
+    "     AND (p.slug = ANY (%s) OR p.id::text = ANY (%s)))) "
+    "AND (%s::uuid IS NULL OR o.session_id = %s::uuid) AND (%s::uuid IS NULL OR o.task_id = %s::uuid) "
+    "AND (%s::uuid IS NULL OR o.agent_id = %s::uuid) AND (%s::text[] IS NULL OR o.type = ANY (%s)) "
+    "AND (%s::boolean IS NULL OR o.summary = %s) "
+    "AND (%s::timestamptz IS NULL OR o.occurred_at >= %s) AND (%s::timestamptz IS NULL OR o.occurred_at < %s) "
+)
+
+
+class Where(NamedTuple):
+    """Which observations of a list."""
+
+    project: str | None = None
+    session: UUID | None = None
+    task: UUID | None = None
+    agent: UUID | None = None
+    type: list[str] | None = None
+    summary: bool | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def params(self) -> tuple[Any, ...]:
+        refs = [self.project] if self.project else None
+        twice = (self.session, self.task, self.agent, self.type, self.summary, self.after, self.before)
+        return (refs, refs, refs, *(value for one in twice for value in (one, one)))
+
+
+async def page(
+    db: Database, who: Who, where: Where, *, cursor: str | None = None, limit: int = 50, oldest_first: bool = False
+) -> tuple[list[Row], str | None]:
+    """By when it happened, the latest first unless told otherwise."""
+    at, last = pages.after(cursor)
+    beyond: LiteralString = ">" if oldest_first else "<"
+    order: LiteralString = "ASC" if oldest_first else "DESC"
+    rows = await db.read(
+        who,
+        _LISTED
+        + _FIELDS
+        + f"AND (%s::timestamptz IS NULL OR (o.occurred_at, o.id) {beyond} (%s::timestamptz, %s::uuid)) "
+        f"ORDER BY o.occurred_at {order}, o.id {order} LIMIT %s",
+        (workspace_of(who), *where.params(), at, at, last, limit + 1),
+    )
+    return pages.page(rows, limit, by="occurred_at")
+
+
+_LISTED: LiteralString = "SELECT observation_json(o) FROM observations o WHERE o.workspace_id = %s "
+
+
+async def around(db: Database, who: Who, at: datetime, last: UUID | None, where: Where, limit: int) -> list[Row]:
+    """What happened before and after, in the order in which it did; half of it each, as far as there is."""
+    before = await db.read(
+        who,
+        _LISTED + _FIELDS + "AND (o.occurred_at, o.id) <= (%s::timestamptz, %s::uuid) "
+        "ORDER BY o.occurred_at DESC, o.id DESC LIMIT %s",
+        (workspace_of(who), *where.params(), at, last or _LAST, limit),
+    )
+    after = await db.read(
+        who,
+        _LISTED + _FIELDS + "AND (o.occurred_at, o.id) > (%s::timestamptz, %s::uuid) "
+        "ORDER BY o.occurred_at, o.id LIMIT %s",
+        (workspace_of(who), *where.params(), at, last or _LAST, limit),
+    )
+    earlier = min(len(before), max(limit - limit // 2, limit - len(after)))
+    return [row[0] for row in before[:earlier][::-1]] + [row[0] for row in after[: limit - earlier]]
+
+
+_LAST = UUID(int=2**128 - 1)
+
+
+async def stats(db: Database, who: Who, ref: str | None) -> Row:
+    """How much is remembered, of a project or of all that are reached."""
+    project = (await settings(db, who, ref)).project_id if ref is not None else None
+    rows = await db.read(
+        who,
+        "WITH here AS MATERIALIZED (SELECT id FROM projects WHERE workspace_id = %s AND (%s::uuid IS NULL OR id = %s)) "
+        "SELECT jsonb_build_object('observations', count(*), 'summaries', count(*) FILTER (WHERE summary), "
+        "'merged', coalesce(sum(seen - 1), 0), 'oldest_at', min(occurred_at), 'latest_at', max(occurred_at), "
+        "'sessions', (SELECT count(*) FROM memory_sessions WHERE project_id IN (SELECT id FROM here)), "
+        "'events', (SELECT count(*) FROM agent_events WHERE project_id IN (SELECT id FROM here)), "
+        "'vectors', (SELECT count(*) FROM memory_embeddings WHERE project_id IN (SELECT id FROM here)), "
+        "'jobs_open', (SELECT count(*) FROM memory_jobs WHERE project_id IN (SELECT id FROM here) "
+        "AND status IN ('queued', 'processing')), "
+        "'jobs_failed', (SELECT count(*) FROM memory_jobs WHERE project_id IN (SELECT id FROM here) "
+        "AND status = 'failed')) FROM observations WHERE project_id IN (SELECT id FROM here)",
+        (workspace_of(who), project, project),
+    )
+    found: Row = rows[0][0]
+    return found
+
+
+def as_id(ref: str | None) -> UUID | None:
+    try:
+        return UUID(ref) if ref else None
+    except ValueError:
+        return None

@@ -1,0 +1,363 @@
+"""Search: by words and by meaning at once, as a tenant. The statements are doors of 0014_search.sql, which answer ids.
+
+What is slow elsewhere is bounded here: how many rows are compared by words (domain/search.py chooses which), and how
+many by their vectors (all of them where they are few, else as the index finds them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from muster.domain import words
+from muster.domain.errors import UnknownReference
+from muster.domain.search import (
+    DEPTH,
+    EXACT,
+    MAX_DEPTH,
+    Mode,
+    Plan,
+    Query,
+    Ranked,
+    compares_all,
+    fuse,
+    kind_of,
+    plan,
+    settled,
+    total,
+    worths,
+)
+from muster.domain.words import Wanted
+from muster.storage.database import Database, Who, workspace_of
+from muster.storage.pages import BadCursor
+
+Row = dict[str, Any]
+Vector = Sequence[float]
+Embed = Callable[[str | None], Awaitable[Vector | None]]
+"""Of a query, by the model named or the instance's own; None when there are no vectors to be had in time."""
+Hits = list[tuple[UUID, float]]
+
+
+class Place(NamedTuple):
+    """Where is searched: projects, and how many observations of each hold the terms in question."""
+
+    counts: dict[UUID, dict[str, int]]
+    model: str | None
+    """Whose vectors a project's are, where that is settled for it."""
+    vectors: int
+    """Of everybody, about."""
+
+
+class Found(NamedTuple):
+    items: list[Row]
+    mode: Mode
+    next_cursor: str | None
+    explain: Row | None
+
+
+async def search(
+    db: Database,
+    who: Who,
+    projects: Sequence[str] | None,
+    query: Query,
+    vector: Vector | Embed | None = None,
+    *,
+    model: str | None = None,
+    limit: int = 10,
+    cursor: str | None = None,
+    explain: bool = False,
+    by_words: bool = True,
+) -> Found:
+    """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes it,
+    which is waited for beside the words."""
+    given, seen = _behind(cursor, query)
+    depth = min(MAX_DEPTH, DEPTH + given)
+    wanted = words.wanted(query.query) if by_words else []
+    filters = query.filters()
+    coming = asyncio.ensure_future(vector(None)) if callable(vector) else None
+    try:
+        place = await _place(db, who, projects, wanted, filters)
+        if callable(vector) and coming is not None and place.model not in (None, model):
+            coming.cancel()
+            coming = asyncio.ensure_future(vector(place.model))
+        chosen, told, near, corrections, wanted = await _both(
+            db, who, query, place, wanted, filters, coming or vector, place.model or model, depth
+        )
+    finally:
+        if coming is not None and not coming.done():
+            coming.cancel()
+    kind = kind_of(query.query, wanted)
+    worth = sum(worths(wanted, place.counts).values())
+    ranked = [one for one in fuse(told, near[0] if near else [], worth, kind) if _mark(one.id) not in seen]
+    items = await _read(db, who, ranked[: limit + 8], limit + 1, explain)
+    more = len(items) > limit and given + limit < MAX_DEPTH
+    items = items[:limit]
+    return Found(
+        items,
+        "lexical" if near is None else "fused",
+        _cursor(query, given + limit, seen | {_mark(UUID(item["id"])) for item in items}) if more else None,
+        _explained(wanted, corrections, chosen, kind, told, near) if explain else None,
+    )
+
+
+async def _both(
+    db: Database,
+    who: Who,
+    query: Query,
+    place: Place,
+    wanted: list[Wanted],
+    filters: list[list[str]],
+    vector: Any,
+    model: str | None,
+    depth: int,
+) -> tuple[Plan, Hits, tuple[Hits, bool] | None, dict[str, list[str]], list[Wanted]]:
+    """Both at once, each as soon as it can."""
+
+    async def by_words() -> tuple[Hits, dict[str, list[str]], list[Wanted]]:
+        more, corrections = await _corrected(db, who, wanted, place)
+        chosen = plan(more, filters, place.counts)
+        return await _by_words(db, who, query, place, chosen, worths(more, place.counts), depth), corrections, more
+
+    async def by_meaning() -> tuple[Hits, bool] | None:
+        found = await vector if isinstance(vector, Awaitable) else vector
+        if found is None or model is None:
+            return None
+        return await _by_meaning(db, who, query, place, chosen, found, model, depth)
+
+    chosen = plan(wanted, filters, place.counts)
+    (told, corrections, more), near = await asyncio.gather(by_words(), by_meaning())
+    return chosen, told, near, corrections, more
+
+
+async def _place(
+    db: Database, who: Who, projects: Sequence[str] | None, wanted: Sequence[Wanted], filters: list[list[str]]
+) -> Place:
+    terms = {words.DOCUMENT, *(term for want in wanted for term in want.terms), *(t for one in filters for t in one)}
+    refs = list(projects) if projects is not None else None
+    rows = await db.read(
+        who,
+        "SELECT p.id, p.slug, s.model, t.term, t.documents, "
+        "       (SELECT reltuples FROM pg_class WHERE oid = 'memory_embeddings'::regclass) FROM projects p "
+        "LEFT JOIN memory_settings s ON s.workspace_id = p.workspace_id AND s.project_id = p.id "
+        "LEFT JOIN memory_terms t ON t.workspace_id = p.workspace_id AND t.project_id = p.id AND t.term = ANY (%s) "
+        "WHERE p.workspace_id = %s AND (%s::text[] IS NULL OR p.slug = ANY (%s) OR p.id = ANY (%s::uuid[]))",
+        (sorted(terms), workspace_of(who), refs, refs, _ids(refs)),
+    )
+    counts: dict[UUID, dict[str, int]] = {}
+    names: set[str] = set()
+    for project, slug, _, term, documents, _ in rows:
+        held = counts.setdefault(project, {})
+        names |= {slug, str(project)}
+        if term is not None:
+            held[term] = documents
+    for ref in refs or ():
+        if ref.lower() not in names and ref not in names:
+            raise UnknownReference(f"there is no project {ref}")
+    if refs is None and len(counts) > 1:  # a project that remembers nothing cannot answer
+        counts = {project: held for project, held in counts.items() if held} or counts
+    models = {row[2] for row in rows}
+    return Place(counts, models.pop() if len(models) == 1 else None, max(0, int(rows[0][5])) if rows else 0)
+
+
+def _ids(refs: Sequence[str] | None) -> list[UUID]:
+    found = []
+    for ref in refs or ():
+        try:
+            found.append(UUID(ref))
+        except ValueError:
+            continue
+    return found
+
+
+async def _corrected(
+    db: Database, who: Who, wanted: list[Wanted], place: Place
+) -> tuple[list[Wanted], dict[str, list[str]]]:
+    """A word that nothing holds may be misspelt, or the beginning of one."""
+    unknown = [
+        want
+        for want in wanted
+        if words.correctable(want.terms[0]) and not any(total(place.counts, term) for term in want.terms)
+    ][:4]
+    if not unknown or not any(place.counts.values()):
+        return wanted, {}
+    found = await asyncio.gather(*(_alike(db, who, want.terms[0], place) for want in unknown))
+    corrections: dict[str, list[str]] = {}
+    more: list[Wanted] = []
+    for want, alike in zip(unknown, found, strict=True):
+        for term, apart, held in alike:
+            corrections.setdefault(want.text, []).append(term)
+            more.append(Wanted(want.text, (term,), want.weight * 0.7**apart, False))
+            for project, documents in held.items():
+                place.counts[project][term] = documents
+    return [*wanted, *more], corrections
+
+
+async def _alike(db: Database, who: Who, term: str, place: Place) -> list[tuple[str, int, dict[UUID, int]]]:
+    """The nearest by spelling, the commoner first, each with how many mistakes lie between and where it is held."""
+    rows = await db.read(
+        who,
+        "SELECT term, project_id, documents FROM memory_alike(%s, %s::uuid[], %s)",
+        (workspace_of(who), list(place.counts), term),
+    )
+    held: dict[str, dict[UUID, int]] = {}
+    for other, project, documents in rows:
+        held.setdefault(other, {})[project] = documents
+    most = 1 if len(term) < 6 else 2
+    apart = {
+        other: 1 if other.startswith(term) else words.distance(term, other, most)
+        for other in held
+    }  # fmt: skip
+    near = [other for other in held if apart[other] <= most]
+    near.sort(key=lambda other: (apart[other], -sum(held[other].values()), other))
+    if near:  # two mistakes are not supposed where one explains it
+        near = [other for other in near if apart[other] == apart[near[0]]]
+    return [(other, apart[other], held[other]) for other in near[:3]]
+
+
+async def _by_words(
+    db: Database, who: Who, query: Query, place: Place, chosen: Plan, worth: dict[int, float], depth: int
+) -> Hits:
+    if not chosen.any and not chosen.sets:
+        return []
+    weights = ",".join(f"{at}:{value:.4f}" for at, value in sorted(worth.items()))
+    return [
+        (row[0], row[1])
+        for row in await db.read(
+            who,
+            "SELECT observation_id, score FROM memory_by_words(%s, %s::uuid[], %s::bigint[], %s::text[], "
+            "%s::sparsevec, %s::text[], %s, %s, %s, %s)",
+            (
+                workspace_of(who), list(place.counts), chosen.any, [_array(one) for one in chosen.sets],
+                f"{{{weights}}}/{words.SPACE}", _filters(chosen), query.after, query.before, chosen.scan, depth,
+            ),
+        )
+        if row[1] > 0
+    ]  # fmt: skip
+
+
+async def _by_meaning(
+    db: Database,
+    who: Who,
+    query: Query,
+    place: Place,
+    chosen: Plan,
+    vector: Vector,
+    model: str,
+    depth: int,
+) -> tuple[Hits, bool]:
+    """And whether all there are were compared."""
+    rows = chosen.rows
+    if rows > EXACT and (query.after or query.before):
+        counted = await db.read(
+            who,
+            "SELECT found FROM memory_count(%s, %s::uuid[], %s::text[], %s, %s, %s)",
+            (workspace_of(who), list(place.counts), _filters(chosen), query.after, query.before, EXACT + 1),
+        )
+        rows = min(rows, counted[0][0]) if counted[0][0] <= EXACT else rows
+    exact = compares_all(rows, place.vectors, depth)
+    # The smaller the share of all vectors, the more the index has to pass by.
+    effort = int(min(600, max(depth, 80) * (max(place.vectors, rows) / max(rows, 1)) ** 0.35))
+    found = await db.read(
+        who,
+        "SELECT observation_id, distance FROM memory_by_meaning(%s, %s::uuid[], %s, %s::halfvec, %s::text[], %s, %s, "
+        "%s, %s, %s)",
+        (
+            workspace_of(who), list(place.counts), model, f"[{','.join(f'{number:.5f}' for number in vector)}]",
+            _filters(chosen), query.after, query.before, exact, effort, depth,
+        ),
+    )  # fmt: skip
+    return [(row[0], row[1]) for row in found], exact
+
+
+def _array(numbers: Sequence[int]) -> str:
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+def _filters(chosen: Plan) -> list[str] | None:
+    return None if chosen.filters is None else [_array(one) for one in chosen.filters]
+
+
+async def _read(db: Database, who: Who, ranked: list[Ranked], most: int, explain: bool) -> list[Row]:
+    """What the ids stand for, as the tenant sees it; equals settled."""
+    if not ranked:
+        return []
+    rows = await db.read(
+        who,
+        "SELECT id, importance, occurred_at, jsonb_build_object('id', id, 'type', type, 'title', title, "
+        "'subtitle', subtitle, 'narrative', narrative, 'facts', facts, 'concepts', concepts, "
+        "'files_read', files_read, 'files_modified', files_modified, 'project_id', project_id, "
+        "'session_id', session_id, 'task_id', task_id, 'agent_id', agent_id, 'importance', importance, "
+        "'summary', summary, 'seen', seen, 'occurred_at', occurred_at) "
+        "FROM observations WHERE workspace_id = %s AND id = ANY (%s)",
+        (workspace_of(who), [one.id for one in ranked]),
+    )
+    known = {row[0]: row for row in rows}
+    items = []
+    for one in ranked:
+        if one.id in known:
+            _, importance, occurred_at, item = known[one.id]
+            item["score"] = round(settled(one.score, importance, occurred_at), 9)
+            if explain:
+                item["explain"] = {
+                    "words_rank": one.words_rank,
+                    "words_score": one.words_score,
+                    "meaning_rank": one.meaning_rank,
+                    "similarity": one.similarity,
+                }
+            items.append(item)
+    return sorted(items, key=lambda item: (-item["score"], item["id"]))[:most]
+
+
+def _explained(
+    wanted: Sequence[Wanted],
+    corrections: dict[str, list[str]],
+    chosen: Plan,
+    kind: str,
+    told: Hits,
+    near: tuple[Hits, bool] | None,
+) -> Row:
+    return {
+        "kind": kind,
+        "terms": list(dict.fromkeys(term for want in wanted for term in want.terms)),
+        "corrections": corrections,
+        "meaning": None if near is None else "exact" if near[1] else "index",
+        "plan": {"words": chosen.why, "newest": chosen.scan, "rows": chosen.rows},
+        "by_words": len(told),
+        "by_meaning": None if near is None else len(near[0]),
+    }
+
+
+# A cursor holds what was given already: what is remembered between two pages moves nothing onto both, or onto neither.
+
+
+def _mark(item: UUID) -> str:
+    return item.hex[-8:]
+
+
+def _digest(query: Query) -> str:
+    return hashlib.sha256(query.model_dump_json().encode()).hexdigest()[:12]
+
+
+def _cursor(query: Query, given: int, seen: set[str]) -> str:
+    marks = bytes.fromhex("".join(sorted(seen)))
+    text = json.dumps([_digest(query), given, base64.b85encode(marks).decode()])
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _behind(cursor: str | None, query: Query) -> tuple[int, set[str]]:
+    if cursor is None:
+        return 0, set()
+    try:
+        about, given, marks = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if about != _digest(query) or not isinstance(given, int) or not 0 < given <= MAX_DEPTH:
+            raise ValueError
+        seen = base64.b85decode(marks).hex()
+        return given, {seen[at : at + 8] for at in range(0, len(seen), 8)}
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error, RecursionError):
+        raise BadCursor("this cursor did not come from this search") from None

@@ -1,0 +1,202 @@
+"""claude-mem's hooks against Muster, by URL and key alone: what they send is kept, and found again in their words."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest_asyncio
+
+from muster.settings import Settings
+from tests.api.conftest import Api, admin, eventually, is_problem
+from tests.api.people import key_in, made, new_workspace
+
+BASE = "/compat/claude-mem"
+
+
+@dataclass
+class Place:
+    workspace: dict[str, Any]
+    api: Api
+    """With what a hook's key may: read and write memory, and nothing else."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def place(settings: Settings, url: str, worker: None) -> AsyncIterator[Place]:
+    async with Api(url, admin(settings)) as chief:
+        workspace = await new_workspace(chief, requests_per_second=10_000)
+        key = await key_in(chief, workspace, "memory:read", "memory:write")
+    async with Api(f"{url}{BASE}", key["key"]) as api:
+        yield Place(workspace, api)
+
+
+def an_event(project: str, **more: Any) -> dict[str, Any]:
+    return {
+        "projectId": project,
+        "sourceType": "hook",
+        "eventType": "tool_use",
+        "occurredAtEpoch": int(time.time() * 1000),
+        "payload": {"tool_name": "Bash", "tool_input": {"command": "make test"}, "tool_response": "2 failed"},
+        **more,
+    }
+
+
+async def test_a_hooks_life(place: Place) -> None:
+    api, name = place.api, f"My Repo {uuid.uuid4().hex[:8]}"
+    hook = str(uuid.uuid4())
+    begin = {"projectId": name, "externalSessionId": hook, "contentSessionId": hook, "platformSource": "claude-code"}
+    answer = await api.post("/v1/sessions/start", json=begin)
+    assert answer.status_code == 201, answer.text
+    session = answer.json()["session"]
+    assert (session["externalSessionId"], session["platformSource"], session["endedAtEpoch"]) == (
+        hook,
+        "claude-code",
+        None,
+    )
+    again = await api.post("/v1/sessions/start", json=begin)
+    assert (again.status_code, again.json()["session"]["id"]) == (200, session["id"])
+
+    # A tool was used; the answer was lost, and the hook sends it again.
+    event = an_event(name, contentSessionId=hook, sourceEventId="toolu_1", metadata={"cwd": "/repo"})
+    first = await api.post("/v1/events", json=event)
+    assert first.status_code == 201, first.text
+    assert first.json()["event"]["serverSessionId"] == session["id"]
+    assert first.json()["generationJob"]["status"] in ("queued", "processing", "completed")
+    repeated = await api.post("/v1/events", json=event)
+    assert repeated.status_code == 201
+    assert repeated.json()["event"]["id"] == first.json()["event"]["id"]
+    assert repeated.json()["generationJob"]["id"] == first.json()["generationJob"]["id"]
+    kept = (await api.get(f"/v1/events/{first.json()['event']['id']}")).json()["event"]
+    assert (kept["sourceAdapter"], kept["sourceEventId"], kept["metadata"]) == ("hook", "toolu_1", {"cwd": "/repo"})
+    assert kept["payload"] == event["payload"]
+    assert kept["occurredAtEpoch"] == event["occurredAtEpoch"]
+
+    batch = [
+        an_event(name, serverSessionId=session["id"], payload={"tool_name": "Edit", "tool_input": {
+            "file_path": "/repo/src/quokka_import.py", "old_string": "a", "new_string": "b"}, "tool_response": "ok"}),
+        an_event(name, serverSessionId=session["id"], eventType="message", payload={
+            "text": "The quokka importer failed because the retry loop never closed its cursor; fixed by closing it."}),
+    ]  # fmt: skip
+    answer = await api.post("/v1/events/batch", json=batch, params={"wait": "true"})
+    assert answer.status_code == 201, answer.text
+    assert "waitTimedOut" not in answer.json()
+    assert {one["generationJob"]["status"] for one in answer.json()["events"]} == {"completed"}
+
+    ended = await api.post(f"/v1/sessions/{session['id']}/end", json={})
+    assert ended.status_code == 200, ended.text
+    assert ended.json()["session"]["endedAtEpoch"]
+    assert ended.json()["generationJob"]["id"].startswith("sum_")
+    twice = await api.post(f"/v1/sessions/{session['id']}/end", json={})
+    assert twice.json()["generationJob"]["id"] == ended.json()["generationJob"]["id"]
+
+    async def found() -> None:
+        answer = await api.post("/v1/search", json={"projectId": name, "query": "quokka import", "limit": 5})
+        assert answer.status_code == 200, answer.text
+        assert any("quokka" in item["content"] for item in answer.json()["observations"])
+
+    await eventually(found, 20)
+    said = answer.json()["events"][1]["event"]["id"]
+    made_of_it = (await api.get(f"/v1/events/{said}/observations")).json()
+    assert made_of_it["eventId"] == said
+    assert any("quokka" in item["content"] for item in made_of_it["observations"])
+
+    listed = (await api.get("/v1/jobs", params={"status": "completed", "source_type": "agent_event"})).json()
+    jobs = {one["generationJob"]["id"] for one in answer.json()["events"]}
+    assert jobs <= {job["id"] for job in listed["jobs"]}
+    assert {job["sourceType"] for job in listed["jobs"]} == {"agent_event"}
+    one = (await api.get("/v1/jobs", params={"limit": 1, "offset": 1})).json()
+    assert (len(one["jobs"]), one["limit"], one["offset"]) == (1, 1, 1)
+    assert (await api.get(f"/v1/jobs/{min(jobs)}")).json()["generationJob"]["status"] == "completed"
+    is_problem(await api.post(f"/v1/jobs/{min(jobs)}/cancel"), 409, "illegal_move")
+    is_problem(await api.delete(f"/v1/projects/{session['projectId']}/memory"), 403, "missing_scope")
+    told = await api.post("/v1/context", json={"projectId": name, "query": "quokka import"})
+    assert "quokka" in told.json()["context"]
+    assert told.json()["observations"]
+
+
+async def test_what_is_kept_by_hand_is_found_at_once_and_forgotten(place: Place) -> None:
+    api, name = place.api, f"by-hand-{uuid.uuid4().hex[:8]}"
+    answer = await api.post(
+        "/v1/memories", json={"projectId": name, "kind": "decision", "narrative": "Use axolotl pools."}
+    )
+    assert answer.status_code == 201, answer.text
+    memory = answer.json()["memory"]
+    assert (memory["kind"], memory["content"]) == ("decision", "Use axolotl pools.")
+    found = await api.post("/v1/search", json={"projectId": name, "query": "axolotl"})
+    assert [item["id"] for item in found.json()["observations"]] == [memory["id"]]
+    assert (await api.delete(f"/v1/memories/{memory['id']}")).status_code == 200
+    assert (await api.post("/v1/search", json={"projectId": name, "query": "axolotl"})).json()["observations"] == []
+    is_problem(await api.delete(f"/v1/memories/{memory['id']}"), 404, "not_found")
+    is_problem(await api.post("/v1/memories", json={"projectId": name}), 422, "invalid_request")
+
+
+async def test_of_a_whole_file_the_ends_are_kept(place: Place) -> None:
+    api, name = place.api, f"large-{uuid.uuid4().hex[:8]}"
+    payload = {"tool_name": "Read", "tool_response": {"file": "first line\n" + "é" * 900_000 + "\nlast line"}}
+    answer = await api.post("/v1/events", json=an_event(name, payload=payload), params={"generate": "false"})
+    assert answer.status_code == 201, answer.text
+    kept = (await api.get(f"/v1/events/{answer.json()['event']['id']}")).json()["event"]["payload"]
+    assert kept["tool_name"] == "Read"
+    assert kept["tool_response"]["file"].startswith("first line\n")
+    assert kept["tool_response"]["file"].endswith("\nlast line")
+    assert "left out" in kept["tool_response"]["file"]
+
+
+async def test_private_text_is_not_kept(place: Place) -> None:
+    api, name = place.api, f"private-{uuid.uuid4().hex[:8]}"
+    payload = {"text": "the door <private>code is 1234</private> opens"}
+    answer = await api.post("/v1/events", json=an_event(name, payload=payload), params={"generate": "false"})
+    assert answer.status_code == 201, answer.text
+    assert "generationJob" not in answer.json()
+    kept = await api.get(f"/v1/events/{answer.json()['event']['id']}")
+    assert "1234" not in kept.text
+    assert "the door" in kept.text
+
+
+async def test_whoever_asks_is_held_to_its_key(place: Place, settings: Settings, url: str) -> None:
+    name = f"held-{uuid.uuid4().hex[:8]}"
+    session = (await place.api.post("/v1/sessions/start", json={"projectId": name})).json()["session"]
+    async with Api(f"{url}{BASE}", None) as nobody:
+        assert (await nobody.get("/healthz")).json()["status"] == "ok"
+        is_problem(await nobody.post("/v1/search", json={"projectId": name, "query": "x"}), 401, "unauthorized")
+    async with Api(url, admin(settings)) as chief:
+        other = await new_workspace(chief)
+        stranger, reader = await key_in(chief, other), await key_in(chief, place.workspace, "memory:read")
+        owner = await key_in(chief, place.workspace)
+        async with Api(url, owner["key"]) as api:
+            project = await made(api, "/v1/projects", {"slug": f"bound-{uuid.uuid4().hex[:8]}", "name": "x"})
+        bound = await key_in(chief, place.workspace, "memory:read", "memory:write", project_id=project["id"])
+    async with Api(f"{url}{BASE}", stranger["key"]) as api:
+        is_problem(await api.get(f"/v1/sessions/{session['id']}"), 404, "not_found")
+        is_problem(await api.post(f"/v1/sessions/{session['id']}/end", json={}), 404, "not_found")
+        is_problem(
+            await api.post("/v1/search", json={"projectId": session["projectId"], "query": "x"}), 404, "not_found"
+        )
+    async with Api(f"{url}{BASE}", reader["key"]) as api:
+        is_problem(await api.post("/v1/sessions/start", json={"projectId": name}), 403, "missing_scope")
+        assert (await api.get(f"/v1/sessions/{session['id']}")).status_code == 200
+    async with Api(f"{url}{BASE}", bound["key"]) as api:
+        api.headers["X-Api-Key"] = api.headers.pop("Authorization").removeprefix("Bearer ")
+        assert (await api.post("/v1/sessions/start", json={"projectId": project["slug"]})).status_code == 201
+        for elsewhere in (name, "somewhere-new"):
+            is_problem(await api.post("/v1/sessions/start", json={"projectId": elsewhere}), 403, "forbidden")
+        # One that is not its own refuses the whole batch.
+        batch = [an_event(project["slug"], payload="kept?"), an_event(name)]
+        is_problem(await api.post("/v1/events/batch", json=batch), 403, "forbidden")
+        info = (await api.get("/v1/info")).json()
+        assert (info["authMode"], info["postgres"]["status"]) == ("api-key", "active")
+        assert set(info["queueLanes"]) == {"event", "event_batch", "summary", "reindex"}
+
+
+async def test_many_hooks_begin_one_new_project_together(place: Place) -> None:
+    name = f"Together {uuid.uuid4().hex[:8]}"
+    answers = await asyncio.gather(
+        *(place.api.post("/v1/sessions/start", json={"projectId": name, "externalSessionId": "x"}) for _ in range(6))
+    )
+    assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers]
+    assert len({answer.json()["session"]["projectId"] for answer in answers}) == 1
+    assert len({answer.json()["session"]["id"] for answer in answers}) == 1

@@ -1,0 +1,125 @@
+"""What becomes of each way a provider may answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from muster.domain.memory import ErrorClass, GenerationFailed
+from muster.models.chat import Asked, Chat, Spent, estimate
+from muster.models.remembering import Observed
+
+from .provider import SECRET, Provider, a_provider, called, refused, written
+
+GOOD = {"observations": [{"type": "fact", "title": "The sky is blue", "facts": ["The sky is blue"], "events": [1]}]}
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    async with a_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def chat(provider: Provider) -> AsyncIterator[Chat]:
+    chat = Chat("small", url=provider.url, key=SECRET, seconds=0.5)
+    yield chat
+    await chat.close()
+
+
+async def ask(chat: Chat, spent: Spent | None = None) -> Observed:
+    return await chat.ask(Asked("Remember.", "The sky is blue.", Observed, 500), spent or Spent())
+
+
+async def failure(chat: Chat) -> GenerationFailed:
+    with pytest.raises(GenerationFailed) as caught:
+        await ask(chat)
+    chain: BaseException | None = caught.value
+    assert SECRET not in str(chain)
+    assert caught.value.__cause__ is None
+    return caught.value
+
+
+async def test_a_form_is_filled_in(chat: Chat, provider: Provider) -> None:
+    provider.answer = called(GOOD)
+    spent = Spent()
+    answer = await ask(chat, spent)
+    assert answer.observations[0].title == "The sky is blue"
+    assert (spent.calls, spent.input_tokens, spent.output_tokens) == (1, 100, 20)
+    request = provider.requests[0]
+    assert request["model"] == "small"
+    assert 500 in (request.get("max_tokens"), request.get("max_completion_tokens"))
+    assert f"Bearer {SECRET}" in provider.headers[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"observations": [{"title": "x"}]}', '```json\n{"nothing": "small talk"}\n```', 'Here: {"nothing": "so"} Bye.'],
+)
+async def test_a_form_that_is_written_out_does_as_well(chat: Chat, provider: Provider, text: str) -> None:
+    provider.answer = written(text)
+    answer = await ask(chat)
+    assert answer.observations or answer.nothing
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "extra", "kind", "after"),
+    [
+        (429, refused(), {"Retry-After": "7"}, ErrorClass.RATE_LIMIT, 7.0),
+        (429, refused(), {}, ErrorClass.RATE_LIMIT, None),
+        (429, refused(code="insufficient_quota"), {}, ErrorClass.QUOTA, None),
+        (402, refused(), {}, ErrorClass.QUOTA, None),
+        (500, refused(), {}, ErrorClass.UNAVAILABLE, None),
+        (503, refused(), {"Retry-After": "3"}, ErrorClass.UNAVAILABLE, 3.0),
+        (401, refused(), {}, ErrorClass.REFUSED, None),
+        (404, refused(code="model_not_found"), {}, ErrorClass.REFUSED, None),
+        (400, refused(), {}, ErrorClass.REFUSED, None),
+        (200, {"what": "is this"}, {}, ErrorClass.MALFORMED, None),
+        (200, called("{ not json"), {}, ErrorClass.MALFORMED, None),
+        (200, called({"observations": [{"type": "fact"}]}), {}, ErrorClass.MALFORMED, None),
+        (200, called({}), {}, ErrorClass.MALFORMED, None),
+        (200, written("I would rather not."), {}, ErrorClass.MALFORMED, None),
+        (200, written('{"observations": [{"ti', finish="length"), {}, ErrorClass.MALFORMED, None),
+    ],
+)
+async def test_each_failure_has_its_class(
+    chat: Chat, provider: Provider, status: int, body: dict[str, Any], extra: dict[str, str], kind: ErrorClass,
+    after: float | None,
+) -> None:  # fmt: skip
+    provider.status, provider.answer, provider.extra = status, body, extra
+    failed = await failure(chat)
+    assert (failed.kind, failed.retry_after) == (kind, after), failed.message
+    assert len(provider.requests) == 1, "whoever asks decides whether to ask again"
+
+
+async def test_what_is_wrong_with_a_form_is_said(chat: Chat, provider: Provider) -> None:
+    provider.answer = called({"observations": [{"type": "fact", "narrative": SECRET}]})
+    failed = await failure(chat)
+    assert "title" in failed.message
+
+
+async def test_a_slow_provider_and_a_dead_one(chat: Chat, provider: Provider) -> None:
+    provider.seconds = 1.5
+    spent = Spent()
+    with pytest.raises(GenerationFailed) as caught:
+        await ask(chat, spent)
+    assert caught.value.kind == ErrorClass.TIMEOUT
+    assert spent.input_tokens > 0, "it may have been read"
+    provider.seconds, provider.half = 0.0, True
+    assert (await failure(chat)).kind == ErrorClass.UNAVAILABLE
+    nobody = Chat("small", url="http://127.0.0.1:9/v1", key=None, seconds=1)
+    assert (await failure(nobody)).kind == ErrorClass.UNAVAILABLE
+    await nobody.close()
+
+
+async def test_a_provider_that_is_not_installed_is_refused(chat: Chat) -> None:
+    failed = await failure(Chat("nobody:knows", url=None, key=None, seconds=1))
+    assert failed.kind == ErrorClass.REFUSED
+    assert "nobody:knows" in failed.message
+
+
+def test_tokens_are_estimated_on_the_safe_side() -> None:
+    assert estimate("def parse(line):" * 10) >= 40
+    assert estimate("東京の天気") >= 5

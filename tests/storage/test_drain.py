@@ -1,0 +1,225 @@
+"""A drain: what it makes of what a generator answers, or does not, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.memory import MemoryActivities
+from muster.domain.ids import new_id
+from muster.domain.memory import Drained, ErrorClass, Event, GenerationFailed, JobKind, Made, NewObservation
+from muster.storage import jobs
+
+from .conftest import Tenant
+from .test_jobs import Session, a_session
+
+Make = Callable[[list[Event]], Awaitable[Made]]
+
+
+class Scripted:
+    """A generator that does what a test says."""
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self.calls: list[int] = []
+        self.summarised: list[tuple[int, int]] = []
+
+    async def make(self, workspace_id: UUID, project_id: UUID, events: list[Event]) -> Made:
+        self.calls.append(len(events))
+        return await self._make(events)
+
+    async def summarise(
+        self, workspace_id: UUID, project_id: UUID, session: dict[str, Any], events: list[Event],
+        observations: list[NewObservation],
+    ) -> Made:  # fmt: skip
+        self.summarised.append((len(events), len(observations)))
+        return Made(observations=[NewObservation(title=f"all of {session['id']}")], generator="tests/1")
+
+
+async def each(events: list[Event]) -> Made:
+    """One observation of each."""
+    found = [NewObservation(title=f"{event.id.hex} {event.payload}", sources=[event.id]) for event in events]
+    return Made(observations=found, generator="tests/1")
+
+
+def failing(*failures: Exception) -> Make:
+    """So often, and then as it should."""
+    left = list(failures)
+
+    async def make(events: list[Event]) -> Made:
+        if left:
+            raise left.pop(0)
+        return await each(events)
+
+    return make
+
+
+async def drain(session: Session, maker: Scripted, kind: JobKind = JobKind.EVENT) -> Drained:
+    of_memory = MemoryActivities(session.db, maker, lambda *place: None, retry_seconds=0.05)
+    found: Drained = await ActivityEnvironment().run(of_memory.drain_memory, session.request(kind))
+    return found
+
+
+@pytest.fixture
+async def session(tenant: Tenant) -> Session:
+    return await a_session(tenant)
+
+
+async def test_each_observation_belongs_to_the_job_of_its_first_event(session: Session) -> None:
+    added = [await session.add() for _ in range(3)]
+
+    async def one_of_two(events: list[Event]) -> Made:
+        first, second, _ = events
+        return Made(
+            observations=[
+                NewObservation(title="of the first two", sources=[first.id, second.id]),
+                NewObservation(title="of the first once more", sources=[first.id, new_id()]),
+                NewObservation(title="of nothing it names", sources=[]),
+            ],
+            note="and nothing of the third",
+            generator="tests/1",
+        )
+
+    maker = Scripted(one_of_two)
+    found = await drain(session, maker)
+    assert (found.jobs, found.observations, found.left, found.wait_seconds) == (3, 3, 0, None)
+    rows = [await session.job(job) for job in added]
+    assert [(row["outcome"], row["observations"]) for row in rows] == [("observed", 3), ("nothing", 0), ("nothing", 0)]
+    assert rows[1]["note"] == "and nothing of the third"
+    made = await session.tenant.rows(
+        "SELECT o.title, o.generator, count(s.event_id), o.occurred_at = max(e.occurred_at) FROM observations o "
+        "JOIN observation_sources s ON s.observation_id = o.id JOIN agent_events e ON e.id = s.event_id "
+        "WHERE o.session_id = %s GROUP BY o.id ORDER BY o.title", (session.id,),
+    )  # fmt: skip
+    assert made == [
+        ("of nothing it names", "tests/1", 1, True),
+        ("of the first once more", "tests/1", 1, True),
+        ("of the first two", "tests/1", 2, True),
+    ]
+
+
+async def test_a_job_of_more_events_than_a_call_takes_is_made_in_parts_and_done_at_once(session: Session) -> None:
+    job = await session.add(120, kind=JobKind.EVENT_BATCH)
+    maker = Scripted(each)
+    assert (await drain(session, maker, JobKind.EVENT_BATCH)).observations == 120
+    assert sorted(maker.calls) == [20, 50, 50]
+    assert (await session.job(job))["observations"] == 120
+    # One part fails: nothing of the others is kept, since it would be made, and paid for, under other words again.
+    job = await session.add(120, kind=JobKind.EVENT_BATCH)
+    maker = Scripted(failing(GenerationFailed(ErrorClass.MALFORMED, "no")))
+    assert (await drain(session, maker, JobKind.EVENT_BATCH)).observations == 0
+    assert (await session.job(job))["error"] == "no"
+    assert await session.observed() == 120
+
+
+async def test_a_provider_that_is_away_is_not_asked_for_the_rest(session: Session) -> None:
+    added = [await session.add() for _ in range(200)]
+    away = [GenerationFailed(ErrorClass.UNAVAILABLE, "503")] * 200
+    maker = Scripted(failing(*away))
+    found = await drain(session, maker)
+    assert len(maker.calls) <= 3, "those that were under way"
+    assert found.wait_seconds is not None
+    assert set((await session.statuses()).values()) == {"queued"}
+    maker = Scripted(failing())
+    async with asyncio.timeout(20):
+        while await session.observed() < len(added):
+            await drain(session, maker)
+    assert {(await session.statuses())[job] for job in added} == {"completed"}
+
+
+async def test_a_provider_that_says_when_is_believed(session: Session) -> None:
+    await session.add()
+    late = GenerationFailed(ErrorClass.RATE_LIMIT, "429", retry_after=123.0)
+    assert (await drain(session, Scripted(failing(late)))).wait_seconds == 123.0
+
+
+@pytest.mark.parametrize("kind", [ErrorClass.QUOTA, ErrorClass.BUDGET])
+async def test_what_is_used_up_parks_the_lane(session: Session, kind: ErrorClass) -> None:
+    jobs_there = [await session.add() for _ in range(200)]
+    maker = Scripted(failing(*[GenerationFailed(kind, "used up")] * 200))
+    await drain(session, maker)
+    await drain(session, maker)
+    assert len(maker.calls) <= 3
+    assert await session.look() == ([], None)
+    assert {(await session.job(job))["attempts"] for job in jobs_there[:50]} == {0}
+
+
+async def test_a_defect_of_ours_is_tried_again_and_not_for_ever(session: Session) -> None:
+    bad, good = await session.add(), await session.add(kind=JobKind.EVENT_BATCH)
+    maker = Scripted(failing(*[KeyError("x")] * 5))
+    for _ in range(5):
+        await drain(session, maker)
+        await session.tenant.rows("UPDATE memory_jobs SET not_before = NULL WHERE session_id = %s", (session.id,))
+    row = await session.job(bad)
+    assert (row["status"], row["error_class"], row["error"]) == ("failed", "internal", "KeyError: 'x'")
+    assert (await drain(session, maker, JobKind.EVENT_BATCH)).jobs == 1
+    assert (await session.job(good))["status"] == "completed"
+
+
+async def test_whoever_is_cancelled_lets_go(session: Session) -> None:
+    job = await session.add()
+    under_way = asyncio.Event()
+
+    async def never(events: list[Event]) -> Made:
+        under_way.set()
+        await asyncio.sleep(60)
+        return Made()
+
+    draining = asyncio.create_task(drain(session, Scripted(never)))
+    await under_way.wait()
+    draining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await draining
+    row = await session.job(job)
+    assert (row["status"], row["attempts"]) == ("queued", 0)
+
+
+async def test_whoever_is_overtaken_stops_and_stores_nothing(session: Session) -> None:
+    jobs_there = [await session.add() for _ in range(200)]
+    other = new_id()
+
+    async def slowly(events: list[Event]) -> Made:
+        await jobs.claim(session.db, session.request(), other, take_over=True)
+        return await each(events)
+
+    maker = Scripted(slowly)
+    found = await drain(session, maker)
+    assert found.observations == 0
+    assert len(maker.calls) < 4
+    assert await drain(session, Scripted(each)) == Drained(jobs=200, observations=200)
+    assert await session.observed() == len(jobs_there)
+
+
+async def test_a_summary_is_of_what_is_new(session: Session) -> None:
+    await session.add(3, kind=JobKind.EVENT_BATCH)
+    await session.add(0, kind=JobKind.SUMMARY)
+    maker = Scripted(each)
+    await drain(session, maker, JobKind.EVENT_BATCH)
+    await drain(session, maker, JobKind.SUMMARY)
+    assert maker.summarised == [(3, 3)]
+    assert await session.tenant.rows("SELECT events, summarised FROM memory_sessions") == [(3, 3)]
+    summaries = await session.tenant.rows("SELECT title FROM observations WHERE summary")
+    assert summaries == [(f"all of {session.id}",)]
+
+
+async def test_a_long_session_gets_a_summary_on_the_way(session: Session) -> None:
+    for _ in range(5):
+        await session.add(50, kind=JobKind.EVENT_BATCH)
+    maker = Scripted(each)
+    await drain(session, maker, JobKind.EVENT_BATCH)
+    assert (await session.look())[0] == [JobKind.SUMMARY]
+    await drain(session, maker, JobKind.SUMMARY)
+    assert await session.look() == ([], None)
+
+
+async def test_events_that_are_gone_are_nothing(session: Session) -> None:
+    job = await session.add(0)
+    maker = Scripted(each)
+    assert (await drain(session, maker)).jobs == 1
+    assert maker.calls == []
+    assert (await session.job(job))["note"] == "its events are gone"

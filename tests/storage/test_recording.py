@@ -1,0 +1,154 @@
+"""Agents run by Muster are recorded by themselves, once, whatever ended them; and only where that is wanted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from activities.recording import Recording
+from muster.domain.agents import OutputLine
+from muster.domain.memory import Event
+from muster.domain.rules import observe
+from muster.domain.states import AgentStatus, Reason
+from muster.domain.tasks import MemoryWish
+from muster.storage import agents, moves, recording
+from muster.storage.database import Database
+
+from .conftest import Tenant, make_workspace
+from .test_memory_usage import a_project
+
+NOW = datetime.now(UTC)
+TOOL_USE = '{"tool_name": "Bash", "tool_input": {"command": "make"}}'
+
+
+class Life:
+    """Records, and remembers who was poked."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self.tenant, self.poked = tenant, list[tuple[UUID, UUID, UUID | None]]()
+        self.recording = Recording(tenant.db, lambda *who: self.poked.append(who))
+
+    async def agent(self, project: UUID | None, texts: list[tuple[str, str]] = [], **spec: Any) -> UUID:  # noqa: B006
+        _, agent = await self.tenant.running(
+            "Write the report", prompt="In German, please.", project_id=project, **spec
+        )
+        lines = [
+            OutputLine(n=n, stream=stream, at=NOW + timedelta(seconds=n), text=text)  # type: ignore[arg-type]
+            for n, (stream, text) in enumerate(texts, 1)
+        ]
+        if lines:
+            await agents.append_output(self.tenant.db, self.tenant.id, agent, "worker-1", lines, truncated=False)
+        return agent
+
+    async def end(self, agent: UUID, status: AgentStatus = AgentStatus.COMPLETED, **how: Any) -> None:
+        await moves.finish_agent(
+            self.tenant.db, self.tenant.id, agent, status,
+            **{"reason": None, "error": None, "exit_code": 0, "result": None, **how},
+        )  # fmt: skip
+
+    async def events(self) -> list[tuple[str, dict[str, Any]]]:
+        rows = await self.tenant.rows("SELECT type, payload FROM agent_events ORDER BY occurred_at, source_id")
+        return [(row[0], row[1]) for row in rows]
+
+    async def sessions(self) -> list[tuple[Any, ...]]:
+        return await self.tenant.rows(
+            "SELECT external_id, platform, title, agent_id, ended_at IS NOT NULL, events FROM memory_sessions"
+        )
+
+
+async def test_an_agents_life_is_recorded_once(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+    agent = await life.agent(
+        project,
+        [("stdout", "The licence check reads 120 rows."), ("stdout", TOOL_USE),
+         ("stderr", "it is <private>my secret</private> slow"), ("stdout", "bye")],
+    )  # fmt: skip
+    assert await life.recording.record(tenant.id, agent) is None, "it runs"
+    await life.end(agent, result={"rows": 120})
+    session = await life.recording.record(tenant.id, agent)
+    assert await life.recording.record(tenant.id, agent) == session
+    events = await life.events()
+    assert sorted(kind for kind, _ in events) == [
+        "agent.ended", "agent.output", "agent.output", "agent.output", "agent.result", "agent.started", "tool_use",
+    ]  # fmt: skip
+    told = dict(events)
+    assert (told["agent.started"]["title"], told["agent.started"]["prompt"]) == (
+        "Write the report",
+        "In German, please.",
+    )
+    assert told["agent.result"]["result"] == {"rows": 120}
+    assert told["agent.ended"]["status"] == "completed"
+    assert [p["stream"] for kind, p in events if kind == "agent.output"].count("stderr") == 1
+    assert "my secret" not in str(events)
+    assert await life.sessions() == [(str(agent), "muster", "Write the report", agent, True, 7)]
+    jobs = await tenant.rows("SELECT kind::text FROM memory_jobs ORDER BY 1")
+    assert jobs == [("event_batch",), ("summary",)]
+    assert life.poked == [(tenant.id, project, session)] * 2
+    # What is recorded is what the generator reads.
+    rows = await tenant.rows("SELECT to_jsonb(e) FROM agent_events e")
+    made = observe([Event.model_validate(row[0]) for row in rows])
+    assert any("120 rows" in (one.narrative or "") for one in made.observations)
+
+
+async def test_a_killed_agent_and_a_lost_one_are_recorded(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+    for status, reason in ((AgentStatus.KILLED, Reason.KILLED), (AgentStatus.FAILED, Reason.LOST)):
+        agent = await life.agent(project, [("stdout", "as far as it came")])
+        await life.end(agent, status, reason=reason, error="its worker went away", exit_code=None)
+        life.recording.ended(tenant.id, agent)
+    await life.recording.close()
+    endings = [payload for kind, payload in await life.events() if kind == "agent.ended"]
+    assert {(one["status"], one["reason"]) for one in endings} == {("killed", "killed"), ("failed", "lost")}
+
+
+async def test_what_is_not_to_be_recorded_is_not(tenant: Tenant) -> None:
+    life, quiet = Life(tenant), await a_project(tenant)
+    await tenant.rows(
+        "INSERT INTO memory_settings (workspace_id, project_id, record_agents) VALUES (%s, %s, false)",
+        (tenant.id, quiet),
+    )
+    for project, spec in ((None, {}), (quiet, {}), (await a_project(tenant), {"memory": MemoryWish(record=False)})):
+        agent = await life.agent(project, [("stdout", "text")], **spec)
+        await life.end(agent)
+        assert await life.recording.record(tenant.id, agent) is None
+    assert (await life.sessions(), await life.events(), life.poked) == ([], [], [])
+
+
+async def test_a_recording_that_was_lost_is_caught_up_with(own_db: Database, own_url: str) -> None:
+    tenant = Tenant(own_db, await make_workspace(own_url))
+    life, project = Life(tenant), await a_project(tenant)
+    agents_of = [await life.agent(where, [("stdout", "text")]) for where in (project, project, None)]
+    for agent in agents_of:
+        await life.end(agent)
+    await life.recording.record(tenant.id, agents_of[0])
+    assert await recording.unrecorded(own_db, seconds=30, limit=10) == [], "whoever ran it may be at it"
+    assert await recording.unrecorded(own_db, seconds=0, limit=10) == [(tenant.id, agents_of[1])]
+    await tenant.rows("UPDATE agents SET finished_at = finished_at - interval '1 minute'")
+    assert await life.recording.catch_up() == 1
+    await life.recording.close()
+    assert len(await life.sessions()) == 2
+    assert await life.recording.catch_up() == 0
+
+
+async def test_much_output_is_recorded_in_a_bounded_number_of_pieces(tenant: Tenant) -> None:
+    life = Life(tenant)
+    agent = await life.agent(await a_project(tenant), [("stdout", "x" * 1000)])
+    for first in range(2, 20_002, 1000):
+        lines = [OutputLine(n=n, stream="stdout", at=NOW, text=f"line {n} of many") for n in range(first, first + 1000)]
+        await agents.append_output(tenant.db, tenant.id, agent, "worker-1", lines, truncated=False)
+    await life.end(agent)
+    await life.recording.record(tenant.id, agent)
+    pieces = [payload for kind, payload in await life.events() if kind == "agent.output"]
+    assert 50 < len(pieces) <= 120
+    assert max(piece["last_line"] for piece in pieces) == 20_001
+
+
+async def test_a_failure_to_record_is_nobodys_failure(tenant: Tenant) -> None:
+    life = Life(tenant)
+    agent = await life.agent(await a_project(tenant))
+    await life.end(agent, result={"odd": "\udcff"[:0], "deep": [[[]]]})
+    await tenant.rows("UPDATE agents SET runner = '{}' WHERE id = %s", (agent,))
+    life.recording.ended(tenant.id, agent)
+    await life.recording.close()
+    assert await life.events() == []

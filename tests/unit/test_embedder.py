@@ -1,0 +1,226 @@
+"""The embedder as its clients see it: the protocol, its limits, and that nobody with little to ask waits for long."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import base64
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from muster.domain.memory import ErrorClass, GenerationFailed
+from muster.models import embedder
+from muster.models.embedder import MODEL, App, Encoder, parts
+from muster.models.embeddings import Embeddings
+from muster.services.ports import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def real() -> AsyncIterator[tuple[str, int]]:
+    """The process that `muster up` runs: its address, and its pid."""
+    port = free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+    process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+        [sys.executable, "-P", "-m", "muster.cli", "embedder", "--port", str(port)],
+        env={**kept, "PYTHONPATH": str(ROOT)}, cwd="/", stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            async with asyncio.timeout(60):
+                while True:
+                    assert process.poll() is None
+                    try:
+                        answer = await client.get(f"http://127.0.0.1:{port}/healthz")
+                        if answer.status_code == 200:
+                            break
+                        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), (
+                            "it says that it loads"
+                        )
+                    except httpx.HTTPError:
+                        pass
+                    await asyncio.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/v1", process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 10) in (0, -signal.SIGTERM)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(real: tuple[str, int]) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=real[0], timeout=60, trust_env=False) as client:
+        yield client
+
+
+async def test_it_answers_as_openai_does(client: httpx.AsyncClient) -> None:
+    asked = {"model": MODEL, "input": ["a licence for software", "licensing of programs", "周末去爬山"]}
+    plain = (await client.post("/embeddings", json=asked)).json()
+    assert (plain["object"], plain["model"], [row["index"] for row in plain["data"]]) == ("list", MODEL, [0, 1, 2])
+    assert plain["usage"]["total_tokens"] > 0
+    first, second, third = (row["embedding"] for row in plain["data"])
+    assert {len(first), len(second), len(third)} == {512}
+    assert math.isclose(cosine(first, first), 1, abs_tol=1e-3)
+    assert cosine(first, second) > 0.5 > cosine(first, third)
+
+    coded = (await client.post("/embeddings", json={**asked, "encoding_format": "base64"})).json()
+    vector = array.array("f")
+    vector.frombytes(base64.b64decode(coded["data"][0]["embedding"]))
+    assert vector.tolist() == pytest.approx(first, abs=1e-5)
+    alone = (await client.post("/embeddings", json={"input": asked["input"][2]})).json()
+    assert alone["data"][0]["embedding"] == pytest.approx(third, abs=1e-4)
+    assert (await client.get("/models")).json()["data"][0]["id"] == MODEL
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"{", 400, "JSON"),
+        (b"[" * 100_000, 400, "JSON"),
+        (b"[]", 422, "object"),
+        ({}, 422, "input"),
+        ({"input": []}, 422, "no text"),
+        ({"input": ["a", ""]}, 422, "text 1 is empty"),
+        ({"input": [[1, 2]]}, 422, "list of texts"),
+        ({"input": "a", "model": "another"}, 404, MODEL),
+        ({"input": "a", "dimensions": 256}, 422, "512"),
+        ({"input": "a", "encoding_format": "hex"}, 422, "base64"),
+        ({"input": ["a"] * 513}, 413, "512 are the most"),
+        ({"input": "a" * 400_001}, 413, "400000 are the most"),
+        (b'"' + b" " * embedder.MAX_BODY_BYTES + b'"', 413, "bytes"),
+    ],
+)
+async def test_what_it_refuses_it_explains(client: httpx.AsyncClient, body: Any, status: int, says: str) -> None:
+    sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+    answer = await client.post("/embeddings", **sent)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert says in error["message"]
+    assert error["code"]
+
+
+async def test_strange_texts_have_vectors(client: httpx.AsyncClient) -> None:
+    strange = ["\0", "\N{GRINNING FACE}" * 50, "​", "a" * 20_000, "\ud800 half", "é" * 3000]
+    answer = await client.post("/embeddings", content=json.dumps({"input": strange}).encode())
+    vectors = [row["embedding"] for row in answer.json()["data"]]
+    assert len(vectors) == len(strange)
+    assert all(math.isfinite(sum(vector)) for vector in vectors)
+
+
+async def test_a_fact_at_the_end_of_a_long_text_counts(real: tuple[str, int]) -> None:
+    embeddings = Embeddings.of(real[0])
+    filler = "The mobile build was moved to a package of its own and reads its settings from the environment. " * 12
+    fact, question = "The signing key is rotated every ninety days.", "how often is the signing key rotated"
+    texts = [filler, fact + " " + filler, filler + fact, question]
+    without, begins, ends, query = await embeddings.embed(texts)
+    assert cosine(ends, query) > cosine(without, query) + 0.03
+    assert abs(cosine(ends, query) - cosine(begins, query)) < 0.03
+    await embeddings.close()
+
+
+async def test_a_query_is_quick_also_beside_a_batch_of_hundreds(real: tuple[str, int]) -> None:
+    embeddings = Embeddings.of(real[0])
+    sentence = "The payment service number {} logs every request with an id, and needs a review before the release."
+    batch = asyncio.create_task(embeddings.embed([sentence.format(number) for number in range(500)]))
+    await asyncio.sleep(0.05)
+    times = []
+    while not batch.done() and len(times) < 40:
+        began = time.perf_counter()
+        await embeddings.embed([f"how do we rotate the signing keys of api {len(times)}"], seconds=5)
+        times.append(time.perf_counter() - began)
+    assert len(times) >= 10, "they were served while the batch was"
+    assert len(await batch) == 500
+    assert sorted(times)[len(times) // 2] < 0.1, "the batch takes a second; a query waits for a piece of it"
+    began = time.perf_counter()
+    await embeddings.embed(["how do we rotate the signing keys of api 3"])
+    assert time.perf_counter() - began < 0.002, "asked before"
+    await embeddings.close()
+
+
+async def test_it_is_no_larger_than_it_must_be(real: tuple[str, int], client: httpx.AsyncClient) -> None:
+    answer = await client.post("/embeddings", json={"input": ["a longer text " * 40] * 256})
+    assert answer.status_code == 200
+    await asyncio.sleep(0.2)
+    status = Path(f"/proc/{real[1]}/status").read_text()
+    megabytes = int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    assert megabytes < 185, "some 160 without what this machine's allocator keeps"
+
+
+def test_long_texts_are_cut_into_even_parts_between_words() -> None:
+    text = " ".join(f"word{number}" for number in range(1000))
+    found = parts(text)
+    assert "".join(found) == text
+    assert max(map(len, found)) < embedder.PIECE_BYTES * 1.1
+    assert min(map(len, found)) > embedder.PIECE_BYTES * 0.8
+    assert all(part.endswith(" ") for part in found[:-1])
+    chinese = "周末去爬山" * 300
+    assert "".join(parts(chinese)) == chinese
+    assert len(parts(chinese)) > 5
+
+
+# -- Without the model: what a broken or a busy one does --------------------------------------------------------
+
+
+class Asgi(httpx.AsyncClient):
+    def __init__(self, encoder: Encoder, key: str | None = None) -> None:
+        app: Any = App(encoder, key)
+        super().__init__(transport=httpx.ASGITransport(app), base_url="http://embedder", trust_env=False)
+
+
+async def test_it_says_when_its_model_cannot_be_loaded_or_used() -> None:
+    def broken(texts: list[str]) -> list[list[float]]:
+        if "bad" in texts:
+            raise ValueError("no such token")
+        return [[1.0] for _ in texts]
+
+    encoder = Encoder(lambda: broken)
+    encoder.start()
+    async with Asgi(encoder) as client:
+        answer = await client.post("/v1/embeddings", json={"input": ["bad"]})
+        assert (answer.status_code, "no such token" in answer.text) == (500, True)
+        assert (await client.post("/v1/embeddings", json={"input": ["good"]})).status_code == 200, (
+            "the next one's is fine"
+        )
+        assert (await client.get("/v1/other")).status_code == 404
+        assert (await client.get("/v1/embeddings")).status_code == 405
+
+
+async def test_it_refuses_what_does_not_fit_and_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedder, "MAX_WAITING", 100)
+    encoder = Encoder(lambda: lambda texts: [[1.0] for _ in texts])  # not started: everything waits
+    async with Asgi(encoder, "a key") as client:
+        assert (await client.post("/v1/embeddings", json={"input": "a"})).status_code == 401
+        headers = {"Authorization": "Bearer a key"}
+        waits = asyncio.create_task(client.post("/v1/embeddings", json={"input": "a" * 90}, headers=headers))
+        await asyncio.sleep(0.05)
+        refused = await client.post("/v1/embeddings", json={"input": "a" * 20}, headers=headers)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        encoder.start()
+        assert (await waits).status_code == 200
+        assert (await client.get("/healthz")).json()["waiting"] == 0
+
+
+async def test_off_means_that_there_are_no_vectors() -> None:
+    for url in (None, "", "off"):
+        none = Embeddings.of(url)
+        assert not none.enabled
+        with pytest.raises(GenerationFailed) as refused:
+            await none.embed(["a"])
+        assert refused.value.kind == ErrorClass.REFUSED
+        await none.close()

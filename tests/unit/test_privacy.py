@@ -1,0 +1,210 @@
+"""What is private, secret or excluded is not there any more; everything else is, as it was."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from muster.domain.privacy import scrub, scrub_text
+
+KEY = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
+
+SECRETS = {
+    "aws-key": "AKIA" + "IOSFODNN7EXAMPL3",
+    "github-token": "ghp_" + KEY,
+    "github-token (fine)": "github_pat_11ABCDEFG0_" + KEY,
+    "openai": "sk-proj-" + KEY,
+    "anthropic": "sk-ant-api03-" + KEY + "-AA",
+    "slack-token": "xoxb-123456789012-1234567890123-" + KEY[:24],
+    "stripe-key": "sk_live_" + KEY[:24],
+    "stripe-key (restricted)": "rk_test_" + KEY[:24],
+    "google-key": "AIza" + KEY[:35],
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "private-key": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
+    "private-key (cut off)": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA",
+    "muster-key": "mst_0197a1b2c3d4e5f60718293a4b5c6d7e_" + KEY,
+    "muster-key (agent's)": "mst_a0197a1b2c3d4e5f60718293a4b5c6d7e_" + KEY,
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize(
+    "around", ["{}", "export TOKEN={} && run", 'curl -H "X: {}" https://x.example', "({})", "見{}。"]
+)
+def test_a_secret_is_gone_wherever_it_stands(kind: str, around: str) -> None:
+    secret = SECRETS[kind]
+    sent = {"a": [{"b": around.format(secret)}], around.format(secret): 1, "kept": "as it was"}
+    kept, removed = scrub(sent)
+    said = json.dumps(kept, ensure_ascii=False)
+    for line in secret.split("\n"):
+        assert line not in said
+    assert kept["kept"] == "as it was"
+    assert removed.kinds
+    assert scrub(kept)[0] == kept, "what is clean stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("password=hunter2", "hunter2"),
+        ("DB_PASSWORD: hunter2", "hunter2"),
+        ("mysql --password hunter2 -u root", "hunter2"),
+        ('{"password": "hun ter2"}', "hun ter2"),
+        ('"{\\"password\\": \\"hunter2\\"}"', "hunter2"),
+        ("env['PASSWORD'] = 'hunter2'", "hunter2"),
+        ("PGPASSWORD=hunter2 psql", "hunter2"),
+        ("passphrase = 'correct horse'", "correct horse"),
+        ("Authorization: Bearer abcdefgh", "abcdefgh"),
+        ("authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+        ("-H 'Authorization: token 0123abcd' -v", "0123abcd"),
+        ("Authorization: hunter2", "hunter2"),
+        ("X-API-Key: 12345", "12345"),
+        ("Cookie: session=abc; other=def", "abc"),
+        ("sent bearer abcdef1234567890 along", "abcdef1234567890"),
+        ("postgres://muster:hunter2@db:5432/x", "hunter2"),
+        ("redis://:hunter2@cache", "hunter2"),
+        ("https://user:p@ss:w0rd@example.org/", "w0rd"),
+        ("api_key = 'a1b2c3d4e5f6'", "a1b2c3d4e5f6"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI"),
+        ("?access_token=a1b2c3d4e5f6&x=1", "a1b2c3d4e5f6"),
+        ("--token a1b2c3d4e5f6", "a1b2c3d4e5f6"),
+    ],
+)
+def test_a_value_is_gone_by_its_name(text: str, gone: str) -> None:
+    assert gone not in scrub_text(text), scrub_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the password is asked for twice, and the token expires",
+        "password = getpass.getpass()",
+        "def login(user: str, password: str) -> None:",
+        "password=$DB_PASSWORD make up",
+        "max_tokens: 2000, key: value, token = next(tokens)",
+        "task-1234567890123456 and risk-12345678901234567",
+        "class sk-folding-cube-container-inner",
+        "git commit 3f2b8c1d9e0a7f6b5c4d3e2f1a0b9c8d7e6f5a4b",
+        "https://example.org:8080/a/b?c=d#e see 12:30@noon",
+        "a privately owned <b>public</b> thing <privateer>",
+        "primary key (workspace_id, id)",
+        "uuid 0197a1b2-c3d4-7e5f-8607-18293a4b5c6d",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert scrub({"text": text}) == ({"text": text}, ({}, None))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a <private>b</private> c", "a  c"),
+        ("<PRIVATE>b</Private>c", "c"),
+        ("a<private>b", "a"),
+        ("a<private>b<private>c</private>d</private>e", "ae"),
+        ("a<private>b<private>c</private>d", "a"),
+        ("a</private>b", "ab"),
+        ("a< private >b</ private >c", "ac"),
+        ('a<private reason="x">b</private>c', "ac"),
+        ("a&lt;private&gt;b&lt;/private&gt;c", "ac"),
+        ('{"x": "\\u003cprivate\\u003eb\\u003c/private\\u003e"}', '{"x": ""}'),
+        ("<private>\nb\nc\n</private>", ""),
+        ("a<private>b</private>c<private>d</private>e", "ace"),
+        ("a<private", "a"),
+    ],
+)
+def test_private_text_is_gone(text: str, kept: str) -> None:
+    assert scrub({"said": [text]})[0] == {"said": [kept]}
+
+
+def test_a_secret_that_private_text_was_put_into_is_gone() -> None:
+    said = scrub_text(f"ghp_<private>x</private>{KEY}")
+    assert KEY not in said
+
+
+def test_what_stands_under_the_name_of_a_secret_is_gone() -> None:
+    sent = {"user": "ada", "password": "a b", "headers": {"Authorization": "x", "X-Api-Key": "y"}, "api_key": ["kept"]}
+    kept, removed = scrub(sent)
+    assert kept["user"] == "ada"
+    assert kept["password"] == kept["headers"]["Authorization"] == kept["headers"]["X-Api-Key"] == "[removed:secret]"
+    assert removed.kinds == {"secret": 3}
+    assert scrub({"password": None, "token_count": "12", "keys": "a"})[1].kinds == {}
+
+
+# -- What a project excludes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("glob", "value", "meets"),
+    [
+        (".env", {"file_path": "/home/me/repo/.env"}, True),
+        (".env", {"command": "cat .env | head"}, True),
+        (".env", {"command": "cat .env.example"}, False),
+        (".env", {"text": "os.environ"}, False),
+        (".env*", {"path": "a/.env.local"}, True),
+        ("*.pem", {"edits": [{"path": "certs/server.pem"}]}, True),
+        ("*.pem", {"path": "certs/server.pem.md"}, False),
+        ("secrets/**", {"command": "vi ./secrets/prod/db.yaml"}, True),
+        ("secrets/", {"changes": {"secrets/db.yaml": "+1"}}, True),
+        ("secrets/**", {"text": "we keep secrets well"}, False),
+        ("infra/**/keys", {"path": "infra/a/b/keys/x"}, True),
+        ("infra/**/keys", {"path": "infra/keys"}, True),
+        ("infra/*/keys", {"path": "infra/a/b/keys"}, False),
+        ("/etc/**", {"path": "/etc/passwd"}, True),
+        ("/etc/**", {"path": "/home/me/etc/passwd"}, False),
+        ("src/private.py", {"path": "C:\\repo\\SRC\\private.py"}, True),
+        ("a?c", {"path": "x/abc/y"}, True),
+    ],
+)
+def test_paths_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) -> None:
+    kept, removed = scrub(value, [glob])
+    assert (removed.excluded == glob) is meets, removed
+    assert (kept is None) is meets
+
+
+@pytest.mark.parametrize(
+    ("glob", "value", "meets"),
+    [
+        ("Bash", {"tool_name": "Bash", "tool_input": {}}, True),
+        ("bash", {"tool": "Bash"}, True),
+        ("mcp__mail__*", {"toolName": "mcp__mail__read"}, True),
+        ("Bash", {"content": [{"type": "tool_use", "name": "Bash", "input": {}}]}, True),
+        ("Bash", {"name": "Bash", "text": "a person"}, False),
+        ("Bash", {"tool_name": "BashOutput"}, False),
+        ("Bash", {"text": "Bash"}, False),
+    ],
+)
+def test_tools_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) -> None:
+    assert (scrub(value, [], [glob])[1].excluded == glob) is meets
+
+
+# -- However it is written --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "a", "eyJ", "eyJ_", "eyJhbGciOiJ.", "sk-", "://", "://a:", "://a:b@", "<private>", "<private ", "< ", "&lt;",
+        "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "password=", "password ", 'password="', "password:\\", "key",
+        "api_key=", "authorization: ", "bearer ", "token=\"\\", "AKIA", "xoxb-", "mst_a", "token ", "cookie:",
+    ],
+)  # fmt: skip
+def test_it_takes_as_long_as_the_text_is(part: str) -> None:
+    def seconds(length: int) -> float:
+        text = part * (length // len(part))
+        began = time.thread_time()
+        scrub_text(text)
+        return time.thread_time() - began
+
+    short = min(seconds(100_000) for _ in range(3))
+    assert seconds(2_000_000) < 20 * short * 4 + 0.05
+
+
+def test_globs_are_quick_too() -> None:
+    began = time.thread_time()
+    for text in ("a" * 200_000, "a/" * 100_000, "aaaa.pem" * 25_000, "/" * 200_000):
+        scrub(text, ["*a*a*a*a*b", "**/a/**/b", "*.pem*.key", "a/**/**/z"])
+    assert time.thread_time() - began < 5
