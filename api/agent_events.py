@@ -117,8 +117,7 @@ Wait = Annotated[
     status_code=201,
     response_model=RecordedEvent,
     responses={
-        **answers.replayed(RecordedEvent, done="It was here already, or is excluded"),
-        201: {"model": RecordedEvent},
+        **answers.replayed(RecordedEvent, 201, done="It was here already, or is excluded"),
         **problems(409, 413, 415),
     },
 )
@@ -153,8 +152,7 @@ async def record_event(
     status_code=201,
     response_model=RecordedBatch,
     responses={
-        **answers.replayed(RecordedBatch, done="All were here already, or are excluded"),
-        201: {"model": RecordedBatch},
+        **answers.replayed(RecordedBatch, 201, done="All were here already, or are excluded"),
         **problems(409, 413, 415),
     },
 )

@@ -197,7 +197,7 @@ async def cancel_job(request: Request, job: JobId, key: IdempotencyKey = None) -
     openapi_extra=needs(Scope.MEMORY_WRITE),
     summary="Queue many failed or cancelled jobs again",
     response_model=Requeued,
-    responses={**answers.replayed(Requeued, 200), **problems(413, 415)},
+    responses={**answers.replayed(Requeued, 200), **problems(409, 413, 415)},
 )
 async def requeue_jobs(request: Request, wanted: JobFilter, key: IdempotencyKey = None) -> Any:
     here, tenant = await asking(request)
@@ -249,7 +249,7 @@ async def _switched(here: Context, tenant: Tenant, kind: JobKind, *, paused: boo
     openapi_extra=needs(Scope.ADMIN),
     summary="Leave the jobs of one kind queued",
     response_model=Lane,
-    responses={**answers.replayed(Lane, 200), **problems(413, 415)},
+    responses={**answers.replayed(Lane, 200), **problems(409, 413, 415)},
 )
 async def pause_lane(request: Request, kind: Kind, switch: LaneSwitch | None = None, key: IdempotencyKey = None) -> Any:
     """What is being worked on at this moment is finished."""
@@ -268,7 +268,7 @@ async def pause_lane(request: Request, kind: Kind, switch: LaneSwitch | None = N
     openapi_extra=needs(Scope.ADMIN),
     summary="Work on the jobs of one kind again",
     response_model=Lane,
-    responses={**answers.replayed(Lane, 200), **problems(413, 415)},
+    responses={**answers.replayed(Lane, 200), **problems(409, 413, 415)},
 )
 async def resume_lane(
     request: Request, kind: Kind, switch: LaneSwitch | None = None, key: IdempotencyKey = None

@@ -53,8 +53,7 @@ class EndedSession(Session):
     status_code=201,
     response_model=Session,
     responses={
-        **answers.replayed(Session, done="There is one of this external id on this platform already"),
-        201: {"model": Session},
+        **answers.replayed(Session, 201, done="There is one of this external id on this platform already"),
         **problems(409, 413, 415),
     },
 )
@@ -79,7 +78,7 @@ async def start_session(request: Request, session: NewSession, key: IdempotencyK
     openapi_extra=needs(Scope.MEMORY_WRITE),
     summary="End a session, and have it summarised",
     response_model=EndedSession,
-    responses={200: {"model": EndedSession}, **problems(404, 409)},
+    responses={**answers.replayed(EndedSession, 200), **problems(404, 409)},
 )
 async def end_session(request: Request, session_id: UUID, wait: Wait = 0.0, key: IdempotencyKey = None) -> Any:
     """Said again it changes nothing, and answers with the same job. A session that goes on all the same may be ended,

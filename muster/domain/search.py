@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import combinations
@@ -51,27 +52,28 @@ class Query(Spec):
 
 
 def for_meaning(query: str) -> str:
-    """What of a query is embedded: an encoder reads some hundred words, and the first tell what it is about."""
-    return " ".join(query.split())[:2_000]
+    """What of a query is embedded: an encoder reads some hundred words, and the first tell what it is about. Without
+    the question mark, which puts questions near other questions instead of near what answers them."""
+    text = " ".join(query.split())[:2_000]
+    return text.strip(" ?？¿!。") or text
 
 
 Kind = Literal["identifier", "keywords", "question", "other"]
 
-COVERED: dict[Kind, float] = {"identifier": 0.45, "keywords": 0.56, "question": 0.56, "other": 0.56}
-"""How much of a query, by what its words are worth, the best row must hold for words to count half of what they may.
-What holds less was asked for in other words, or in another language, and meaning decides."""
+_FULL = 1.5
+"""What a word counts in an observation that is about it."""
+_IDENTIFIER, _WORDS, _SURE, _STEEP = 4.0, 2.2, 0.38, 0.05
+"""What words count, in the unit of a similarity: those of an identifier, and others at most; the share of a query's
+worth that the best row must hold for half of that, and how sharp the turn is. Set by `python -m benchmarks.recall`;
+around them little changes."""
 
-_WORDS, _STEEP, _NOISE, _BOTH, _K = 4.0, 0.08, 0.1, 0.1, 10.0
-"""What words count at most, beside meaning; how sharp the turn is; the share below which words are chance; what words
-add to a row that is near, whatever they count; how fast a rank loses its worth. These and COVERED are set by
-`python -m benchmarks.recall`."""
+_NAMES = re.compile(r"\d|_|/|[a-z][A-Z]|\w\.\w")
 
 
 def kind_of(query: str, wanted: Sequence[Wanted]) -> Kind:
-    exact = sum(1 for want in wanted if want.exact)
     if any(ord(character) > 0x2E80 for character in query):
         return "other"
-    if exact and len(query.split()) <= 3:
+    if any(want.exact and _NAMES.search(want.text) for want in wanted):
         return "identifier"
     if query.rstrip().endswith("?") or len(query.split()) > 5:
         return "question"
@@ -201,33 +203,43 @@ class Ranked(NamedTuple):
     similarity: float | None
 
 
+def known(wanted: Sequence[Wanted], worth: Mapping[int, float]) -> float:
+    """What all words of a query are worth together, those too that nothing holds."""
+    best: dict[str, float] = {}
+    for want in wanted:  # spellings of a word are one
+        most = max((worth.get(words.dimension(term), 0.0) for term in want.terms), default=0.0)
+        best[want.text] = max(best.get(want.text, 0.0), most)
+    return sum(best.values())
+
+
 def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ranked]:
-    """Best first, all of them. `by_words` with scores, of a query worth `worth`; `by_meaning` with distances."""
-    scores: dict[UUID, float] = {}
-    said: dict[UUID, float] = {}
-    ranks: dict[UUID, tuple[int, float]] = {}
-    near: dict[UUID, tuple[int, float]] = {}
-    if by_words:
-        best = by_words[0][1] or 1.0
-        share = 1 / (1 + math.exp((COVERED[kind] - best / (worth or best)) / _STEEP))
-        # Alone, they count for what they are: somebody who searches by words wants what there is.
-        trust = _WORDS * (max(0.0, share - _NOISE) if by_meaning else share)
-        for rank, (item, score) in enumerate(by_words, 1):
-            ranks[item] = rank, score
-            said[item] = (score / best) ** 2
-            scores[item] = trust * said[item]
-    if by_meaning:
-        # By where it stands between the nearest and the last that counts: models differ in what they call near.
-        nearest, last = by_meaning[0][1], by_meaning[:DEPTH][-1][1]
-        for rank, (item, distance) in enumerate(by_meaning, 1):
-            near[item] = rank, 1 - distance
-            scale = max(0.0, (last - distance) / (last - nearest)) if last > nearest else 1.0
-            meant = 0.8 * scale + 0.2 * _K / (_K + rank)
-            scores[item] = scores.get(item, 0.0) + meant * (1 + _BOTH * said.get(item, 0.0))
-    most = _WORDS + (1.0 if by_meaning else 0.0)
+    """Best first, all of them. `by_words` with scores, of a query whose words are `known`; `by_meaning` with distances.
+
+    The similarity decides, and words as far as they know: by what share of the query's worth a row holds. Ranks would
+    hide that, since the best of a hopeless list is first, too.
+    """
+    full = _FULL * worth or 1.0
+    shares = {item: score / full for item, score in by_words}
+    near = {item: 1 - distance for item, distance in by_meaning}
+    least = min(near.values(), default=0.0)
+    if kind == "identifier" or not near:
+        weight = _IDENTIFIER
+    else:
+        weight = _WORDS / (1 + math.exp((_SURE - max(shares.values(), default=0.0)) / _STEEP))
+    words_rank = {item: rank for rank, (item, _) in enumerate(by_words, 1)}
+    meaning_rank = {item: rank for rank, (item, _) in enumerate(by_meaning, 1)}
+    told = dict(by_words)
     found = [
-        Ranked(item, score / most, *ranks.get(item, (None, None)), *near.get(item, (None, None)))
-        for item, score in scores.items()
+        Ranked(
+            item,
+            # What only words found is no nearer than the last that meaning found.
+            (near.get(item, least) + weight * shares.get(item, 0.0) ** 2) / (1 + weight),
+            words_rank.get(item),
+            told.get(item),
+            meaning_rank.get(item),
+            near.get(item),
+        )
+        for item in {**shares, **near}
     ]
     return sorted(found, key=lambda one: (-one.score, one.id))
 

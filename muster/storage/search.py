@@ -28,6 +28,7 @@ from muster.domain.search import (
     compares_all,
     fuse,
     kind_of,
+    known,
     plan,
     settled,
     total,
@@ -93,7 +94,7 @@ async def search(
         if coming is not None and not coming.done():
             coming.cancel()
     kind = kind_of(query.query, wanted)
-    worth = sum(worths(wanted, place.counts).values())
+    worth = known(wanted, worths(wanted, place.counts))
     ranked = [one for one in fuse(told, near[0] if near else [], worth, kind) if _mark(one.id) not in seen]
     items = await _read(db, who, ranked[: limit + 8], limit + 1, explain)
     more = len(items) > limit and given + limit < MAX_DEPTH

@@ -68,11 +68,15 @@ def is_replay(again: httpx.Response, first: httpx.Response) -> None:
     assert again.headers.get("location") == first.headers.get("location")
 
 
+WITHOUT = {"/v1/memory/search", "/v1/memory/context", "/v1/memory/import", "/v1/memory/retention/run"}
+"""These only read, or find nothing left to do the second time."""
+
+
 async def test_every_post_takes_one_and_says_so(api: Api) -> None:
     document = (await api.get("/openapi.json")).json()
     for path, operations in document["paths"].items():
         operation = operations.get("post")
-        if operation and path.startswith("/v1/"):
+        if operation and path.startswith("/v1/") and path not in WITHOUT:
             assert "Idempotency-Key" in {one["name"] for one in operation["parameters"]}, path
             answers = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
             assert all("Idempotent-Replayed" in answer.get("headers", {}) for answer in answers), path

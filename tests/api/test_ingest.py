@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -263,6 +264,18 @@ async def test_a_key_of_a_project_sends_there_alone(place: Place, settings: Sett
     assert await other.events() == 1
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def idle(api: Api) -> AsyncIterator[None]:
+    """Nobody works on what is recorded, though a worker of other tests may be there."""
+    lanes = ("event", "event_batch")
+    for kind in lanes:
+        await api.post(f"/v1/memory/lanes/{kind}/pause")
+    yield
+    for kind in lanes:
+        await api.post(f"/v1/memory/lanes/{kind}/resume")
+
+
+@pytest.mark.usefixtures("idle")
 async def test_waiting_ends_with_the_job_or_with_the_time(place: Place, settings: Settings) -> None:
     began = time.monotonic()
     late = await place.api.post("/v1/agent-events", json=place.event(), params={"wait": 0.3})
