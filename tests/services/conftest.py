@@ -117,7 +117,9 @@ class Muster:
 
     def __init__(self, home: Path, **variables: str) -> None:
         self.home = home
-        self.env = {**os.environ, **FREE_PORTS, "MUSTER_HOME": str(home), **variables}
+        # Most have nothing to search, and a model takes a second of both cores to load.
+        without = {"MUSTER_EMBEDDINGS_URL": "off"}
+        self.env = {**os.environ, **FREE_PORTS, **without, "MUSTER_HOME": str(home), **variables}
 
     def __call__(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -22,6 +22,7 @@ from .conftest import Muster, eventually, nobody_left, processes_of
 
 
 async def test_start_status_stop(muster: Muster, home: Path) -> None:
+    muster.env.pop("MUSTER_EMBEDDINGS_URL")
     started = muster("start")
     assert started.returncode == 0, started.stderr
     status = muster.status()
