@@ -263,7 +263,7 @@ async def _by_meaning(
         rows = min(rows, counted[0][0]) if counted[0][0] <= EXACT else rows
     exact = compares_all(rows, place.vectors, depth)
     # The smaller the share of all vectors, the more the index has to pass by.
-    effort = int(min(600, max(depth, 80) * (max(place.vectors, rows) / max(rows, 1)) ** 0.35))
+    effort = int(min(800, max(2 * depth, 160) * (max(place.vectors, rows) / max(rows, 1)) ** 0.35))
     found = await db.read(
         who,
         "SELECT observation_id, distance FROM memory_by_meaning(%s, %s::uuid[], %s, %s::halfvec, %s::text[], %s, %s, "

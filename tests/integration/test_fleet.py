@@ -106,7 +106,8 @@ async def test_two_hundred_tasks_of_mixed_fate(system: System) -> None:
 
         async def ask(path: str, **body: Any) -> None:
             answer = await api.post(path, json=body)
-            assert answer.status_code == 202, answer.text
+            # 200: it was over before the answer could be given.
+            assert answer.status_code in (200, 202), answer.text
 
         async def meddle(event: dict[str, Any]) -> None:
             """Kills and cancels agents as they begin."""
