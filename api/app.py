@@ -127,7 +127,7 @@ def create_app(settings: Settings) -> FastAPI:
         larger=dict.fromkeys(codec.PATHS, codec.MAX_BODY_BYTES)
         | {archive.PATH: archive.MAX_BODY_BYTES}
         | dict.fromkeys((agent_events.BATCH_PATH, claude_mem.BATCH_PATH), agent_events.MAX_BATCH_BYTES)
-        | {claude_mem.EVENT_PATH: claude_mem.MAX_EVENT_BODY_BYTES},
+        | dict.fromkeys((claude_mem.EVENT_PATH, claude_mem.START_PATH), claude_mem.MAX_EVENT_BODY_BYTES),
         patient=frozenset({archive.PATH}),
     )
     # Flat, and what is asked most first: a router in a router would be searched twice per request.

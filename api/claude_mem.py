@@ -29,6 +29,7 @@ from api.claude_mem_words import (
     as_session,
     event_body,
     moment_of,
+    prompt_of,
     session_body,
     slug_of,
 )
@@ -46,6 +47,7 @@ router = router_of("claude-mem", prefix=PREFIX)
 
 BATCH_PATH = f"{PREFIX}/v1/events/batch"
 EVENT_PATH = f"{PREFIX}/v1/events"
+START_PATH = f"{PREFIX}/v1/sessions/start"
 MAX_EVENT_BODY_BYTES = 5 * 1024 * 1024
 """As claude-mem takes it. Long texts in it are cut to what an event may have."""
 
@@ -108,6 +110,7 @@ async def info(request: Request) -> Any:
     responses={200: {"model": ClaudeMemSessionAnswer}, **problems(404, 409, 413, 415)},
 )
 async def start_session(request: Request, sent: ClaudeMemStart) -> Any:
+    """Hooks start it anew with each prompt, which stands in its metadata, and is kept as an event of its own."""
     here, tenant = await asking(request)
     project = await writable(here, tenant, sent.project_id)
     known = {
@@ -115,14 +118,18 @@ async def start_session(request: Request, sent: ClaudeMemStart) -> Any:
         "agentId": sent.agent_id,
         "agentType": sent.agent_type,
     }
+    told, prompt = prompt_of(sent)
     status, session = await Inside(request).hand_on(
         "POST",
         "/v1/sessions",
         body=session_body(
             project, sent.external_session_id or sent.content_session_id, sent.platform_source,
-            {**(sent.metadata or {}), **{name: value for name, value in known.items() if value is not None}},
+            {**told, **{name: value for name, value in known.items() if value is not None}},
         ),
     )  # fmt: skip
+    if prompt is not None:
+        body = event_body(prompt, project, session["id"], moment_of(None))
+        await Inside(request).hand_on("POST", "/v1/agent-events", body=body)
     return Json({"session": as_session(session)}, status)
 
 

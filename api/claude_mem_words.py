@@ -22,6 +22,9 @@ Row = dict[str, Any]
 _PAYLOAD_BYTES = MAX_EVENT_BYTES * 9 // 10
 """The rest is for metadata."""
 
+_NO_TEXT = "[media prompt]"
+"""What hooks send for a prompt of pictures alone."""
+
 OWN_PLATFORM = "claude-mem"
 """Of sessions that name none."""
 
@@ -150,6 +153,21 @@ def slug_of(name: str) -> str:
 def session_body(project: UUID, name: str | None, platform: str | None, metadata: dict[str, Any]) -> Row:
     body: Row = {"project": str(project), "platform": platform or OWN_PLATFORM, "metadata": metadata}
     return {**body, "external_id": name} if name else body
+
+
+def prompt_of(start: ClaudeMemStart) -> tuple[dict[str, Any], ClaudeMemEvent | None]:
+    """What a session is begun with, and what somebody asked for with it.
+
+    The prompt is not left in the session: there only the first would be, and whoever forgets what was made of it would
+    leave it behind.
+    """
+    told = dict(start.metadata or {})
+    text = told.pop("prompt", None)
+    if not isinstance(text, str) or not text.strip() or text == _NO_TEXT:
+        return told, None
+    return told, ClaudeMemEvent(
+        project_id=start.project_id, source_type="hook", event_type="user_prompt", payload={"prompt": text}
+    )
 
 
 def event_body(event: ClaudeMemEvent, project: UUID, session: str, at: datetime) -> Row:

@@ -118,6 +118,67 @@ async def test_a_hooks_life(place: Place) -> None:
     assert told.json()["observations"]
 
 
+async def test_two_turns_as_the_hooks_send_them(place: Place) -> None:
+    """Claude Code's hooks, of claude-mem 13.25: a start with every prompt and every stop, an end after every turn."""
+    api, project, hook = place.api, f"Zebra Importer {uuid.uuid4().hex[:8]}", str(uuid.uuid4())
+    known = {"projectId": project, "contentSessionId": hook, "platformSource": "claude"}
+
+    async def sent(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = await api.post(path, json=body)
+        assert answer.status_code in (200, 201), answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def turn(prompt: str, tool: dict[str, Any], said: str) -> dict[str, Any]:
+        asked = {"agentId": None, "agentType": None, "metadata": {"project": "repo", "prompt": prompt}}
+        await sent("/v1/sessions/start", {**known, "externalSessionId": hook, **asked})
+        used = {"sourceType": "hook", "eventType": "tool_use", "occurredAtEpoch": int(time.time() * 1000)}
+        payload = {
+            **tool,
+            "cwd": "/home/me/repo",
+            "platformSource": "claude",
+            "tool_use_id": f"toolu_{uuid.uuid4().hex}",
+        }
+        await sent("/v1/events", {**known, **used, "payload": payload})
+        session = (await sent("/v1/sessions/start", {**known, "externalSessionId": hook}))["session"]
+        message = {"last_assistant_message": said, "platformSource": "claude"}
+        at = {"serverSessionId": session["id"], "occurredAtEpoch": int(time.time() * 1000)}
+        await sent(
+            "/v1/events", {**known, **at, "sourceType": "hook", "eventType": "assistant_message", "payload": message}
+        )
+        return await sent(f"/v1/sessions/{session['id']}/end", {})
+
+    edit = {
+        "file_path": "/home/me/repo/zebra.py",
+        "old_string": "for row in rows",
+        "new_string": "for batch in batches",
+    }
+    first = await turn(
+        "why is the zebra importer slow? Always use batches. <private>it is hunter2</private>",
+        {"tool_name": "Edit", "tool_input": edit, "tool_response": {"filePath": edit["file_path"]}},
+        "The zebra importer opened a cursor for each row; I batched the reads.",
+    )
+    write = {"file_path": "/home/me/repo/test_giraffe.py", "content": "def test_giraffe(): assert neck() > 2"}
+    # Pasted whole, as people do: only the ends of it are kept, and the hook is not refused.
+    second = await turn(
+        "now write a test for giraffes, whose log is: " + "trumpet " * 200_000,
+        {"tool_name": "Write", "tool_input": write, "tool_response": {"type": "create"}},
+        "I added test_giraffe.py.",
+    )
+    assert first["session"]["id"] == second["session"]["id"]
+    assert first["generationJob"]["id"] != second["generationJob"]["id"], "what came later would not be summarised"
+    assert "prompt" not in second["session"]["metadata"], "whoever forgets what was made of it would leave it there"
+    assert second["session"]["metadata"]["project"] == "repo"
+
+    async def remembered(query: str, what: str) -> None:
+        found = (await sent("/v1/search", {"projectId": project, "query": query, "limit": 20}))["observations"]
+        assert any(what in item["content"] for item in found), found
+        assert "hunter2" not in str(found)
+
+    await eventually(lambda: remembered("importer slow", "Always use batches"), 20)
+    await eventually(lambda: remembered("write a test for giraffes", "now write a test for giraffes"), 20)
+
+
 async def test_what_is_kept_by_hand_is_found_at_once_and_forgotten(place: Place) -> None:
     api, name = place.api, f"by-hand-{uuid.uuid4().hex[:8]}"
     answer = await api.post(
