@@ -102,7 +102,7 @@ class Generation:
         observations: Sequence[NewObservation],
     ) -> Made:
         """Of what is new in a session: `events` and what was made of them. Raises GenerationFailed."""
-        about = session or {}
+        about, observations = session or {}, rules_summary.untold(observations)
         title = about.get("title") if isinstance(about.get("title"), str) else None
         basis = rules_summary.summarise(title, events, observations, ended=about.get("ended_at") is not None)
         if not basis.observations or await self._generator(workspace_id, project_id) == "rules":

@@ -63,6 +63,13 @@ def summarise(
     )
 
 
+def untold(observations: Sequence[NewObservation]) -> list[NewObservation]:
+    """Without what an earlier summary tells. That one stays: a session that is ended after each turn, as assistants do,
+    would otherwise be told from its beginning every time."""
+    until = max((o.occurred_at for o in observations if o.type == "summary" and o.occurred_at), default=None)
+    return [o for o in observations if not (until and o.occurred_at and o.type != "summary" and o.occurred_at <= until)]
+
+
 def _titles(told: Iterable[NewObservation], kinds: Iterable[str]) -> list[str]:
     return unique((one_line(o.title, 160) for o in told if o.type in kinds), LINES_OF_EACH)
 

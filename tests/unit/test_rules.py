@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from muster.domain.agents import OutputLine
 from muster.domain.ids import derived_id
 from muster.domain.memory import Event, NewObservation
 from muster.domain.rules import GENERATOR, observe
-from muster.domain.rules_summary import summarise
+from muster.domain.rules_summary import summarise, untold
 from muster.domain.rules_text import dated, language_of
 from muster.domain.transcripts import MAX_PIECES, Transcript
 
@@ -352,6 +352,24 @@ def test_a_summary_says_what_was_asked_done_decided_and_is_open() -> None:
     assert one.files_modified == ["lexer.py"]
     assert set(one.sources) == {e.id for e in events}
     assert summarise("t", events[:1], [], ended=False).observations[0].title.startswith("So far: ")
+
+
+def test_a_summary_leaves_out_what_an_earlier_one_told() -> None:
+    first = [tool("Write", {"file_path": "lexer.py", "content": "def tokenize(t): ..."}), event("The lexer is there.")]
+    (earlier,) = summarise(None, first, made(*first)).observations
+    later = [
+        one.model_copy(update={"occurred_at": first[-1].occurred_at + timedelta(minutes=number)})
+        for number, one in enumerate(
+            [tool("Write", {"file_path": "cursor.py", "content": "def batches(): ..."}), event("The cursor is there.")],
+            1,
+        )
+    ]
+    known = untold([earlier, *made(*first), *made(*later)])
+    (one,) = summarise(None, later, known).observations
+    assert earlier in known
+    assert one.files_modified == ["cursor.py"]
+    assert "batches" in (one.narrative or "")
+    assert "tokenize" not in (one.narrative or "")
 
 
 def test_a_session_in_which_nothing_happened_has_no_summary() -> None:
