@@ -56,8 +56,9 @@ Runs fleets of AI agents durably. A **task** is something to get done; an **agen
 * Every request but a health check carries a key: `Authorization: Bearer mst_…`. `x-muster-needs` of an operation
   names the scope it needs. An administrator's key names its workspace in a `Muster-Workspace` header.
 * Errors are RFC 9457 problem documents with a stable `code`, `retryable` and `trace_id`.
-* Every POST that can do something twice takes an `Idempotency-Key`.
-* Agents find tools at `/mcp` (MCP, streamable HTTP), with the same keys.
+* Every POST under `/v1` takes an `Idempotency-Key`.
+* Agents find tools at `/mcp` (MCP, streamable HTTP), with the same keys. It and `/compat` speak protocols of
+  others, which know no `Idempotency-Key`.
 * Lists are paged by `cursor`; events and output are also live streams (`Accept: text/event-stream`).
 """
 

@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
-from api.answers import Json, problems
+from api.answers import problems, replayed
 from api.auth import needs, router_of
 from api.context import asking
 from api.forgetting import must_be_a_person
+from api.idempotency import Answer, IdempotencyKey, Sent, Streamed, once
 from muster.domain.archive import BadArchive, Lines
 from muster.domain.errors import MusterError, ProjectArchived
 from muster.domain.states import ProjectStatus
@@ -83,35 +84,42 @@ async def export_memory(request: Request, project: Project = None) -> Any:
     openapi_extra={**needs(Scope.MEMORY_WRITE), "requestBody": {"content": _LINES}},
     summary="Import a project's memory",
     response_model=Imported,
-    responses=problems(404, 409, 413),
+    responses={**replayed(Imported, 200), **problems(404, 409, 413)},
 )
-async def import_memory(request: Request, project: Project = None) -> Any:
+async def import_memory(request: Request, project: Project = None, key: IdempotencyKey = None) -> Any:
     """What an export wrote, into this project or another, of this Muster or another. Each line is checked; a mistake is
     named by its line, and what stands some hundred lines before it is stored. Brought twice, nothing is added."""
     here, tenant = await asking(request)
     must_be_a_person(tenant)
-    found = await projects.get(here.db, tenant, _named(tenant, project))
-    if found["status"] == ProjectStatus.ARCHIVED:
-        raise ProjectArchived(f"project {found['slug']} is archived")
-    lines = Lines()
-    bringing = archive.Import(here.db, tenant, UUID(found["id"]), may_set=Scope.ADMIN in tenant.scopes)
-    try:
-        async for data in request.stream():
-            await bringing.feed(list(lines.feed(data)))
-        await bringing.feed(list(lines.end()))
-        await bringing.end()
-    except BadArchive as error:
-        error.details["added"] = bringing.added
-        raise
-    except ClientDisconnect:
-        log.info("an import was broken off after line %d", bringing.lines)
-        return Response(status_code=408)  # which nobody hears
-    finally:
-        for project_id, session_id in bringing.anew:
-            here.pokes.poke(tenant.workspace_id, project_id, session_id)
-    return Json(
-        {
+    body = Streamed(request, keyed=key is not None)
+
+    async def work(sent: Sent) -> Answer:
+        found = await projects.get(here.db, tenant, _named(tenant, project))
+        if found["status"] == ProjectStatus.ARCHIVED:
+            raise ProjectArchived(f"project {found['slug']} is archived")
+        lines = Lines()
+        bringing = archive.Import(here.db, tenant, UUID(found["id"]), may_set=Scope.ADMIN in tenant.scopes)
+        try:
+            async for data in body:
+                await bringing.feed(list(lines.feed(data)))
+            await bringing.feed(list(lines.end()))
+            await bringing.end()
+        except BadArchive as error:
+            error.details["added"] = bringing.added
+            raise
+        except ClientDisconnect:
+            log.info("an import was broken off after line %d", bringing.lines)
+            raise
+        finally:
+            for project_id, session_id in bringing.anew:
+                here.pokes.poke(tenant.workspace_id, project_id, session_id)
+        answer = {
             "lines": bringing.lines, "added": bringing.added, "known": bringing.known, "excluded": bringing.excluded,
             "settings": bringing.settings, "whole": bringing.whole,
-        }
-    )  # fmt: skip
+        }  # fmt: skip
+        return Answer(200, answer)
+
+    try:
+        return await once(here, tenant, request, key, body, work)
+    except ClientDisconnect:
+        return Response(status_code=408)  # which nobody hears

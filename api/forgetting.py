@@ -9,9 +9,10 @@ from uuid import UUID
 from fastapi import Query, Request
 from pydantic import Field
 
-from api.answers import Forgotten, Json, problems
+from api.answers import Forgotten, Json, problems, replayed
 from api.auth import must_reach_all, needs, router_of
-from api.context import Context, asking
+from api.context import Context, Row, asking
+from api.idempotency import Answer, IdempotencyKey, Sent, once
 from api.projects import SECONDS, Ref
 from muster.domain.errors import Forbidden
 from muster.domain.tasks import Text
@@ -31,11 +32,15 @@ def must_be_a_person(tenant: Tenant) -> None:
         raise Forbidden("an agent may forget single observations only")
 
 
-def answer(here: Context, tenant: Tenant, found: forgetting.Forgotten, **more: Any) -> Json:
+def told(here: Context, tenant: Tenant, found: forgetting.Forgotten) -> Row:
     """What others had seen too is looked at again, by itself."""
     for project_id, session_id in dict.fromkeys(found.anew):
         here.pokes.poke(tenant.workspace_id, project_id, session_id)
-    return Json({"deleted": found.deleted, "complete": found.complete, **more})
+    return {"deleted": found.deleted, "complete": found.complete}
+
+
+def answer(here: Context, tenant: Tenant, found: forgetting.Forgotten) -> Json:
+    return Json(told(here, tenant, found))
 
 
 @router.delete(
@@ -137,7 +142,7 @@ async def forget_project_memory(
     openapi_extra=needs(Scope.ADMIN),
     summary="Forget now what is kept no longer",
     response_model=Expired,
-    responses=problems(404),
+    responses={**replayed(Expired, 200), **problems(404, 409)},
 )
 async def run_memory_retention(
     request: Request,
@@ -145,19 +150,25 @@ async def run_memory_retention(
         Text | None,
         Query(min_length=1, max_length=200, description="Id or slug. Default: every project that has a limit."),
     ] = None,
+    key: IdempotencyKey = None,
 ) -> Any:
     """By the age and importance that each project's settings name. It happens by itself once a day."""
     here, tenant = await asking(request)
-    if project is not None:
-        chosen = [await projects.resolve(here.db, tenant, project)]
-    else:
+    if project is None:
         must_reach_all(tenant)
-        chosen = await forgetting.with_retention(here.db, tenant)
-    found, until = forgetting.Forgotten(), time.monotonic() + SECONDS
-    for project_id in chosen:
-        left = until - time.monotonic()
-        if left <= 0:
-            found.complete = False
-            break
-        found.include(await forgetting.expired(here.db, tenant, project_id, seconds=left))
-    return answer(here, tenant, found, projects=len(chosen))
+
+    async def work(sent: Sent) -> Answer:
+        if project is not None:
+            chosen = [await projects.resolve(here.db, tenant, project)]
+        else:
+            chosen = await forgetting.with_retention(here.db, tenant)
+        found, until = forgetting.Forgotten(), time.monotonic() + SECONDS
+        for project_id in chosen:
+            left = until - time.monotonic()
+            if left <= 0:
+                found.complete = False
+                break
+            found.include(await forgetting.expired(here.db, tenant, project_id, seconds=left))
+        return Answer(200, {**told(here, tenant, found), "projects": len(chosen)})
+
+    return await once(here, tenant, request, key, None, work)

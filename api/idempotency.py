@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from api.answers import Json
 from api.context import Context
-from muster.domain.errors import MusterError
+from muster.domain.errors import KeyReused, MusterError
 from muster.domain.ids import new_id
 from muster.domain.tenants import Tenant
 from muster.storage import idempotency
@@ -44,8 +44,8 @@ class Sent:
 
     id: UUID
     """The same for each sending with the same key, so whatever is named after it comes to be once."""
-    hash: str
-    keyed: bool
+    hash: str | None = None
+    """Of what it asks, where it has a key."""
     again: bool = False
     """An earlier sending died or failed half-way, and may have done what it was asked."""
 
@@ -57,9 +57,31 @@ class Answer:
     location: str | None = None
     kept: dict[str, Any] | None = None
     """What is kept and answered to repetitions in place of the body: for one with a secret in it."""
+    tells: Sequence[str] = ()
+    """Observations that it quotes: it is not kept beyond them."""
 
     def response(self) -> Json:
         return Json(self.body, self.status, {"Location": self.location} if self.location else None)
+
+
+@dataclass(slots=True)
+class Streamed:
+    """A body that is read piece by piece and never held whole. What it was is known once it has been read."""
+
+    request: Request
+    keyed: bool
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self.request.stream():
+            if self.keyed:
+                self._hash.update(data)
+            yield data
+
+    @property
+    def hash(self) -> str:
+        digest: str = self._hash.hexdigest()
+        return digest
 
 
 async def once(
@@ -67,28 +89,40 @@ async def once(
     tenant: Tenant,
     request: Request,
     key: str | None,
-    body: BaseModel | None,
+    body: BaseModel | Streamed | None,
     work: Callable[[Sent], Coroutine[Any, Any, Answer]],
+    *,
+    reads: bool = False,
 ) -> Json:
+    """`reads`: it changes nothing and tells of memory; what is forgotten must not be told again."""
+    if key is None:
+        return (await work(Sent(new_id()))).response()
+    digest = _digest(tenant, request, body)
+    found = await idempotency.begin(here.db, tenant, key, digest, reads=reads)
+    if isinstance(found, Answered):
+        if isinstance(body, Streamed):
+            async for _ in body:
+                pass
+            if found.answer.get("sent") != body.hash:
+                raise KeyReused("this Idempotency-Key was used for another request")
+        return _again(found.answer)
+    keeping = _Keeping(here, tenant, key, found)
+    try:
+        answer = await keeping.hold(work(Sent(found.request_id, digest, again=found.again)))
+    except BaseException as error:
+        await keeping.give_up(error)
+        raise
+    return await keeping.finish(answer, body.hash if isinstance(body, Streamed) else None)
+
+
+def _digest(tenant: Tenant, request: Request, body: BaseModel | Streamed | None) -> str:
     route, query = f"{request.method} {request.url.path}", request.url.query
-    asked = body.model_dump(mode="json") if body else None
+    asked = body.model_dump(mode="json") if isinstance(body, BaseModel) else None
     # With how far it reaches: an answer is not given again to a key that could not have had it.
     canonical = json.dumps(
         [route, query, asked, str(tenant.project_id), str(tenant.task_id)], sort_keys=True, separators=(",", ":")
     )
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    if key is None:
-        return (await work(Sent(new_id(), digest, keyed=False))).response()
-    found = await idempotency.begin(here.db, tenant, key, digest)
-    if isinstance(found, Answered):
-        return _again(found.answer)
-    keeping = _Keeping(here, tenant, key, found)
-    try:
-        answer = await keeping.hold(work(Sent(found.request_id, digest, keyed=True, again=found.again)))
-    except BaseException as error:
-        await keeping.give_up(error)
-        raise
-    return await keeping.finish(answer)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _again(kept: dict[str, Any]) -> Json:
@@ -119,11 +153,13 @@ class _Keeping:
                 await asyncio.wait({working})
         return working.result()
 
-    async def finish(self, answer: Answer) -> Json:
+    async def finish(self, answer: Answer, sent: str | None) -> Json:
         body = answer.body if answer.kept is None else answer.kept
         mine = {"status": answer.status, "body": body, "location": answer.location}
+        if sent is not None:
+            mine["sent"] = sent
         try:
-            earlier = await idempotency.finish(self._db, self._tenant, self._key, self._taken, mine)
+            earlier = await idempotency.finish(self._db, self._tenant, self._key, self._taken, mine, answer.tells)
         except MusterError:
             # The next sending takes over, and finds what this one has done.
             log.warning("an answer could not be kept for its Idempotency-Key")

@@ -11,9 +11,10 @@ from fastapi import Query as Parameter
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-from api.answers import Json, Moment, problems
+from api.answers import Json, Moment, problems, replayed
 from api.auth import needs, router_of
 from api.context import Context, asking
+from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.errors import MusterError
 from muster.domain.memory import FilePath, GenerationFailed
 from muster.domain.search import Query, for_meaning
@@ -98,8 +99,7 @@ def embed_of(here: Context, query: str) -> Embed | None:
     return embed
 
 
-async def _found(request: Request, asked: Search) -> Any:
-    here, tenant = await asking(request)
+async def _found(here: Context, tenant: Tenant, asked: Search) -> dict[str, Any]:
     query = Query.model_construct(**{name: getattr(asked, name) for name in Query.model_fields})
     found: Found = await search(
         here.db,
@@ -113,7 +113,7 @@ async def _found(request: Request, asked: Search) -> Any:
         explain=asked.explain,
     )
     answer = {"items": found.items, "mode": found.mode, "next_cursor": found.next_cursor}
-    return Json(answer | ({"explain": found.explain} if found.explain else {}))
+    return answer | ({"explain": found.explain} if found.explain else {})
 
 
 @router.post(
@@ -122,11 +122,17 @@ async def _found(request: Request, asked: Search) -> Any:
     openapi_extra=needs(Scope.MEMORY_READ),
     summary="Search what is remembered, by words and by meaning",
     response_model=Hits,
-    responses=problems(413, 415),
+    responses={**replayed(Hits, 200), **problems(409, 413, 415)},
 )
-async def search_memory(request: Request, asked: Search) -> Any:
+async def search_memory(request: Request, asked: Search, key: IdempotencyKey = None) -> Any:
     """In any language, with word forms and misspellings; identifiers and paths whole and in parts."""
-    return await _found(request, asked)
+    here, tenant = await asking(request)
+
+    async def work(sent: Sent) -> Answer:
+        found = await _found(here, tenant, asked)
+        return Answer(200, found, tells=[item["id"] for item in found["items"]])
+
+    return await once(here, tenant, request, key, asked, work, reads=True)
 
 
 @router.get(
@@ -159,7 +165,8 @@ async def search_memory_by_url(
         concept=concept or [], file=file, after=after, before=before, limit=limit, mode=mode, explain=explain,
         cursor=cursor,
     )  # fmt: skip
-    return await _found(request, asked)
+    here, tenant = await asking(request)
+    return Json(await _found(here, tenant, asked))
 
 
 class Timeline(BaseModel):
@@ -224,21 +231,26 @@ class Told(BaseModel):
     openapi_extra=needs(Scope.MEMORY_READ),
     summary="What is known that matters for a task, as Markdown",
     response_model=Told,
-    responses=problems(413, 415),
+    responses={**replayed(Told, 200), **problems(409, 413, 415)},
 )
-async def memory_context(request: Request, wish: ContextWish) -> Any:
+async def memory_context(request: Request, wish: ContextWish, key: IdempotencyKey = None) -> Any:
     here, tenant = await asking(request)
-    told = await context_for(
-        here.db,
-        tenant,
-        named(tenant, wish.project),
-        wish.task,
-        files=wish.files,
-        budget_tokens=wish.budget_tokens,
-        embed=embed_of(here, wish.task),
-        model=here.embeddings.model,
-    )
-    return Json({"markdown": told.markdown, "items": told.items, "tokens": told.tokens})
+
+    async def work(sent: Sent) -> Answer:
+        told = await context_for(
+            here.db,
+            tenant,
+            named(tenant, wish.project),
+            wish.task,
+            files=wish.files,
+            budget_tokens=wish.budget_tokens,
+            embed=embed_of(here, wish.task),
+            model=here.embeddings.model,
+        )
+        answer = {"markdown": told.markdown, "items": told.items, "tokens": told.tokens}
+        return Answer(200, answer, tells=[item["id"] for item in told.items])
+
+    return await once(here, tenant, request, key, wish, work, reads=True)
 
 
 def named(tenant: Tenant, ref: str | None) -> str:

@@ -64,7 +64,7 @@ async def submit_new(
     try:
         return await here.commands.submit(start, options, again=False)
     except NoWorker:
-        if not sent.keyed:
+        if sent.hash is None:  # without a key
             # Sent again it would be another task; so this one must not come to life later.
             if (row := await _find(here, tenant, sent.id)) is not None:
                 return Submitted(task_id=sent.id, agent_id=row["agent_id"])

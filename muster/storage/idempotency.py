@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -34,13 +35,15 @@ class Answered(NamedTuple):
     answer: dict[str, Any]
 
 
-async def begin(db: Database, who: Who, key: str, request_hash: str) -> Taken | Answered:
-    """Take the key for this sending, or hear what was answered to an earlier one."""
+async def begin(db: Database, who: Who, key: str, request_hash: str, *, reads: bool = False) -> Taken | Answered:
+    """Take the key for this sending, or hear what was answered to an earlier one. `reads`: of one that tells of memory,
+    and is free again when something is forgotten."""
     rows = await db.query(
         who,
-        "INSERT INTO idempotency_keys AS k (workspace_id, key, request_hash, request_id) VALUES (%s, %s, %s, %s) "
+        "INSERT INTO idempotency_keys AS k (workspace_id, key, request_hash, request_id, reads) "
+        "VALUES (%s, %s, %s, %s, %s) "
         "ON CONFLICT (workspace_id, key) DO UPDATE SET taken_at = clock_timestamp(), "
-        "   request_hash = excluded.request_hash, "
+        "   request_hash = excluded.request_hash, reads = excluded.reads, "
         "   answer = CASE WHEN k.created_at < now() - make_interval(hours => %s) THEN NULL ELSE k.answer END, "
         "   request_id = CASE WHEN k.created_at < now() - make_interval(hours => %s) "
         "                     THEN excluded.request_id ELSE k.request_id END, "
@@ -50,7 +53,7 @@ async def begin(db: Database, who: Who, key: str, request_hash: str) -> Taken | 
         "   OR (k.answer IS NULL AND k.request_hash = excluded.request_hash "
         "       AND k.taken_at < now() - make_interval(secs => %s)) "
         "RETURNING request_id, taken_at",
-        (workspace_of(who), key, request_hash, mine := new_id(), *[KEPT_HOURS] * 4, _SILENT_SECONDS),
+        (workspace_of(who), key, request_hash, mine := new_id(), reads, *[KEPT_HOURS] * 4, _SILENT_SECONDS),
     )
     if rows:
         return Taken(rows[0][0], rows[0][1], again=rows[0][0] != mine)
@@ -81,14 +84,21 @@ async def hold(db: Database, who: Who, key: str, taken: Taken) -> Taken:
     return taken._replace(at=rows[0][0]) if rows else taken
 
 
-async def finish(db: Database, who: Who, key: str, taken: Taken, answer: dict[str, Any]) -> Answered | None:
-    """Keep this answer, or hear the one that another sending of the same request was quicker to give."""
-    mine = (workspace_of(who), key, taken.request_id)
+async def finish(
+    db: Database, who: Who, key: str, taken: Taken, answer: dict[str, Any], tells: Sequence[str] = ()
+) -> Answered | None:
+    """Keep this answer, or hear the one that another sending of the same request was quicker to give. One that tells of
+    observations is kept if they are all there: locked, so that whoever forgets one comes before this or after it."""
+    workspace_id, told = workspace_of(who), sorted(set(tells))
+    mine = (workspace_id, key, taken.request_id)
     rows = await db.query(
         who,
+        "WITH told AS MATERIALIZED (SELECT id FROM observations WHERE workspace_id = %s AND id = ANY (%s::uuid[]) "
+        "                           FOR KEY SHARE) "
         "UPDATE idempotency_keys SET answer = %s "
-        "WHERE workspace_id = %s AND key = %s AND request_id = %s AND answer IS NULL RETURNING 1",
-        (Jsonb(answer), *mine),
+        "WHERE workspace_id = %s AND key = %s AND request_id = %s AND answer IS NULL "
+        "  AND (SELECT count(*) FROM told) = %s RETURNING 1",
+        (workspace_id, told, Jsonb(answer), *mine, len(told)),
     )
     if rows:
         return None
@@ -98,6 +108,8 @@ async def finish(db: Database, who: Who, key: str, taken: Taken, answer: dict[st
         "WHERE workspace_id = %s AND key = %s AND request_id = %s AND answer IS NOT NULL",
         mine,
     )
+    if not rows and told:
+        await forget(db, who, key, taken)
     return Answered(rows[0][0]) if rows else None
 
 

@@ -21,7 +21,7 @@ from muster.services.ports import free_port
 from muster.settings import Settings
 from muster.storage.database import Database
 from tests.api.conftest import Api, admin, environment, eventually, is_problem, serving
-from tests.api.people import bearer, key_in, new_workspace
+from tests.api.people import bearer, key_in, made, new_workspace
 
 TRUE = {"title": "t", "runner": {"kind": "command", "argv": ["true"]}}
 LONG = {"title": "t", "runner": {"kind": "command", "argv": ["sleep", "60"]}}
@@ -68,18 +68,55 @@ def is_replay(again: httpx.Response, first: httpx.Response) -> None:
     assert again.headers.get("location") == first.headers.get("location")
 
 
-WITHOUT = {"/v1/memory/search", "/v1/memory/context", "/v1/memory/import", "/v1/memory/retention/run"}
-"""These only read, or find nothing left to do the second time."""
-
-
 async def test_every_post_takes_one_and_says_so(api: Api) -> None:
     document = (await api.get("/openapi.json")).json()
     for path, operations in document["paths"].items():
         operation = operations.get("post")
-        if operation and path.startswith("/v1/") and path not in WITHOUT:
+        if operation and path.startswith("/v1/"):
             assert "Idempotency-Key" in {one["name"] for one in operation["parameters"]}, path
             answers = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
             assert all("Idempotent-Replayed" in answer.get("headers", {}) for answer in answers), path
+
+
+async def test_a_body_that_is_read_as_it_comes_counts_too(api: Api, db: Database) -> None:
+    """What an import was is known at its end, or when it is sent again."""
+    slug, key = f"p-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+    await made(api, "/v1/projects", {"slug": slug, "name": "x"})
+    session = {"kind": "session", "id": str(uuid.uuid4()), "started_at": "2026-01-01T00:00:00Z"}
+    lines = ({"kind": "muster-memory", "version": 1}, session)
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield content[:50]
+        await go_on.wait()
+        yield content[50:]
+
+    async def bring(what: Any) -> httpx.Response:
+        headers = {"Idempotency-Key": key}
+        return await api.post("/v1/memory/import", params={"project": slug}, content=what, headers=headers)
+
+    async def begun() -> None:
+        assert await db.query(DEFAULT_WORKSPACE, "SELECT 1 FROM idempotency_keys WHERE key = %s", (key,))
+
+    bringing = asyncio.create_task(bring(slowly()))
+    await eventually(begun)
+    answer = await bring(content)
+    is_problem(answer, 409, "request_in_flight")
+    assert answer.headers["retry-after"] == "1"
+    go_on.set()
+    first = await bringing
+    assert (first.status_code, first.json()["added"]["sessions"]) == (200, 1)
+    is_replay(await bring(content), first)
+    is_problem(await bring(content + b"\n"), 409, "idempotency_key_reused")
+
+
+async def test_a_search_and_a_sweep_are_answered_again_too(api: Api, db: Database) -> None:
+    for path, body in {"/v1/memory/search": {"query": "x"}, "/v1/memory/retention/run": None}.items():
+        keyed = Keyed(api, db)
+        first = await keyed.send(path, body)
+        assert first.status_code == 200
+        is_replay(await keyed.send(path, body), first)
 
 
 async def test_the_first_answer_comes_again_as_it_was(fleet: Api, db: Database) -> None:

@@ -82,6 +82,40 @@ async def test_one_request_sent_twice_remembers_once(place: tuple[Api, Api, dict
     assert "quokka" not in str(log)
 
 
+async def test_a_search_sent_twice_is_answered_the_same_until_something_is_forgotten(
+    place: tuple[Api, Api, dict[str, Any]],
+) -> None:
+    api, narrow, _ = place
+    one = await remember(api, "The cassowary fence")
+    asked = {
+        "/v1/memory/search": {"query": "cassowary", "mode": "lexical"},
+        "/v1/memory/context": {"task": "mend the cassowary fence"},
+    }
+    headers = {path: {"Idempotency-Key": uuid.uuid4().hex} for path in asked}
+
+    async def send(path: str, **more: Any) -> httpx.Response:
+        return await narrow.post(path, json=asked[path] | more, headers=headers[path])
+
+    first = {path: await send(path) for path in asked}
+    await remember(api, "Another cassowary")
+    for path, answer in first.items():
+        assert one["id"] in [item["id"] for item in answer.json()["items"]], path
+        again = await send(path)
+        assert (again.status_code, again.json()) == (200, answer.json()), path
+        assert again.headers["idempotent-replayed"] == "true"
+        is_problem(
+            await narrow.post(path, json=asked[path], headers={"Idempotency-Key": "a b"}), 422, "invalid_request"
+        )
+    is_problem(await send("/v1/memory/search", limit=3), 409, "idempotency_key_reused")
+    is_problem(await send("/v1/memory/context", budget_tokens=300), 409, "idempotency_key_reused")
+    assert (await api.delete(f"/v1/observations/{one['id']}")).status_code == 200
+    for path in asked:
+        anew = await send(path)
+        assert "idempotent-replayed" not in anew.headers
+        assert "Another cassowary" in [item["title"] for item in anew.json()["items"]], path
+        assert "The cassowary fence" not in anew.text, path
+
+
 async def test_what_is_private_is_left_out(place: tuple[Api, Api, dict[str, Any]]) -> None:
     api, _, _ = place
     kept = await remember(

@@ -13,8 +13,9 @@ from muster.domain.errors import NotFound
 from muster.domain.ids import new_id
 from muster.domain.memory import DrainRequest, ErrorClass, GenerationFailed, JobKind, NewObservation, NewSession
 from muster.domain.states import AgentStatus
-from muster.storage import forgetting, jobs, moves, observations, recording, sessions
+from muster.storage import forgetting, idempotency, jobs, moves, observations, recording, sessions
 from muster.storage.database import Database
+from muster.storage.idempotency import Answered, Taken
 
 from .conftest import Tenant, make_workspace
 from .furniture import tenant_tables
@@ -111,6 +112,28 @@ async def test_what_two_sessions_saw_outlives_one_of_them(own_url: str, memory: 
     assert jobs == [(second, "event_batch", "queued")]
     await forgetting.everything_of(memory.db, memory.workspace, "session", third)
     assert await where(own_url, "later") == set()
+
+
+async def test_what_an_answer_tells_is_not_kept_beyond_it(own_url: str, memory: Memory) -> None:
+    """Neither one that is kept, nor one that was read before the forgetting and is to be kept after it."""
+    _, _, told = await memory.worked("marker")
+    db, tells = memory.db, [str(told)]
+    held = {key: await idempotency.begin(db, memory.workspace, key, "h", reads=True) for key in ("kept", "late")}
+    kept, late = held["kept"], held["late"]
+    assert isinstance(kept, Taken)
+    assert isinstance(late, Taken)
+    await idempotency.finish(db, memory.workspace, "kept", kept, {"body": "marker"}, tells)
+    assert isinstance(await idempotency.begin(db, memory.workspace, "kept", "h", reads=True), Answered)
+
+    await forgetting.observation(db, memory.workspace, told)
+    meanwhile = await idempotency.begin(db, memory.workspace, "later", "h", reads=True)
+    assert isinstance(meanwhile, Taken)
+    await idempotency.finish(db, memory.workspace, "late", late, {"body": "marker"}, tells)
+    await idempotency.finish(db, memory.workspace, "later", meanwhile, {"body": "marker"}, tells)
+
+    assert "idempotency_keys" not in await where(own_url, "marker")
+    for key in ("kept", "late", "later"):
+        assert isinstance(await idempotency.begin(db, memory.workspace, key, "h", reads=True), Taken), key
 
 
 async def test_an_observation_goes_with_what_only_it_was_made_of(own_url: str, memory: Memory) -> None:
