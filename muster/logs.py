@@ -16,10 +16,18 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import IO, Any
 
-import structlog
-from structlog.typing import EventDict, ProcessorReturnValue
-
 from muster.settings import Settings, mask
+
+# For the tracebacks of its own console, which nobody sees here, structlog would import rich: 4.6 MB in every process.
+_rich = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
+from structlog.typing import EventDict, ProcessorReturnValue  # noqa: E402
+
+if _rich is None:
+    del sys.modules["rich"]
+else:
+    sys.modules["rich"] = _rich
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request that is worked on here and now."""
