@@ -49,6 +49,7 @@ ANY_KEY = "any"
 """Instead of a scope: whoever has a key that works."""
 
 _NEEDS = "x-muster-needs"
+_DEFAULT = str(DEFAULT_WORKSPACE)
 
 
 class Unauthorized(MusterError):
@@ -114,7 +115,7 @@ class Keyring:
         await self._workspaces.close()
 
     async def identify(self, text: str) -> Identity:
-        found = await self._known.get(text)
+        found = self._known.young(text) or await self._known.get(text)
         if found is None:
             raise Unauthorized("this key opens nothing: it is unknown, revoked or expired")
         return found
@@ -173,7 +174,7 @@ class Keyring:
 
     async def workspace(self, ref: str) -> Workspace:
         """The one an administrator names."""
-        found = await self._workspaces.get(ref)
+        found = self._workspaces.young(ref) or await self._workspaces.get(ref)
         if found is None:
             raise Forbidden(f"there is no workspace {ref[:100]}")
         return found
@@ -260,16 +261,29 @@ def must_reach_all(tenant: Tenant) -> None:
 
 
 def credential(request: Request) -> str:
-    header = request.headers.get("authorization")
-    if header is not None:
-        scheme, _, text = header.partition(" ")
-        if scheme.lower() != "bearer" or not text.strip():
+    return _sent(request)[0]
+
+
+def _sent(request: Request) -> tuple[str, str | None]:
+    """The credential, and the workspace that is named. Of a header that is sent twice, the first. In one go: every
+    request comes by here, and looking each up by its name costs more than all else that is done about it."""
+    bearer = key = named = None
+    for name, value in request.scope["headers"]:
+        if name == b"authorization" and bearer is None:
+            bearer = value
+        elif name == b"x-api-key" and key is None:
+            key = value
+        elif name == b"muster-workspace" and named is None:
+            named = value.decode("latin-1")
+    if bearer is not None:
+        scheme, _, text = bearer.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not (text := text.strip()):
             raise Unauthorized("the Authorization header must be `Bearer mst_…`")
-        return text.strip()
-    text = request.headers.get("x-api-key", "").strip()
+        return text, named
+    text = key.decode("latin-1").strip() if key is not None else ""
     if not text:
         raise Unauthorized("send a key: `Authorization: Bearer mst_…`, or X-API-Key")
-    return text
+    return text, named
 
 
 def _must_open(needed: str, holder: Identity | Tenant) -> None:
@@ -289,7 +303,7 @@ async def admit(request: Request, needed: str) -> Tenant:
     here = request.app.state.context
     keyring: Keyring = here.keyring
     limits: Limits = here.limits
-    text, client = credential(request), request.scope.get("client")
+    (text, named), client = _sent(request), request.scope.get("client")
     address = client[0] if client else None
     if not keyring.knows(text):
         limits.check_address(address)
@@ -298,10 +312,9 @@ async def admit(request: Request, needed: str) -> Tenant:
     except Unauthorized:
         limits.note_wrong(address)
         raise
-    named = request.headers.get("muster-workspace")
     workspace = identity.workspace
     if workspace is None:
-        workspace = await keyring.workspace(named or str(DEFAULT_WORKSPACE))
+        workspace = await keyring.workspace(named or _DEFAULT)
     request.scope["max_body"] = workspace.max_body_bytes  # the edge holds the body to it
     headers = request.scope["rate_limit"] = []
     await limits.admit(identity.holder, workspace.id, workspace.requests_per_second, headers)

@@ -127,8 +127,10 @@ class Limits:
         headers += lease.policy, _remaining(lease, now)
         if lease.left:
             lease.left -= 1
-            if lease.left == lease.size // 4 and lease.left:  # ahead of need, so that the quick ones need not wait
-                self._begin(lease, name)
+            # Ahead of need, so that the next need not wait. For one that asks seldom it may be for nothing: no more
+            # than were just used, and only while there are plenty.
+            if lease.left == lease.size // 4 and (lease.left or lease.shared > lease.limit // 2):
+                self._begin(lease, name, most=None if lease.left else lease.size)
         elif now < lease.refused_until and not self._down:
             raise RateLimited(f"this key may send {limit} requests a second")
 
@@ -152,18 +154,18 @@ class Limits:
         finally:
             lease.waiting -= 1
 
-    def _begin(self, lease: _Lease, name: tuple[UUID, UUID]) -> asyncio.Task[None]:
+    def _begin(self, lease: _Lease, name: tuple[UUID, UUID], most: int | None = None) -> asyncio.Task[None]:
         if lease.taking is None:
-            lease.taking = asyncio.create_task(self._refill(lease, name), name="requests of a key")
+            lease.taking = asyncio.create_task(self._refill(lease, name, most), name="requests of a key")
         return lease.taking
 
-    async def _refill(self, lease: _Lease, name: tuple[UUID, UUID]) -> None:
+    async def _refill(self, lease: _Lease, name: tuple[UUID, UUID], most: int | None) -> None:
         try:
             # As many as would have been used in that time at the pace of the last ones: what is taken and not used
             # is lost to the other processes.
             pace = (lease.size - lease.left) / max(time.monotonic() - lease.taken_at, 0.001)
             soon = int(min(pace, lease.limit) * REFILL_SECONDS)
-            wanted = min(lease.limit, max(1, soon, lease.waiting))
+            wanted = min(most or lease.limit, max(1, soon, lease.waiting))
             identifiers = [str(part) for part in name]
             async with asyncio.timeout(AWAY_SECONDS):
                 got, stats = await self._ask(lease.item, wanted, *identifiers)

@@ -50,6 +50,11 @@ class Memo(Generic[Answer]):
                 return known[1]
             raise
 
+    def young(self, what: str) -> Answer | None:
+        """The last answer, if it is still believed: for whom waiting for `get` costs more than the answer."""
+        known = self._known.get(what)
+        return known[1] if known is not None and time.monotonic() - known[0] < self._seconds else None
+
     def last(self, what: str) -> Answer | None:
         """The last answer, however old."""
         known = self._known.get(what)
