@@ -76,7 +76,9 @@ def api(healthcheck: bool) -> None:
 
 def _frugal_memory() -> None:
     """glibc gives each thread that allocates an arena of its own and keeps what was freed, the more the larger the
-    largest piece was: together some 8 MB here, where one thread does the work."""
+    largest piece was: together some 8 MB here, where one thread does the work. And FastAPI asks of each model whether
+    it is one of pydantic's first version, which takes it 1.6 MB to find out."""
+    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
     with contextlib.suppress(AttributeError, OSError):  # another libc
         libc = ctypes.CDLL(None)
         libc.mallopt(-8, 2)  # M_ARENA_MAX
