@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from api import answers
-from api.answers import Cursor, Json, Limit, Moment, problems
+from api.answers import Cursor, Json, Limit, Moment, Shown, problems
 from api.auth import must_reach_all, needs, router_of
 from api.context import asking
 from muster.domain.states import Action
@@ -21,7 +21,7 @@ from muster.storage import activity
 router = router_of("activity")
 
 
-class Activity(BaseModel):
+class Activity(Shown):
     """Empty `user_id`, `key_id` and `agent_id`: Muster itself did it."""
 
     id: int

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from api import answers
-from api.answers import Cursor, Json, Limit, problems
+from api.answers import Cursor, Json, Limit, Shown, problems
 from api.auth import needs, router_of
 from api.bodies import Straight
 from api.context import Context, asking
@@ -36,7 +36,7 @@ _FIRST_LOOK, _LAST_LOOK = 0.05, 0.5
 _FINAL = frozenset(str(status) for status in FINAL_JOB)
 
 
-class JobBrief(BaseModel):
+class JobBrief(Shown):
     """What is to be made of it, and how far that is."""
 
     id: str
@@ -49,7 +49,7 @@ class JobBrief(BaseModel):
     error: str | None
 
 
-class RecordedItem(BaseModel):
+class RecordedItem(Shown):
     id: UUID | None = Field(description="null: its project excludes it, and nothing of it is stored.")
     project_id: UUID
     session_id: UUID
@@ -66,7 +66,7 @@ class RecordedEvent(RecordedItem):
     wait_timed_out: bool = Field(description="What was waited for was not done in time.")
 
 
-class RecordedBatch(BaseModel):
+class RecordedBatch(Shown):
     items: list[RecordedItem] = Field(description="In the order in which they were sent.")
     jobs: list[JobBrief]
     recorded: int
@@ -75,7 +75,7 @@ class RecordedBatch(BaseModel):
     wait_timed_out: bool
 
 
-class AgentEvent(BaseModel):
+class AgentEvent(Shown):
     id: UUID
     workspace_id: UUID
     project_id: UUID

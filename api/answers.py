@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, create_model
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
 from starlette.responses import Response
 
 from api.errors import MEDIA_TYPE
@@ -48,11 +48,19 @@ class Json(Response):
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+class Shown(BaseModel):
+    """What an answer looks like, for the documentation. Nothing is checked by it, so it is not made into a validator
+    before somebody asks for one: all of them together take some 3 MB."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
 def _in_temporal(model: type[BaseModel], **more: Any) -> type[BaseModel]:
     """The recorded thing, and where it is found in Temporal."""
     fields: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
     return create_model(
         model.__name__,
+        __base__=Shown,
         __doc__=model.__doc__,
         **fields,
         workflow_id=(str, Field(description="In Temporal.")),
@@ -61,7 +69,7 @@ def _in_temporal(model: type[BaseModel], **more: Any) -> type[BaseModel]:
     )
 
 
-class Subtask(BaseModel):
+class Subtask(Shown):
     id: UUID
     title: str
     status: TaskStatus
@@ -78,7 +86,7 @@ TaskDetail: Any = create_model(
 )
 
 
-class Project(BaseModel):
+class Project(Shown):
     id: UUID
     workspace_id: UUID
     slug: str
@@ -90,7 +98,7 @@ class Project(BaseModel):
     updated_at: datetime
 
 
-class Forgotten(BaseModel):
+class Forgotten(Shown):
     deleted: dict[str, int] = Field(
         description="How many rows went, by table.",
         examples=[{"memory_sessions": 1, "agent_events": 40, "observations": 12, "memory_embeddings": 12}],
@@ -98,31 +106,31 @@ class Forgotten(BaseModel):
     complete: bool = Field(description="False: there is more than one request deletes. Send it again for the rest.")
 
 
-class Page(BaseModel, Generic[Item]):
+class Page(Shown, Generic[Item]):
     items: list[Item]
     next_cursor: str | None = Field(description="Asks for the next page; null on the last.")
 
 
-class EventPage(BaseModel):
+class EventPage(Shown):
     items: list[events.Event]
     next_after: int = Field(description="Asks for what follows.")
 
 
-class OutputPage(BaseModel):
+class OutputPage(Shown):
     items: list[agents.OutputLine]
     next_after: int = Field(description="Asks for what follows.")
     status: str = Field(description="The agent's, when this was read: nothing follows once it is final.")
     truncated: bool = Field(description="Whether it wrote more than is kept.")
 
 
-class Queue(BaseModel):
+class Queue(Shown):
     max_concurrent_agents: int
     active_agents: int
     waiting: int
     items: list[Task] = Field(description="In the order they will be served.")
 
 
-class KillAll(BaseModel):
+class KillAll(Shown):
     """Without `wait` how many it will end; with it, how they ended."""
 
     workflow_id: str
@@ -132,20 +140,20 @@ class KillAll(BaseModel):
     ended: int | None = Field(default=None, description="Ended by themselves before the kill reached them.")
 
 
-class Boundary(BaseModel):
+class Boundary(Shown):
     status: Literal["active", "errored", "disabled"]
     latency_ms: float | None = None
     version: str | None = None
     detail: str | None = None
 
 
-class Parked(BaseModel):
+class Parked(Shown):
     project_id: UUID
     until: datetime
     reason: str | None
 
 
-class Lane(BaseModel):
+class Lane(Shown):
     """A workspace's jobs of one kind."""
 
     kind: JobKind
@@ -167,7 +175,7 @@ class MemoryBoundary(Boundary):
     lanes: list[Lane] = Field(default_factory=list)
 
 
-class Boundaries(BaseModel):
+class Boundaries(Shown):
     temporal: Boundary
     postgres: Boundary
     valkey: Boundary
@@ -176,16 +184,16 @@ class Boundaries(BaseModel):
     memory: MemoryBoundary
 
 
-class Info(BaseModel):
+class Info(Shown):
     version: str
     boundaries: Boundaries
 
 
-class Alive(BaseModel):
+class Alive(Shown):
     status: Literal["ok"]
 
 
-class Ready(BaseModel):
+class Ready(Shown):
     status: Literal["ready", "not_ready"]
     boundaries: dict[str, Boundary]
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
-from api.answers import problems, replayed
+from api.answers import Shown, problems, replayed
 from api.auth import needs, router_of
 from api.context import asking
 from api.forgetting import must_be_a_person
@@ -44,7 +44,7 @@ class NameProject(MusterError):
     status, code = 422, "invalid_request"
 
 
-class Imported(BaseModel):
+class Imported(Shown):
     lines: int
     added: dict[str, int] = Field(examples=[{"sessions": 3, "events": 412, "observations": 57}])
     known: dict[str, int] = Field(description="What was here already. Sent again, everything is.")

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from api.answers import Shown
 from muster.domain.memory import MAX_EVENT_BYTES
 from muster.domain.tasks import Text
 from muster.domain.tenants import Tenant
@@ -88,7 +89,7 @@ class ClaudeMemAskContext(Sent):
     limit: int = Field(default=10, ge=1, le=50)
 
 
-class ClaudeMemAnswer(BaseModel):
+class ClaudeMemAnswer(Shown):
     """More may stand in it: claude-mem's clients ignore what they do not know."""
 
     model_config = ConfigDict(extra="allow", alias_generator=to_camel, populate_by_name=True)
@@ -129,7 +130,7 @@ class ClaudeMemJobs(ClaudeMemAnswer):
     offset: int
 
 
-class ClaudeMemHealth(BaseModel):
+class ClaudeMemHealth(Shown):
     status: Literal["ok"]
     runtime: str
 

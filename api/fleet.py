@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Body, Path, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api import answers
 from api.agents import WAIT_SECONDS, Wait
-from api.answers import Json, problems
+from api.answers import Json, Shown, problems
 from api.auth import must_reach_all, needs, router_of
 from api.commands import NoWorker
 from api.context import Context, Row, asking
@@ -45,7 +45,7 @@ class Stop(Spec):
     wait: bool = Field(default=False, description="The same as `?wait=true`.")
 
 
-class Standing(BaseModel):
+class Standing(Shown):
     """Whether a workspace gives agents to tasks, who decided that, and what it runs."""
 
     workspace_id: UUID

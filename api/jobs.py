@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api import answers
-from api.answers import Cursor, Json, Lane, Limit, problems
+from api.answers import Cursor, Json, Lane, Limit, Shown, problems
 from api.auth import must_reach_all, needs, router_of
 from api.context import Context, Row, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -29,7 +29,7 @@ Project = Annotated[Text | None, Query(min_length=1, max_length=200, description
 _ERROR_CLASS = "Jobs whose last failure was of this class."
 
 
-class Job(BaseModel):
+class Job(Shown):
     """What is to be made of an event, of a batch of them, of a session, or of a project's vectors."""
 
     id: str = Field(description="Derived from what it is about: the same work has the same id.")
@@ -58,7 +58,7 @@ class Job(BaseModel):
     temporal_url: str | None = Field(description="Its page in the Temporal Web UI, when that is known.")
 
 
-class JobMove(BaseModel):
+class JobMove(Shown):
     at: datetime
     from_status: JobStatus | None = Field(description="null: it was made.")
     to_status: JobStatus
@@ -83,11 +83,11 @@ class JobFilter(Spec):
     error_class: ErrorClass | None = Field(default=None, description=_ERROR_CLASS)
 
 
-class Requeued(BaseModel):
+class Requeued(Shown):
     requeued: int = Field(description=f"At most {jobs.MAX_REQUEUED:,} at once: ask again until it is 0.")
 
 
-class Lanes(BaseModel):
+class Lanes(Shown):
     items: list[Lane]
 
 

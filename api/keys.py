@@ -8,11 +8,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import Body, Query, Request
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from starlette.responses import Response
 
 from api import answers
-from api.answers import Cursor, Json, Limit, Moment, problems
+from api.answers import Cursor, Json, Limit, Moment, Shown, problems
 from api.auth import MissingScope, must_reach_all, needs, router_of
 from api.context import Context, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -99,7 +99,7 @@ class Rotation(Spec):
     )
 
 
-class Key(BaseModel):
+class Key(Shown):
     id: UUID
     name: str = Field(examples=["ci"])
     scopes: list[Scope]

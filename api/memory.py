@@ -9,9 +9,9 @@ from uuid import UUID
 
 from fastapi import Query as Parameter
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.answers import Json, Moment, problems, replayed
+from api.answers import Json, Moment, Shown, problems, replayed
 from api.auth import needs, router_of
 from api.context import Context, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -52,7 +52,7 @@ class Search(Query):
         return [self.project] if isinstance(self.project, str) else list(self.project)
 
 
-class Hit(BaseModel):
+class Hit(Shown):
     id: UUID
     type: str
     title: str
@@ -74,7 +74,7 @@ class Hit(BaseModel):
     explain: dict[str, Any] | None = Field(default=None, description="Its ranks and scores by words and by meaning.")
 
 
-class Hits(BaseModel):
+class Hits(Shown):
     items: list[Hit]
     mode: Literal["fused", "lexical"] = Field(description="lexical: by words alone, for want of a vector of the query.")
     next_cursor: str | None = Field(description="Asks for what follows; null at the end.")
@@ -169,7 +169,7 @@ async def search_memory_by_url(
     return Json(await _found(here, tenant, asked))
 
 
-class Timeline(BaseModel):
+class Timeline(Shown):
     items: list[dict[str, Any]] = Field(description="Observations, in the order in which it happened.")
     next_cursor: str | None = Field(
         description="Of a timeline around nothing: asks for what was before; null at the end."
@@ -219,7 +219,7 @@ class ContextWish(Spec):
     budget_tokens: int = Field(default=2000, ge=100, le=100_000, description="Longest text.")
 
 
-class Told(BaseModel):
+class Told(Shown):
     markdown: str = Field(description="Empty: nothing is known.")
     items: list[dict[str, Any]] = Field(description="The observations that it tells, each with its `group`.")
     tokens: int = Field(description="Of the text; counted generously.")
@@ -259,7 +259,7 @@ def named(tenant: Tenant, ref: str | None) -> str:
     return ref or str(tenant.project_id)
 
 
-class Stats(BaseModel):
+class Stats(Shown):
     observations: int
     summaries: int
     merged: int = Field(description="Near duplicates that were merged into others.")

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from api.answers import Json, problems
+from api.answers import Json, Shown, problems
 from api.auth import must_have, needs, router_of
 from api.context import asking
 from api.projects import Ref
@@ -27,7 +27,7 @@ _OF_ADMINS = frozenset({"retain_days", "retain_importance", "daily_tokens"})
 _MAY_BE_NULL = _OF_ADMINS
 
 
-class MemorySettings(BaseModel):
+class MemorySettings(Shown):
     project_id: UUID
     record_agents: bool
     generator: str

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from fastapi import Query as Parameter
 from fastapi import Request
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
 from api import answers
-from api.answers import Cursor, Json, Limit, Moment, problems
+from api.answers import Cursor, Json, Limit, Moment, Shown, problems
 from api.auth import needs, router_of
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -83,7 +83,7 @@ class MemoryChange(Spec):
         return self
 
 
-class Observation(BaseModel):
+class Observation(Shown):
     id: UUID
     workspace_id: UUID
     project_id: UUID
@@ -110,7 +110,7 @@ class Observation(BaseModel):
     updated_at: datetime
 
 
-class ObservationSource(BaseModel):
+class ObservationSource(Shown):
     """An event that it was made of."""
 
     event_id: UUID

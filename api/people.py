@@ -7,11 +7,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from starlette.responses import Response
 
 from api import answers
-from api.answers import Cursor, Json, Limit, problems
+from api.answers import Cursor, Json, Limit, Shown, problems
 from api.auth import ADMINISTRATOR, must_administer, must_reach_all, needs, router_of
 from api.context import Context, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -63,7 +63,7 @@ class UserChange(Spec):
         return self
 
 
-class User(BaseModel):
+class User(Shown):
     id: UUID
     email: str
     name: str
@@ -88,7 +88,7 @@ class MemberChange(Spec):
     role: MemberRole = Field(examples=["admin"])
 
 
-class Member(BaseModel):
+class Member(Shown):
     user_id: UUID
     workspace_id: UUID
     email: str

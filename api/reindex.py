@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.answers import Json, problems, replayed
+from api.answers import Json, Shown, problems, replayed
 from api.auth import needs, router_of
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -42,7 +42,7 @@ class Reindex(Spec):
     model: Model
 
 
-class ReindexJob(BaseModel):
+class ReindexJob(Shown):
     id: str
     status: JobStatus
     note: str | None = Field(description="How far it is.")
@@ -52,7 +52,7 @@ class ReindexJob(BaseModel):
     finished_at: datetime | None
 
 
-class Vectors(BaseModel):
+class Vectors(Shown):
     """Of one project."""
 
     project_id: UUID

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from api import answers
 from api.agent_events import JobBrief, Wait, wait_for
-from api.answers import Cursor, Json, Limit, problems
+from api.answers import Cursor, Json, Limit, Shown, problems
 from api.auth import needs, router_of
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -23,7 +23,7 @@ from muster.storage import projects, sessions
 router = router_of("memory")
 
 
-class Session(BaseModel):
+class Session(Shown):
     id: UUID
     workspace_id: UUID
     project_id: UUID

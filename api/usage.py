@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.answers import Json, problems
+from api.answers import Json, Shown, problems
 from api.auth import needs, router_of
 from api.context import asking
 from muster.domain.fleet import Admission
@@ -19,7 +19,7 @@ from muster.storage import usage
 router = router_of("workspaces")
 
 
-class Limits(BaseModel):
+class Limits(Shown):
     max_concurrent_agents: int
     max_waiting_tasks: int
     requests_per_second: int = Field(description="Of each key.")
@@ -29,13 +29,13 @@ class Limits(BaseModel):
     weight: int = Field(description="Its share where workspaces wait for the same workers.")
 
 
-class Day(BaseModel):
+class Day(Shown):
     day: datetime.date = Field(description="UTC.")
     agents: int = Field(description="That ended on it.")
     agent_seconds: float
 
 
-class Usage(BaseModel):
+class Usage(Shown):
     """Of the whole workspace, also for a key that reaches one project."""
 
     workspace_id: UUID

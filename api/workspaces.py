@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import Body, Request
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from api import answers
-from api.answers import Cursor, Json, Limit, problems
+from api.answers import Cursor, Json, Limit, Shown, problems
 from api.auth import ADMINISTRATOR, ANY_KEY, must_administer, must_reach_all, needs, router_of
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
@@ -97,7 +97,7 @@ class WorkspaceChange(Spec):
         return self
 
 
-class AdmissionBy(BaseModel):
+class AdmissionBy(Shown):
     user: str | None = None
     user_id: UUID | None = None
     key_id: UUID | None = None
@@ -105,7 +105,7 @@ class AdmissionBy(BaseModel):
     at: datetime
 
 
-class Workspace(BaseModel):
+class Workspace(Shown):
     id: UUID
     slug: str
     name: str
