@@ -78,9 +78,15 @@ class _Bucket:
     at: float
 
 
+class _Storage(RedisStorage):
+    """It would import each client that is installed, Valkey's own beside the one it is to use: some 4 MB."""
+
+    DEPENDENCIES = {"redis": RedisStorage.DEPENDENCIES["redis"]}  # noqa: RUF012 - as it is declared there
+
+
 class Limits:
     def __init__(self, valkey_url: str) -> None:
-        storage = RedisStorage(
+        storage = _Storage(
             f"async+{valkey_url}",
             implementation="redispy",
             key_prefix=keys.limits(),
