@@ -113,15 +113,25 @@ def place_terms(
     return [*terms, f" a:{agent_id}"] if agent_id else terms
 
 
-def near_terms(kind: str, terms: Iterable[str]) -> list[str]:
+def near_terms(kind: str, marks: str, terms: Iterable[str]) -> list[str]:
     """Texts that are nearly the same share one of these, others hardly ever: the least hashes of each of four classes
-    of their words."""
+    of their words. Those that differ in their marks (domain/marks.py) share none."""
     classes: list[list[int]] = [[], [], [], []]
     for term in terms:
         if term and not term.startswith(" "):
             value = _hash(term)
             classes[value & 3].append(value >> 2)
-    return [f" n:{kind}:{at}:{sorted(found)[:2]}" for at, found in enumerate(classes) if found]
+    return [f" n:{kind}:{marks}:{at}:{sorted(found)[:2]}" for at, found in enumerate(classes) if found]
+
+
+def spelled(text: str) -> list[tuple[str, str]]:
+    """Its tokens, folded, and what each is: `dense` (of a script that does not part words), a `word`, or a `name`."""
+    return [_spelled(token) for token in _tokens(text)]
+
+
+@lru_cache(maxsize=20_000)
+def _spelled(token: str) -> tuple[str, str]:
+    return _fold(token), "dense" if _is_dense(token) else "word" if _is_plain(token) else "name"
 
 
 def _clean_path(path: str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from muster.domain import words
+from muster.domain import marks, words
 from muster.domain.errors import MusterError, NotFound, ProjectArchived, RequestInFlight, UnknownReference
 from muster.domain.memory import NewObservation
 from muster.storage import pages
@@ -83,7 +83,10 @@ def as_words(
         observation.concepts, files, language=observation.language,
     )  # fmt: skip
     places = words.place_terms(kind, session_id, task_id, agent_id)
-    near = [words.word(project_id, term) for term in words.near_terms(kind, found.terms)] if merges else []
+    near: list[int] = []
+    if merges:
+        said = (observation.title, observation.subtitle, observation.narrative, *observation.facts)
+        near = [words.word(project_id, term) for term in words.near_terms(kind, marks.of(said, files), found.terms)]
     every = [*found.words, *(words.word(project_id, term) for term in places), *near]
     weights = ",".join(f"{at}:{weight}" for at, weight in sorted(found.weights.items()))
     return {

@@ -30,7 +30,7 @@ DOORS = {
     "memory_by_meaning": ["observation_id", "distance"],
     "memory_count": ["found"],
     "memory_alike": ["term", "project_id", "documents"],
-    "memory_repeats": ["observation_id"],
+    "memory_repeats": ["n", "observation_id", "earlier"],
 }  # fmt: skip
 """Each, and what it tells."""
 

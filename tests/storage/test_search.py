@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,8 +33,23 @@ class Project:
     tenant: Tenant
     id: UUID
 
-    async def put(self, *said: NewObservation, job: bool = False, count: bool = True, **about: Any) -> list[UUID]:
-        ids = [new_id() for _ in said]
+    async def events(self, number: int) -> list[UUID]:
+        session, events = new_id(), [new_id() for _ in range(number)]
+        await self.tenant.rows(
+            "INSERT INTO memory_sessions (id, workspace_id, project_id, key) VALUES (%s, %s, %s, 'k')",
+            (session, self.tenant.id, self.id),
+        )
+        await self.tenant.rows(
+            "INSERT INTO agent_events (id, workspace_id, project_id, session_id, type, adapter, payload, occurred_at) "
+            "SELECT e, %s, %s, %s, 'm', 'a', '{}', now() FROM unnest(%s::uuid[]) e",
+            (self.tenant.id, self.id, session, events),
+        )
+        return events
+
+    async def put(
+        self, *said: NewObservation, job: bool = False, count: bool = True, ids: list[UUID] | None = None, **about: Any
+    ) -> list[UUID]:
+        ids = ids or [new_id() for _ in said]
         rows = [
             observations.as_row(self.tenant.id, self.id, key, one, **about)
             for key, one in zip(ids, said, strict=True)
@@ -270,17 +286,7 @@ async def test_what_is_changed_is_found_by_what_it_says_now(project: Project) ->
 
 
 async def test_near_duplicates_of_a_generator_merge_and_keep_their_sources(project: Project) -> None:
-    session = new_id()
-    await project.tenant.rows(
-        "INSERT INTO memory_sessions (id, workspace_id, project_id, key) VALUES (%s, %s, %s, 'k')",
-        (session, project.tenant.id, project.id),
-    )
-    events = [new_id() for _ in range(3)]
-    for event in events:
-        await project.tenant.rows(
-            "INSERT INTO agent_events (id, workspace_id, project_id, session_id, type, adapter, payload, occurred_at) "
-            "VALUES (%s, %s, %s, %s, 'm', 'a', '{}', now())", (event, project.tenant.id, project.id, session),
-        )  # fmt: skip
+    events = await project.events(3)
     text = "The worker opens a connection for each request and never gives it back, so that the pool runs dry at night"
     said = [
         NewObservation(title="Pool exhausted", narrative=text, sources=[events[0]]),
@@ -300,6 +306,46 @@ async def test_near_duplicates_of_a_generator_merge_and_keep_their_sources(proje
     by_hand = await project.put(said[0], said[0])
     assert len(by_hand) == 2  # what a person writes is never merged
     assert await project.tenant.rows("SELECT count(*) FROM observations WHERE project_id = %s", (project.id,)) == [(5,)]
+
+
+async def test_what_repeats_another_is_one_with_it_whoever_comes_first_and_however_often(project: Project) -> None:
+    events = await project.events(6)
+    text = "The worker opens a connection for each request and never gives it back, so that the pool runs dry at night"
+    said = [
+        NewObservation(title="Pool exhausted", narrative=text + more, sources=[event])
+        for event, more in zip(events, ["", " again", "", " once again", "", ""], strict=True)
+    ]
+    ids = await project.put(*said[:2], job=True)
+    for _ in range(2):  # the second time they are there
+        await project.put(*said[:2], job=True, ids=ids)
+    await asyncio.gather(*(project.put(*said[2:], job=True) for _ in range(2)))
+    rows = await project.tenant.rows(
+        "SELECT o.id, o.seen, (SELECT count(*) FROM observation_sources s WHERE s.observation_id = o.id) "
+        "FROM observations o WHERE project_id = %s", (project.id,),
+    )  # fmt: skip
+    assert rows == [(ids[0], 6, 6)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("listens on port 8080", "listens on port 8081"),
+        ("is pinned to 2.14.1", "is pinned to 2.14.2"),
+        ("is kept in src/pool.py", "is kept in src/pools.py"),
+        ("is called max_size there", "is called min_size there"),
+        ("is closed at the end", "is not closed at the end"),
+        ("is closed at the end", "isn't closed at the end"),
+        ("moved from a.py to b.py", "moved from b.py to a.py"),
+        ("has three connections", "has four connections"),
+        ("端口可用", "端口不可用"),
+    ],
+)
+async def test_what_differs_in_what_counts_is_not_one(project: Project, one: str, other: str) -> None:
+    text = "The worker opens a connection for each request and never gives it back, so that the pool runs dry at night"
+    more = "; whoever restarts the service in the morning sees that everything works again until the evening: the pool "
+    await project.put(*(NewObservation(title="Pool", narrative=text + more + end) for end in (one, other)), job=True)
+    await project.put(*(NewObservation(title="Pool", narrative=text + more + end) for end in (other, one)), job=True)
+    assert await project.tenant.rows("SELECT count(*) FROM observations WHERE project_id = %s", (project.id,)) == [(2,)]
 
 
 async def test_context_keeps_to_its_budget_and_tells_what_matters(project: Project) -> None:

@@ -1,0 +1,127 @@
+-- A batch of observations is stored by a few statements, however many it holds.
+
+-- Of some that are to be put, which repeat what is there (the oldest of it), and which repeat one that comes earlier among
+-- themselves: they share a near term, and nearly all that they say weighs the same. Its caller forbids to read all rows.
+DROP FUNCTION memory_repeats(uuid, uuid, bigint[], sparsevec);
+CREATE FUNCTION memory_repeats(p_workspace uuid, p_project uuid, p_near text[], p_weights sparsevec[])
+RETURNS TABLE (n integer, observation_id uuid, earlier integer)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public AS $$
+BEGIN
+    RETURN QUERY EXECUTE
+        'WITH given AS MATERIALIZED (
+            SELECT g.n::integer, g.near::bigint[] AS near, g.weights
+            FROM unnest($1, $2) WITH ORDINALITY AS g (near, weights, n) WHERE g.near <> ''{}''),
+        found AS MATERIALIZED (
+            -- Apart, or they would be looked for along the project''s whole time, for the sake of the order; and at once,
+            -- since each look goes through all that the index has not sorted in yet.
+            SELECT o.workspace_id, o.project_id, o.observation_id, o.words, o.weights, o.occurred_at
+            FROM observation_words o WHERE o.words && (SELECT array_agg(t) FROM given g, unnest(g.near) t)),
+        there AS (
+            SELECT DISTINCT ON (g.n) g.n, w.observation_id FROM given g JOIN found w ON w.words && g.near
+            WHERE w.workspace_id = $3 AND w.project_id = $4 AND w.weights <=> g.weights <= 0.05
+            ORDER BY g.n, w.occurred_at, w.observation_id),
+        shared AS (
+            SELECT array_agg(g.n ORDER BY g.n) AS places FROM given g, unnest(g.near) t GROUP BY t HAVING count(*) > 1)
+        SELECT t.n, t.observation_id, NULL::integer FROM there t
+        UNION ALL
+        SELECT p.later, NULL::uuid, p.earlier
+        FROM (SELECT DISTINCT later, earlier FROM shared s, unnest(s.places) AS later, unnest(s.places) AS earlier
+              WHERE earlier < later) p
+        WHERE ($2)[p.later] <=> ($2)[p.earlier] <= 0.05
+        ORDER BY 1, 2 NULLS LAST, 3'
+        USING p_near, p_weights, CASE WHEN p_workspace = current_workspace() THEN p_workspace END,
+              CASE WHEN reaches_all() OR p_project = current_project() THEN p_project END;
+END $$;
+GRANT CREATE ON SCHEMA public TO muster_chores;
+ALTER FUNCTION memory_repeats(uuid, uuid, text[], sparsevec[]) OWNER TO muster_chores;
+REVOKE CREATE ON SCHEMA public FROM muster_chores;
+REVOKE ALL ON FUNCTION memory_repeats(uuid, uuid, text[], sparsevec[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION memory_repeats(uuid, uuid, text[], sparsevec[]) TO muster_app;
+
+-- Puts what a generator or a person made (storage/observations.py: as_row), inside the caller's transaction. One whose
+-- id is there changes nothing. One that repeats another, also one of the same batch, adds its sources to that. Answers
+-- how many are new.
+--
+-- It is planned once, while tables may be small: every one of them is looked into by a unique key alone.
+CREATE OR REPLACE FUNCTION observation_put(p_workspace uuid, p_project uuid, p_rows jsonb) RETURNS integer
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off AS $$
+DECLARE
+    r record; v_ids uuid[]; v_near text[]; v_weights sparsevec[]; v_made uuid[];
+    v_to uuid[];                                          -- what each becomes or joins; null: it is there already
+    v_again uuid[]; v_times bigint[]; v_importance real[];
+BEGIN
+    SELECT array_agg(x.id ORDER BY x.n), array_agg(CASE WHEN NOT x.known THEN x.id END ORDER BY x.n),
+           array_agg(CASE WHEN x.known THEN '{}' ELSE coalesce(x.near, '{}') END ORDER BY x.n),
+           array_agg(x.weights ORDER BY x.n)
+        INTO v_ids, v_to, v_near, v_weights
+        FROM (SELECT g.n, g.id, g.near, g.weights, row_number() OVER (PARTITION BY g.id ORDER BY g.n) > 1
+                     OR EXISTS (SELECT 1 FROM observations o WHERE o.id = g.id) AS known
+              FROM ROWS FROM (jsonb_to_recordset(p_rows) AS (id uuid, near text, weights sparsevec))
+                   WITH ORDINALITY AS g (id, near, weights, n)) x;
+    IF v_near <> array_fill('{}'::text, ARRAY[cardinality(v_near)]) THEN
+        FOR r IN SELECT * FROM memory_repeats(p_workspace, p_project, v_near, v_weights) LOOP
+            IF v_to[r.n] <> v_ids[r.n] THEN
+                CONTINUE;  -- it has joined an older one
+            ELSIF r.observation_id IS NOT NULL THEN
+                v_to[r.n] := r.observation_id;
+            ELSIF v_to[r.earlier] = v_ids[r.earlier] THEN
+                v_to[r.n] := v_ids[r.earlier];
+            END IF;
+        END LOOP;
+        -- In order, so that two who join the same ones do not wait for each other.
+        PERFORM 1 FROM observations
+            WHERE id IN (SELECT t FROM unnest(v_to) t WHERE NOT t = ANY (v_ids)) ORDER BY id FOR NO KEY UPDATE;
+    END IF;
+
+    WITH given AS MATERIALIZED (
+        SELECT g.*, coalesce(g.occurred_at, now()) AS at
+        FROM ROWS FROM (jsonb_to_recordset(p_rows) AS (
+            id uuid, session_id uuid, task_id uuid, agent_id uuid, job_id text, type text, title text, subtitle text,
+            narrative text, facts text[], concepts text[], files_read text[], files_modified text[], language text,
+            importance real, summary boolean, generator text, content_hash text, occurred_at timestamptz,
+            words bigint[], weights sparsevec, terms text[])) WITH ORDINALITY AS g (
+            id, session_id, task_id, agent_id, job_id, type, title, subtitle, narrative, facts, concepts, files_read,
+            files_modified, language, importance, summary, generator, content_hash, occurred_at, words, weights, terms, n)
+        WHERE v_to[g.n::integer] = g.id),
+    made AS (
+        INSERT INTO observations (id, workspace_id, project_id, session_id, task_id, agent_id, job_id, type, title,
+            subtitle, narrative, facts, concepts, files_read, files_modified, language, importance, summary, generator,
+            content_hash, occurred_at)
+        SELECT g.id, p_workspace, p_project, g.session_id, g.task_id, g.agent_id, g.job_id, g.type, g.title, g.subtitle,
+            g.narrative, coalesce(g.facts, '{}'), coalesce(g.concepts, '{}'), coalesce(g.files_read, '{}'),
+            coalesce(g.files_modified, '{}'), g.language, coalesce(g.importance, 0.5), coalesce(g.summary, false),
+            coalesce(g.generator, 'manual'), g.content_hash, g.at
+        FROM given g ORDER BY g.id
+        ON CONFLICT (id) DO NOTHING RETURNING id),  -- another session may be faster
+    worded AS (
+        INSERT INTO observation_words (workspace_id, project_id, observation_id, words, weights, terms, occurred_at)
+        SELECT p_workspace, p_project, g.id, g.words, g.weights, g.terms, g.at FROM made m JOIN given g ON g.id = m.id)
+    SELECT coalesce(array_agg(m.id), '{}') INTO v_made FROM made m;
+
+    WITH wanted AS MATERIALIZED (
+        SELECT DISTINCT ON (t.id, e.id) t.id AS observation_id, e.id AS event_id, g.n, t.id <> g.id AS again, g.importance
+        FROM ROWS FROM (jsonb_to_recordset(p_rows) AS (id uuid, importance real, sources uuid[]))
+             WITH ORDINALITY AS g (id, importance, sources, n),
+             LATERAL (SELECT v_to[g.n::integer] AS id) t, unnest(g.sources) AS s (id),
+             LATERAL (SELECT a.id FROM agent_events a
+                      WHERE a.id = s.id AND a.workspace_id = p_workspace AND a.project_id = p_project) e
+        WHERE t.id <> g.id OR g.id = ANY (v_made)
+        ORDER BY t.id, e.id, g.n),
+    linked AS (
+        INSERT INTO observation_sources (workspace_id, project_id, observation_id, event_id)
+        SELECT p_workspace, p_project, w.observation_id, w.event_id FROM wanted w
+        ON CONFLICT DO NOTHING RETURNING observation_id, event_id),
+    again AS (  -- made again of the same, it is not seen again
+        SELECT w.observation_id, count(DISTINCT w.n) AS times, max(w.importance) AS importance
+        FROM wanted w JOIN linked l ON l.observation_id = w.observation_id AND l.event_id = w.event_id
+        WHERE w.again GROUP BY 1)
+    SELECT array_agg(a.observation_id), array_agg(a.times), array_agg(a.importance)
+        INTO v_again, v_times, v_importance FROM again a;
+    IF v_again IS NOT NULL THEN
+        UPDATE observations o SET seen = o.seen + a.times, version = o.version + 1, updated_at = now(),
+                importance = greatest(o.importance, a.importance)
+            FROM unnest(v_again, v_times, v_importance) AS a (id, times, importance) WHERE o.id = a.id;
+    END IF;
+    RETURN cardinality(v_made);
+END $$;
