@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 from muster.domain import rules, rules_summary
 from muster.domain.errors import Unavailable
 from muster.domain.memory import ErrorClass, Event, GenerationFailed, Made, NewObservation
-from muster.models.chat import Asked, Chat, Spent, estimate
+from muster.models.chat import Asked, Chat, Spent, most_tokens
 from muster.models.remembering import (
     OBSERVE,
     SUMMARISE,
@@ -36,13 +37,17 @@ T = TypeVar("T", bound=BaseModel)
 
 _LEAST_TOKENS = 200
 """For what is asked about. A cap that leaves less leaves no room for a call."""
+_EVENT_TOKENS = 600
+"""At most; with less of it, an event is not told well."""
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Caps:
-    """In tokens, of input and output together; none of them is exceeded. None: no cap."""
+    """In tokens, of input and output together. None: no cap. No call is made that might exceed one: its input counts as
+    the most it can come to, and the provider is told how much it may answer."""
 
-    call: int = 32_000
+    call: int = 48_000
     output: int = 4_000
     workspace_day: int | None = None
     project_day: int | None = None
@@ -137,7 +142,7 @@ class Generation:
 
     def _parts(self, events: Sequence[Event]) -> list[Sequence[Event]]:
         """As many events in a call as can be told well in it."""
-        most = max(1, self._room(OBSERVE, Observed) // 300)
+        most = max(1, self._room(OBSERVE, Observed) // _EVENT_TOKENS)
         return [events[at : at + most] for at in range(0, len(events), most)]
 
 
@@ -184,17 +189,24 @@ class _Asks:
             await asyncio.shield(self._settle(held, spent))
 
     async def _reserve(self, tokens: int) -> memory_usage.Reservation:
-        caps = self._room._caps
-        held = await memory_usage.reserve(
-            self._room._db, self._workspace_id, self._project_id, tokens,
-            workspace_cap=caps.workspace_day, project_cap=caps.project_day,
-        )  # fmt: skip
-        if isinstance(held, memory_usage.OverBudget):
-            raise GenerationFailed(
-                ErrorClass.BUDGET,
-                f"the {held.of} may use {held.cap} tokens a day; {held.used} are used, and a call may take {tokens}",
-            )
-        return held
+        caps, chat = self._room._caps, self._room._chat
+        assert chat is not None  # noqa: S101 - _generator has looked
+        until = time.monotonic() + chat.seconds
+        while True:
+            held = await memory_usage.reserve(
+                self._room._db, self._workspace_id, self._project_id, tokens,
+                workspace_cap=caps.workspace_day, project_cap=caps.project_day,
+            )  # fmt: skip
+            if isinstance(held, memory_usage.Reservation):
+                return held
+            # Calls under way hold the most they may use, and give back most of that.
+            if held.used - held.reserved + tokens > held.cap or time.monotonic() > until:
+                raise GenerationFailed(
+                    ErrorClass.BUDGET,
+                    f"the {held.of} may use {held.cap} tokens a day; {held.used} are used, "
+                    f"and a call may take {tokens}",
+                )
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _settle(self, held: memory_usage.Reservation, spent: Spent) -> None:
         try:
@@ -208,13 +220,13 @@ class _Asks:
 
 
 def _told_in(tell: Callable[[int], str], tokens: int) -> str:
-    """As much as fits: a letter may be half a token or two."""
-    letters = tokens * 2
+    """As much as fits: a letter is one to four bytes."""
+    letters = tokens
     while True:
         text = tell(letters)
-        came_to = estimate(text)
+        came_to = most_tokens(text)
         if came_to <= tokens:
             return text
         letters = min(letters - 1, len(text) * tokens // came_to * 19 // 20)
         if letters < 40:
-            return text[: tokens // 2]
+            return text[: tokens // 4]

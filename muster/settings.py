@@ -382,10 +382,11 @@ class Settings(BaseSettings):
         description="How long a call of the model may take.",
     )
     memory_call_tokens: int = Field(
-        default=32_000,
+        default=48_000,
         ge=2_000,
         alias="MUSTER_MEMORY_CALL_TOKENS",
-        description="Tokens that one call may take at most, input and output together.",
+        description="Tokens that one call may take at most, input and output together. A byte of input counts as one, "
+        "though prose comes to a quarter of that.",
     )
     memory_output_tokens: int = Field(
         default=4_000,

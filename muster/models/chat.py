@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -44,58 +44,54 @@ class Asked(Generic[T]):
     @property
     def tokens(self) -> int:
         """The most that the input may come to."""
-        return estimate(self.instructions) + estimate(self.text) + _schema_tokens(self.form) + 64
+        return most_tokens(self.instructions) + most_tokens(self.text) + _schema_tokens(self.form) + 64
 
 
 @lru_cache(maxsize=16)
 def _schema_tokens(form: type[BaseModel]) -> int:
     """Kept, since writing a schema down takes longer than all else that a call costs us."""
-    return estimate(json.dumps(form.model_json_schema()))
+    return most_tokens(json.dumps(form.model_json_schema()))
 
 
-def estimate(text: str) -> int:
-    """Tokens, on the safe side: prose has one for every four letters, code and numbers one for two or three."""
-    ascii_letters = sum(map(str.isascii, text))
-    return (ascii_letters + 1) // 2 + 2 * (len(text) - ascii_letters)
+def most_tokens(text: str) -> int:
+    """No tokenizer makes more of a text than it has bytes. Prose comes to a quarter of that, numbers to nearly all."""
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 class Chat:
     def __init__(self, model: str, *, url: str | None, key: str | None, seconds: float) -> None:
         """`model` is `provider:name`, or with an address of one's own a bare name."""
-        self.name = model
-        self._url, self._key, self._seconds = url, key, seconds
+        self.name, self.seconds = model, seconds
+        self._url, self._key = url, key
         self._model: Any = None
         self._client: Any = None
+        self._agents: dict[type[BaseModel], Any] = {}
+        self._opening = asyncio.Lock()
 
     async def close(self) -> None:
         client, self._client, self._model = self._client, None, None
+        self._agents.clear()
         if client is not None:
             await client.close()
 
     async def ask(self, asked: Asked[T], spent: Spent) -> T:
         """The form, filled in. Raises GenerationFailed."""
-        from pydantic_ai import Agent, ModelRetry, TextOutput, ToolOutput
+        if asked.form not in self._agents:
+            # In a thread, since the libraries take a second to import: heartbeats go on meanwhile.
+            async with self._opening:
+                agent = self._agents.get(asked.form) or await asyncio.to_thread(self._agent, asked.form)
+                self._agents[asked.form] = agent
         from pydantic_ai.usage import RunUsage
-
-        def as_text(text: str) -> T:
-            # Some models, and some servers, write the form out instead of calling a tool with it.
-            try:
-                return parse(asked.form, text)
-            except ValueError as error:
-                raise ModelRetry(explained(error)) from None
 
         usage = RunUsage()
         try:
-            agent: Agent[None, T] = Agent(
-                self._opened(),
-                output_type=[ToolOutput(asked.form, name="remember"), TextOutput(as_text)],
-                instructions=asked.instructions,
-                retries=0,
-            )
-            settings: Any = {"max_tokens": asked.max_output_tokens, "timeout": self._seconds}
+            settings: Any = {"max_tokens": asked.max_output_tokens, "timeout": self.seconds}
             spent.calls += 1
-            async with asyncio.timeout(self._seconds + 1):
-                return (await agent.run(asked.text, model_settings=settings, usage=usage)).output
+            async with asyncio.timeout(self.seconds + 1):
+                answer = await self._agents[asked.form].run(
+                    asked.text, instructions=asked.instructions, model_settings=settings, usage=usage
+                )
+                return cast("T", answer.output)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -107,6 +103,23 @@ class Chat:
         finally:
             spent.input_tokens += usage.input_tokens
             spent.output_tokens += usage.output_tokens
+
+    def _agent(self, form: type[BaseModel]) -> Any:
+        """What asks for the form. Kept, since making it costs more than asking. Raises GenerationFailed."""
+        try:
+            from pydantic_ai import Agent, ModelRetry, TextOutput, ToolOutput
+
+            def as_text(text: str) -> BaseModel:
+                # Some models, and some servers, write the form out instead of calling a tool with it.
+                try:
+                    return parse(form, text)
+                except ValueError as error:
+                    raise ModelRetry(explained(error)) from None
+
+            output = [ToolOutput(form, name="remember"), TextOutput(as_text)]
+            return Agent(self._opened(), output_type=output, retries=0)
+        except Exception as error:
+            raise self._as_failure(error) from None
 
     def _opened(self) -> Any:
         """The model, made when it is first needed: its libraries take a second and some 100 MB."""
@@ -131,7 +144,7 @@ class Chat:
         # A server of one's own often wants no key; the client insists on one. It must not be sent another's.
         key = self._key or ("none" if self._url else None)
         try:
-            self._client = AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, timeout=self._seconds)
+            self._client = AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, timeout=self.seconds)
         except OpenAIError:
             raise GenerationFailed(ErrorClass.REFUSED, "MUSTER_MEMORY_MODEL_KEY holds no key for the model") from None
         return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=self._client))
@@ -163,7 +176,7 @@ class Chat:
             case of.ModelRateLimitError():
                 return GenerationFailed(ErrorClass.RATE_LIMIT, f"{said}: too many requests", retry_after=after)
             case TimeoutError() | of.ModelTimeoutError() | of.ModelRequestTimeout():
-                return GenerationFailed(ErrorClass.TIMEOUT, f"the model did not answer within {self._seconds:g} s")
+                return GenerationFailed(ErrorClass.TIMEOUT, f"the model did not answer within {self.seconds:g} s")
             case of.ModelConnectionError():
                 return GenerationFailed(ErrorClass.UNAVAILABLE, "the model's provider could not be reached, or hung up")
             case of.ModelServerError() | of.ModelUnavailableError():

@@ -23,6 +23,8 @@ class OverBudget(NamedTuple):
     """`workspace` or `project`."""
     used: int
     cap: int
+    reserved: int
+    """Of what is used: by calls under way, or by ones that never came back."""
 
 
 async def reserve(
@@ -40,7 +42,7 @@ async def reserve(
         (workspace_id, project_id, tokens, workspace_cap, project_cap),
     )
     if "refused" in found:
-        return OverBudget(found["refused"], found["used"], found["cap"])
+        return OverBudget(found["refused"], found["used"], found["cap"], found["reserved"])
     return Reservation(workspace_id, project_id, date.fromisoformat(found["day"]), tokens)
 
 

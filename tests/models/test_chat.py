@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from muster.domain.memory import ErrorClass, GenerationFailed
-from muster.models.chat import Asked, Chat, Spent, estimate
+from muster.models.chat import Asked, Chat, Spent, most_tokens
 from muster.models.remembering import Observed
 
 from .provider import SECRET, Provider, a_provider, called, refused, written
@@ -120,6 +120,7 @@ async def test_a_provider_that_is_not_installed_is_refused(chat: Chat) -> None:
     assert "nobody:knows" in failed.message
 
 
-def test_tokens_are_estimated_on_the_safe_side() -> None:
-    assert estimate("def parse(line):" * 10) >= 40
-    assert estimate("東京の天気") >= 5
+def test_no_more_tokens_come_of_a_text_than_are_counted() -> None:
+    assert most_tokens("0x7f3a" * 10) >= 60, "some models read each digit by itself"
+    assert most_tokens("東京の天気") >= 15, "a letter that a model does not know is read by the byte"
+    assert most_tokens("\udc80") > 0

@@ -63,7 +63,7 @@ async def test_a_call_that_was_never_settled_counts(tenant: Tenant) -> None:
     project = await a_project(tenant)
     assert isinstance(await memory_usage.reserve(tenant.db, tenant.id, project, 80, project_cap=100), Reservation)
     refusal = await memory_usage.reserve(tenant.db, tenant.id, project, 30, project_cap=100)
-    assert refusal == OverBudget("project", 80, 100)
+    assert refusal == OverBudget("project", 80, 100, 80)
     assert (await memory_usage.days(tenant.db, tenant.id, project))[0]["reserved"] == 80
 
 
@@ -157,6 +157,30 @@ async def test_the_days_tokens_are_a_hard_cap(tenant: Tenant, provider: Provider
     assert calls_made == len(provider.requests) == 12 - len(refusals)
     assert reserved == 0
     assert read + written <= 12_000
+
+
+async def test_a_provider_that_takes_more_than_it_was_allowed_gets_no_other_call(
+    tenant: Tenant, provider: Provider, chat: Chat
+) -> None:
+    project = await a_project(tenant, generator="llm", daily_tokens=50_000)
+    provider.answer = called({"observations": [ONE]}, tokens=(40_000, 30_000))
+    generation = Generation(tenant.db, chat=chat, caps=Caps(call=8000, output=1000))
+    await generation.make(tenant.id, project, [event("Thing")])
+    with pytest.raises(GenerationFailed) as caught:
+        await generation.make(tenant.id, project, [event("Thing")])
+    assert (caught.value.kind, len(provider.requests)) == (ErrorClass.BUDGET, 1)
+    assert await used(tenant, project) == (1, 40_000, 30_000, 0)
+
+
+async def test_what_is_only_held_by_a_call_under_way_is_waited_for(
+    tenant: Tenant, provider: Provider, chat: Chat
+) -> None:
+    """A call holds the most it may use, several times what it uses: the day is not over for that."""
+    project = await a_project(tenant, generator="llm", daily_tokens=6_000)
+    provider.answer, provider.seconds = called({"observations": [ONE]}, tokens=(300, 100)), 0.3
+    generation = Generation(tenant.db, chat=chat, caps=Caps(call=8000, output=1000))
+    await asyncio.gather(*(generation.make(tenant.id, project, [event("Thing")]) for _ in range(2)))
+    assert await used(tenant, project) == (2, 600, 200, 0)
 
 
 async def test_one_call_stays_within_its_cap(tenant: Tenant, provider: Provider, chat: Chat) -> None:

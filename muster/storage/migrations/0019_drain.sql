@@ -125,3 +125,32 @@ BEGIN
     END IF;
     RETURN cardinality(v_made);
 END $$;
+
+-- As before (0012_usage.sql); what is refused says how much of what is used is only held by calls under way.
+CREATE OR REPLACE FUNCTION memory_usage_reserve(
+    p_workspace uuid, p_project uuid, p_tokens bigint, p_workspace_cap bigint, p_project_cap bigint
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_day date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+    v_cap bigint; v_all record; v_own record;
+BEGIN
+    PERFORM set_config('app.current_workspace_id', p_workspace::text, true);
+    -- Of the workspace, since its day is shared by its projects.
+    PERFORM pg_advisory_xact_lock(hashtextextended('memory_usage/' || p_workspace, 0));
+    v_cap := coalesce((SELECT daily_tokens FROM memory_settings
+                       WHERE workspace_id = p_workspace AND project_id = p_project), p_project_cap);
+    SELECT coalesce(sum(input_tokens + output_tokens + reserved), 0) AS used, coalesce(sum(reserved), 0) AS reserved
+        INTO v_all FROM memory_usage WHERE workspace_id = p_workspace AND day = v_day;
+    SELECT coalesce(sum(input_tokens + output_tokens + reserved), 0) AS used, coalesce(sum(reserved), 0) AS reserved
+        INTO v_own FROM memory_usage WHERE workspace_id = p_workspace AND project_id = p_project AND day = v_day;
+    IF v_all.used + p_tokens > p_workspace_cap THEN
+        RETURN jsonb_build_object('refused', 'workspace', 'used', v_all.used, 'reserved', v_all.reserved,
+                                  'cap', p_workspace_cap);
+    ELSIF v_own.used + p_tokens > v_cap THEN
+        RETURN jsonb_build_object('refused', 'project', 'used', v_own.used, 'reserved', v_own.reserved, 'cap', v_cap);
+    END IF;
+    INSERT INTO memory_usage AS u (workspace_id, project_id, day, reserved)
+        VALUES (p_workspace, p_project, v_day, p_tokens)
+        ON CONFLICT (workspace_id, project_id, day) DO UPDATE SET reserved = u.reserved + excluded.reserved;
+    RETURN jsonb_build_object('day', v_day);
+END $$;
