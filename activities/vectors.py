@@ -7,8 +7,6 @@ How the rest of memory uses this:
 
 * `keep()` runs beside each worker until it is cancelled. It sees within a second or so what waits, wherever it came
   from, and does what else projects need (`errands`).
-* `embed_project(DrainRequest)` is an activity for whoever wants it done now. `left` and `wait_seconds` of its answer
-  say what it could not do, and when that may be tried again; it does not fail for a provider's sake.
 * `await reindex(workspace_id, project_id, job)` works on a job of kind `reindex` that the caller has claimed, until the
   project is searched by the new model, and answers what the job's note is to be. It raises GenerationFailed as a
   generator does; begun again, it goes on where it was. The caller heartbeats and settles the job.
@@ -23,10 +21,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from uuid import UUID
 
-from temporalio import activity
-
 from muster.domain.errors import MusterError
-from muster.domain.memory import Drained, DrainRequest, ErrorClass, GenerationFailed
+from muster.domain.memory import Drained, ErrorClass, GenerationFailed
 from muster.models.embeddings import Embeddings
 from muster.models.wire import TextRefused
 from muster.storage import embeddings as store
@@ -44,7 +40,6 @@ _PAUSE_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 600.0
 _LOOK_SECONDS = 1.0
 _PROJECTS_AT_ONCE = 2
-_BEAT_SECONDS = 2.5
 _NOTE_SECONDS = 1.0
 _REFUSALS = 3
 """Texts refused one after the other: it is not the texts."""
@@ -58,16 +53,9 @@ class VectorActivities:
         self._db, self._embeddings, self._poke = db, embeddings, poke
         self._default = embeddings.model
 
-    @activity.defn
-    async def embed_project(self, request: DrainRequest) -> Drained:
-        beat = asyncio.create_task(_beat())
-        try:
-            return await self.embed(request.workspace_id, request.project_id)
-        finally:
-            beat.cancel()
-
     async def embed(self, workspace_id: UUID, project_id: UUID) -> Drained:
-        """Make the vectors a project waits for."""
+        """Make the vectors a project waits for. `left` and `wait_seconds` say what could not be done, and when it may
+        be tried again; it does not fail for a provider's sake."""
         if not self._embeddings.enabled:
             return Drained()
         work = _Work(self._db, self._embeddings, workspace_id, project_id)
@@ -251,9 +239,3 @@ class _Progress:
             self._db, self._workspace_id, self._job,
             f"{found['next_vectors']} of {found['observations']} have vectors of {found['next_model']}",
         )  # fmt: skip
-
-
-async def _beat() -> None:
-    while activity.in_activity():
-        activity.heartbeat()
-        await asyncio.sleep(_BEAT_SECONDS)

@@ -11,7 +11,7 @@ import pytest
 
 from muster.domain.ids import new_id
 from muster.domain.memory import content_hash
-from muster.storage import embeddings, projects
+from muster.storage import embeddings, jobs, projects
 from muster.storage.database import Database
 from muster.storage.embeddings import Errand, Text
 
@@ -206,6 +206,18 @@ async def test_asking_for_the_model_it_has_ends_what_is_under_way(project: Proje
     # Queued again by a person, it is wanted again.
     assert await embeddings.want(project.db, project.workspace, project.id, NEW, OLD)
     assert (await project.progress())["next_model"] == NEW
+
+
+async def test_a_reindex_that_is_cancelled_before_anybody_began_is_not_wanted_any_more(project: Project) -> None:
+    for times in range(2):
+        job = await embeddings.reindex(project.db, project.workspace, project.id, NEW, OLD)
+        if times:
+            taken_up = "UPDATE memory_jobs SET status = 'processing', claim = gen_random_uuid() WHERE id = %s"
+            await project.rows(taken_up, job)
+        await jobs.cancel(project.db, project.workspace, str(job))
+        assert await embeddings.models(project.db, project.workspace, project.id, OLD) == (OLD, None)
+    await jobs.retry(project.db, project.workspace, str(job))
+    assert await embeddings.want(project.db, project.workspace, project.id, NEW, OLD)
 
 
 async def test_a_project_may_come_back_to_a_model(project: Project) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from activities.vectors import VectorActivities
-from muster.domain.memory import DrainRequest, ErrorClass, GenerationFailed, JobKind
+from muster.domain.memory import ErrorClass, GenerationFailed
 from muster.models import embeddings as client
 from muster.models.embedder import MODEL
 from muster.models.embeddings import Embeddings
@@ -258,16 +258,9 @@ async def test_vectors_of_another_length_are_not_stored(
     assert await project.vectors() == {}
 
 
-async def test_the_activity_says_what_is_left(provider: Provider, embeddings: Embeddings, project: Project) -> None:
-    from temporalio.testing import ActivityEnvironment
-
-    await project.remember("one")
-    request = DrainRequest(workspace_id=project.workspace, project_id=project.id, session_id=None, kind=JobKind.REINDEX)
-    found = await ActivityEnvironment().run(VectorActivities(project.db, embeddings).embed_project, request)
-    assert (found.observations, found.left, found.wait_seconds) == (1, 0, None)
-    none = Embeddings.of("off")
+async def test_without_embeddings_nothing_is_made(project: Project) -> None:
     await project.remember("two")
-    assert (await VectorActivities(project.db, none).embed(project.workspace, project.id)).observations == 0
+    assert (await embed(project, Embeddings.of("off"))).observations == 0
 
 
 # -- Another model ---------------------------------------------------------------------------------------------

@@ -154,3 +154,27 @@ BEGIN
         ON CONFLICT (workspace_id, project_id, day) DO UPDATE SET reserved = u.reserved + excluded.reserved;
     RETURN jsonb_build_object('day', v_day);
 END $$;
+
+-- As before (0011_jobs.sql); a reindex that is given up is not wanted any more, also when nobody had begun with it.
+CREATE OR REPLACE FUNCTION memory_job_cancel(p_job text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE j memory_jobs; v_status memory_job_status;
+BEGIN
+    SELECT * INTO j FROM memory_jobs WHERE workspace_id = current_workspace() AND id = p_job FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no job %', p_job USING ERRCODE = 'MUSTR', HINT = 'not_found';
+    ELSIF j.status NOT IN ('queued', 'processing') THEN
+        RAISE EXCEPTION 'job % is % already', p_job, j.status USING ERRCODE = 'MUSTR', HINT = 'illegal_move';
+    END IF;
+    v_status := j.status;
+    UPDATE memory_jobs SET status = 'cancelled', claim = NULL, claimed_at = NULL, not_before = NULL,
+            finished_at = clock_timestamp(), version = version + 1, updated_at = clock_timestamp()
+        WHERE workspace_id = current_workspace() AND id = p_job RETURNING * INTO j;
+    IF j.kind = 'reindex' THEN
+        UPDATE memory_settings SET next_model = NULL, version = version + 1, updated_at = now()
+            WHERE workspace_id = current_workspace() AND project_id = j.project_id
+              AND next_model = regexp_replace(j.source_id, '#[0-9]+$', '');
+    END IF;
+    PERFORM note(j.workspace_id, 'memory_job_cancelled', coalesce(j.session_id, j.project_id),
+                 jsonb_build_object('job', j.id, 'was', v_status));
+    RETURN job_json(j);
+END $$;
