@@ -56,6 +56,8 @@ class _Answer(NamedTuple):
     refused: list[dict[str, Any]]
     new: list[bool]
     """Of each event that was to be written, whether it was."""
+    jobs: dict[str, str]
+    """Those that have another id than was thought: a new event's job is never one that was there before."""
 
 
 class _Lane:
@@ -157,6 +159,8 @@ class Recorder:
             if one.id is not None and not next(new):
                 known[n] = one._replace(repeated=True)
                 repeated.add(one.id)
+            elif one.job and one.job["id"] in answer.jobs:
+                known[n] = one._replace(job={**one.job, "id": answer.jobs[one.job["id"]]})
         if repeated:
             rows = await self._db.read(
                 who,
@@ -254,7 +258,7 @@ class Recorder:
                 wrote.append(not refused[g] and event_id in new)
                 if wrote[-1]:
                     new.discard(event_id)  # sent twice, it is new the first time
-            answers.append(_Answer(refused[g], wrote))
+            answers.append(_Answer(refused[g], wrote, found["jobs"]))
         return answers
 
 

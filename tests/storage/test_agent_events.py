@@ -11,9 +11,19 @@ import pytest
 
 from muster.domain.errors import EventTooLarge, NotFound, UnknownReference
 from muster.domain.ids import DEFAULT_USER, new_id
-from muster.domain.memory import JobKind, NewEvent, NewSession, Source, agent_event_id, job_id
+from muster.domain.memory import (
+    DrainRequest,
+    JobKind,
+    NewEvent,
+    NewObservation,
+    NewSession,
+    Source,
+    agent_event_id,
+    job_id,
+    observation_id,
+)
 from muster.domain.tenants import Tenant as Who
-from muster.storage import agent_events, memory_settings, projects, sessions
+from muster.storage import agent_events, forgetting, jobs, memory_settings, observations, projects, sessions
 from muster.storage.agent_events import Recorder
 
 from .conftest import NewTenant, Tenant
@@ -367,3 +377,48 @@ async def test_settings_change_by_name_and_leave_a_trace(place: Place) -> None:
     )
     assert log[0][0] == {"before": {"batch_events": 50}, "after": {"batch_events": 10, "retain_days": 30}}
     assert log[1][0] == {"before": {"retain_days": 30}, "after": {}}
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_an_event_that_was_forgotten_and_is_sent_again_is_made_into_something_again(
+    place: Place, batch: bool
+) -> None:
+    """Also where the job it had is done, and stays for the sake of the others."""
+    said = [place.event(f"fact number {n}") for n in range(3)]
+    before = await place.record(*said, batch=batch)
+    made = await made_of(place)
+    assert sorted(made) == sorted(str(one.id) for one in before)
+    gone = [one for one in before if not one.repeated][1]
+    await forgetting.observation(place.db, place.tenant.id, made[str(gone.id)])
+    again = await place.record(*said, batch=batch)
+    assert [one.repeated for one in again] == [True, False, True]
+    assert [one.id for one in again] == [one.id for one in before]
+    assert again[1].job
+    assert again[1].job["status"] == "queued"
+    assert again[0].job
+    assert again[0].job["status"] == "completed"
+    assert list(await made_of(place)) == [str(gone.id)]
+    assert [one.job["status"] for one in await place.record(*said, batch=batch) if one.job] == ["completed"] * 3
+
+
+async def made_of(place: Place) -> dict[str, UUID]:
+    """What waits is worked on: of each event an observation."""
+    made: dict[str, UUID] = {}
+    for kind in (JobKind.EVENT, JobKind.EVENT_BATCH):
+        token, request = new_id(), DrainRequest(
+            workspace_id=place.tenant.id, project_id=place.id, session_id=place.session, kind=kind
+        )  # fmt: skip
+        while (claimed := await jobs.claim(place.db, request, token)).jobs:
+            rows = []
+            for number, event in enumerate(claimed.events):
+                found = NewObservation(title=str(event.payload), sources=[event.id])
+                made[str(event.id)] = observation_id(str(event.job_id), number, found.content_hash)
+                rows.append(
+                    observations.as_row(
+                        place.tenant.id, place.id, made[str(event.id)], found, session_id=place.session,
+                        job_id=event.job_id, generator="rules/1",
+                    )
+                )  # fmt: skip
+            done = [jobs.Done(job, 1, None) for job in claimed.jobs]
+            assert (await jobs.complete(place.db, place.tenant.id, place.id, token, done, rows)).stored == len(rows)
+    return made

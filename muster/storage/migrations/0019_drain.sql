@@ -178,3 +178,71 @@ BEGIN
                  jsonb_build_object('job', j.id, 'was', v_status));
     RETURN job_json(j);
 END $$;
+
+-- As before (0010_ingest.sql); but an event that is sent again after it was forgotten gets a job that is still to be done.
+-- `jobs`: those that have another id than the caller thought.
+CREATE OR REPLACE FUNCTION memory_record(p_workspace uuid, p_project uuid, p_task uuid, p_scopes json, p_jobs json, p_items json)
+RETURNS json LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_bitmapscan = off AS $$
+DECLARE v_refused json; v_without integer[]; v_new json; v_was text[]; v_is text[]; v_source text[];
+BEGIN
+    PERFORM memory_enter(p_workspace, p_project, p_task);
+    SELECT json_agg(json_build_object('g', x.g, 'n', x.n, 'why', x.why) ORDER BY x.n), array_agg(x.g)
+        INTO v_refused, v_without
+        FROM (SELECT x.g, x.n, CASE
+                WHEN p.id IS NULL OR memory_stamp(m.exclude_paths, m.exclude_tools) IS DISTINCT FROM x.stamp
+                    THEN 'project'
+                WHEN s.id IS NULL THEN 'session' END AS why
+              FROM json_to_recordset(p_scopes)
+                   AS x (g integer, n integer, ref text, project uuid, stamp text, session uuid)
+              LEFT JOIN projects p ON p.workspace_id = p_workspace AND p.id = x.project
+                   AND (p.slug = x.ref OR p.id::text = x.ref)
+              LEFT JOIN memory_settings m ON m.workspace_id = p_workspace AND m.project_id = x.project
+              LEFT JOIN memory_sessions s ON s.workspace_id = p_workspace AND s.project_id = x.project
+                   AND s.id = x.session) x
+        WHERE x.why IS NOT NULL;
+
+    -- A job that was here before any of its events had one that was forgotten since, and is sent anew. What it has done,
+    -- or is about to do, is without that event: the next of its number is made.
+    SELECT array_agg(j.id), array_agg(n.id), array_agg(n.source_id) INTO v_was, v_is, v_source
+        FROM json_to_recordset(p_jobs) AS j (id text, kind text, source_type text, source_id text)
+        JOIN memory_jobs m ON m.workspace_id = p_workspace AND m.id = j.id,
+        LATERAL (SELECT q.id, q.source_id FROM generate_series(2, 1000) k,
+                     LATERAL (SELECT j.source_id || '#' || k AS source_id,
+                                     memory_job_id(split_part(j.id, '_', 1), j.kind, p_workspace, m.project_id,
+                                                   j.source_type, j.source_id || '#' || k) AS id OFFSET 0) q
+                 WHERE NOT EXISTS (SELECT 1 FROM memory_jobs o WHERE o.workspace_id = p_workspace AND o.id = q.id)
+                 LIMIT 1) n;
+
+    WITH recorded AS (
+        INSERT INTO agent_events (id, workspace_id, project_id, session_id, job_id, type, adapter, source_id, payload,
+                                  metadata, occurred_at)
+            SELECT i.id, p_workspace, i.project, i.session,
+                   coalesce(v_is[array_position(v_was, i.job)], i.job), i.type, i.adapter, i.source_id,
+                   coalesce(i.payload, 'null'), i.metadata, i.occurred_at
+            FROM json_to_recordset(p_items) AS i (g integer, n integer, id uuid, project uuid, session uuid, job text,
+                 type text, adapter text, source_id text, payload jsonb, metadata jsonb, occurred_at timestamptz)
+            WHERE v_without IS NULL OR NOT i.g = ANY (v_without)
+            ORDER BY i.id, i.g, i.n
+            ON CONFLICT (id) DO NOTHING RETURNING id, project_id, session_id, job_id
+    ), queued AS (
+        INSERT INTO memory_jobs (workspace_id, project_id, id, kind, session_id, source_type, source_id, request_id)
+            SELECT p_workspace, r.project_id, r.job_id, j.kind, r.session_id, j.source_type,
+                   coalesce(v_source[array_position(v_was, j.id)], j.source_id), j.request
+            FROM (SELECT DISTINCT job_id, project_id, session_id FROM recorded WHERE job_id IS NOT NULL) r
+            JOIN json_to_recordset(p_jobs) AS j (id text, kind memory_job_kind, source_type text, source_id text,
+                 request text) ON coalesce(v_is[array_position(v_was, j.id)], j.id) = r.job_id
+            ON CONFLICT DO NOTHING RETURNING project_id, id
+    ), told AS (
+        INSERT INTO memory_job_events (workspace_id, project_id, job_id, to_status, attempt)
+            SELECT p_workspace, q.project_id, q.id, 'queued', 0 FROM queued q
+    ), counted AS (
+        UPDATE memory_sessions s SET events = s.events + c.events, version = s.version + 1
+            FROM (SELECT r.session_id, count(*) AS events FROM recorded r GROUP BY 1 ORDER BY 1) c
+            WHERE s.id = c.session_id
+    )
+    SELECT json_agg(r.id) INTO v_new FROM recorded r;
+    RETURN json_build_object('refused', coalesce(v_refused, '[]'), 'new', coalesce(v_new, '[]'),
+                             'jobs', coalesce(json_object(v_was, v_is), '{}'));
+END $$;
