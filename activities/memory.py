@@ -190,19 +190,31 @@ class Drain:
         return self._late or self._fenced or self._ebb is not None
 
     async def _batch(self, claimed: Claimed) -> None:
-        try:
-            if self._request.kind == JobKind.REINDEX:
-                await self._store(claimed, [await self._reindex(claimed.jobs[0])], [])
-            else:
-                done, rows = self._as_rows(claimed, await self._make(claimed))
-                await self._store(claimed, done, rows)
-        except Exception as error:
-            if isinstance(error, Unavailable):
-                raise
-            if not isinstance(error, GenerationFailed):
-                log.exception("a batch of %d jobs could not be worked on", len(claimed.jobs))
-            await self._fail(claimed, jobs.failed_with(error))
-        self._held.difference_update(claimed.jobs)
+        """What a model cannot answer for is halved until it is known whose fault it is: the others' jobs are done.
+        As often as it takes to find two. A model that is wrong about all of them is asked no more than once for each."""
+        parts, halvings = [claimed], 2 * len(claimed.jobs).bit_length()
+        while parts:
+            part = parts.pop(0)
+            try:
+                if self._request.kind == JobKind.REINDEX:
+                    await self._store(part, [await self._reindex(part.jobs[0])], [])
+                else:
+                    done, rows = self._as_rows(part, await self._make(part))
+                    await self._store(part, done, rows)
+            except Exception as error:
+                if isinstance(error, Unavailable):
+                    raise
+                if not isinstance(error, GenerationFailed):
+                    log.exception("a batch of %d jobs could not be worked on", len(part.jobs))
+                failed = jobs.failed_with(error)
+                if failed.kind == ErrorClass.MALFORMED and len(part.jobs) > 1 and halvings > 0:
+                    halvings -= 1
+                    parts[:0] = part.halves()
+                    continue
+                if failed.kind in _EBBS:  # the rest would fare no better
+                    part, parts = claimed.of([job for one in (part, *parts) for job in one.jobs]), []
+                await self._fail(part, failed)
+            self._held.difference_update(part.jobs)
 
     async def _make(self, claimed: Claimed) -> list[Made]:
         request = self._request

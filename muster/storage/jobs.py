@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -46,6 +46,14 @@ class Claimed:
     batch_events: int
     held: str | None
     """Why there are none: the lane is paused, or parked."""
+
+    def of(self, jobs: list[str]) -> Claimed:
+        """These of them alone."""
+        return replace(self, jobs=jobs, events=[event for event in self.events if event.job_id in jobs])
+
+    def halves(self) -> list[Claimed]:
+        middle = len(self.jobs) // 2
+        return [self.of(self.jobs[:middle]), self.of(self.jobs[middle:])]
 
 
 class Done(NamedTuple):

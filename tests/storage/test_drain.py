@@ -138,6 +138,53 @@ async def test_a_provider_that_says_when_is_believed(session: Session) -> None:
     assert (await drain(session, Scripted(failing(late)))).wait_seconds == 123.0
 
 
+def spoiled(*words: str) -> Make:
+    """What is said in an event makes the model write what it was not asked for."""
+
+    async def make(events: list[Event]) -> Made:
+        if any(word in str(event.payload) for event in events for word in words):
+            raise GenerationFailed(ErrorClass.MALFORMED, "not what was asked for")
+        return await each(events)
+
+    return make
+
+
+async def test_what_spoils_an_answer_fails_alone(session: Session) -> None:
+    added = [await session.add(text="poison" if n in (17, 31) else "fine") for n in range(50)]
+    maker = Scripted(spoiled("poison"))
+    found = await drain(session, maker)
+    rows = [await session.job(job) for job in added]
+    failed = [n for n, row in enumerate(rows) if row["status"] == "failed"]
+    assert failed == [17, 31]
+    assert {rows[n]["error"] for n in failed} == {"not what was asked for"}
+    assert (found.jobs, found.observations, await session.observed()) == (48, 48, 48)
+    assert {row["attempts"] for row in rows} == {1}
+
+
+async def test_a_model_that_always_answers_wrongly_is_not_asked_for_ever(session: Session) -> None:
+    for _ in range(50):
+        await session.add()
+    maker = Scripted(spoiled("it said"))
+    await drain(session, maker)
+    assert set((await session.statuses()).values()) == {"failed"}
+    assert len(maker.calls) <= 25
+
+
+async def test_a_budget_that_ends_while_the_culprit_is_looked_for_parks_the_rest(session: Session) -> None:
+    added = [await session.add(text="poison" if n == 0 else "fine") for n in range(8)]
+
+    async def make(events: list[Event]) -> Made:
+        if len(events) == 4 and "poison" not in str(events[0].payload):
+            raise GenerationFailed(ErrorClass.BUDGET, "used up")
+        return await spoiled("poison")(events)
+
+    await drain(session, Scripted(make))
+    rows = [await session.job(job) for job in added]
+    assert [row["status"] for row in rows] == ["failed", *["completed"] * 3, *["queued"] * 4]
+    assert {row["attempts"] for row in rows[4:]} == {0}, "to be parked is no attempt"
+    assert await session.look() == ([], None)
+
+
 @pytest.mark.parametrize("kind", [ErrorClass.QUOTA, ErrorClass.BUDGET])
 async def test_what_is_used_up_parks_the_lane(session: Session, kind: ErrorClass) -> None:
     jobs_there = [await session.add() for _ in range(200)]
