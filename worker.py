@@ -127,6 +127,7 @@ async def main(settings: Settings) -> None:
             db, generation, pokes.poke, of_vectors,
             calls_at_once=settings.memory_calls, retry_seconds=settings.memory_retry_seconds,
         )  # fmt: skip
+        of_vectors.busy = lambda: of_memory.making > 0
         upkeep = Upkeep(
             client, db, mirror, messages, sweep_seconds=settings.sweep_seconds, beside=recording.catch_up
         )  # fmt: skip

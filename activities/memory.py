@@ -97,6 +97,8 @@ class MemoryActivities:
     ) -> None:
         self.db, self.maker, self.poke, self.reindexer = db, maker, poke, reindexer
         self.calls = asyncio.Semaphore(calls_at_once)
+        self.making = 0
+        """Drains under way that make observations."""
         self.retry_seconds = retry_seconds
 
     @activity.defn
@@ -105,7 +107,12 @@ class MemoryActivities:
 
     @activity.defn
     async def drain_memory(self, request: DrainRequest) -> Drained:
-        return await Drain(self, request).run()
+        makes = request.kind != JobKind.REINDEX
+        self.making += makes
+        try:
+            return await Drain(self, request).run()
+        finally:
+            self.making -= makes
 
     @activity.defn
     async def sweep_memory(self) -> int:
@@ -191,7 +198,7 @@ class Drain:
 
     async def _batch(self, claimed: Claimed) -> None:
         """What a model cannot answer for is halved until it is known whose fault it is: the others' jobs are done.
-        As often as it takes to find two. A model that is wrong about all of them is asked no more than once for each."""
+        As often as it takes to find two: a model that is wrong about all is asked no more than once for each."""
         parts, halvings = [claimed], 2 * len(claimed.jobs).bit_length()
         while parts:
             part = parts.pop(0)

@@ -40,6 +40,10 @@ _PAUSE_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 600.0
 _LOOK_SECONDS = 1.0
 _PROJECTS_AT_ONCE = 2
+_RESTS = 3.0
+"""Times as long as a batch took, while jobs are worked on: these take a third longer beside the encoding of texts and
+the index of vectors, and what they make is found by its words meanwhile."""
+_LONGEST_REST_SECONDS = 5.0
 _NOTE_SECONDS = 1.0
 _REFUSALS = 3
 """Texts refused one after the other: it is not the texts."""
@@ -51,6 +55,8 @@ class VectorActivities:
     ) -> None:
         """`poke` wakes whoever works on a project's jobs."""
         self._db, self._embeddings, self._poke = db, embeddings, poke
+        self.busy: Callable[[], bool] = lambda: False
+        """Whether jobs are worked on beside it."""
         self._default = embeddings.model
 
     async def embed(self, workspace_id: UUID, project_id: UUID) -> Drained:
@@ -60,7 +66,7 @@ class VectorActivities:
             return Drained()
         work = _Work(self._db, self._embeddings, workspace_id, project_id)
         # Two, so that one stores while the other's texts are encoded.
-        await asyncio.gather(work.line(), work.line())
+        await asyncio.gather(work.line(self.busy, first=True), work.line(self.busy))
         left, seconds = await store.waiting(self._db, workspace_id, project_id)
         pause = work.pause if work.failure else seconds
         return Drained(observations=work.stored, left=left, wait_seconds=pause if left else None)
@@ -157,9 +163,13 @@ class _Work:
         said = self.failure.retry_after if self.failure else None
         return min(_PAUSE_SECONDS if said is None else max(said, 1.0), _LONGEST_PAUSE_SECONDS)
 
-    async def line(self) -> None:
-        """Take some, embed them, store them, until there are none."""
+    async def line(self, busy: Callable[[], bool], *, first: bool = False) -> None:
+        """Take some, embed them, store them, until there are none. While others are busy the first line goes on alone,
+        and rests in between."""
         while self.failure is None and time.monotonic() < self._until:
+            if busy() and not first:
+                return
+            began = time.monotonic()
             taken = await store.take(
                 self._db, self.workspace_id, self.project_id, self._embeddings.model, limit=_AT_A_TIME
             )
@@ -167,6 +177,8 @@ class _Work:
                 return
             if taken.texts:
                 await self._give(taken.model, taken.texts)
+            if busy():
+                await asyncio.sleep(min(_RESTS * (time.monotonic() - began), _LONGEST_REST_SECONDS))
 
     async def _give(self, model: str, texts: Sequence[Text]) -> None:
         """Either they have vectors afterwards, or they wait again."""

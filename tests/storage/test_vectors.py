@@ -258,6 +258,16 @@ async def test_vectors_of_another_length_are_not_stored(
     assert await project.vectors() == {}
 
 
+async def test_vectors_come_also_while_jobs_never_cease(
+    provider: Provider, embeddings: Embeddings, project: Project
+) -> None:
+    await project.remember(*(f"number {number}" for number in range(200)))
+    vectors = VectorActivities(project.db, embeddings)
+    vectors.busy = lambda: True
+    assert (await vectors.embed(project.workspace, project.id)).left == 0
+    assert await project.vectors() == {OLD: 200}
+
+
 async def test_without_embeddings_nothing_is_made(project: Project) -> None:
     await project.remember("two")
     assert (await embed(project, Embeddings.of("off"))).observations == 0
