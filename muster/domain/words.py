@@ -44,6 +44,7 @@ _DENSE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
     "\uf900-\ufaff\U00020000-\U000323af"
 )
+_DENSE_START = re.compile(f"[{_DENSE}]")
 _TOKEN = re.compile(
     rf"[{_DENSE}]+"
     rf"|[^\W{_DENSE}]+(?:(?:[.:/\\@\-+#'’&=~]|::|->)[^\W{_DENSE}]+)*(?:\+\+|#)?",
@@ -227,7 +228,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _is_dense(token: str) -> bool:
-    return re.match(f"[{_DENSE}]", token) is not None
+    return _DENSE_START.match(token) is not None
 
 
 @lru_cache(maxsize=20_000)
