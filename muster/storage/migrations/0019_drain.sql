@@ -126,6 +126,55 @@ BEGIN
     RETURN cardinality(v_made);
 END $$;
 
+-- As before (0011_jobs.sql); but what is asked for when somebody else holds some of the jobs is asked for then alone, and
+-- by their ids: planned while nothing was known of the table, it went through all of the workspace's jobs for each.
+CREATE OR REPLACE FUNCTION memory_complete(p_workspace uuid, p_project uuid, p_claim uuid, p_jobs jsonb, p_rows jsonb,
+                                p_summarised bigint) RETURNS json LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_ids text[] := ARRAY(SELECT x ->> 'id' FROM jsonb_array_elements(p_jobs) x);
+    v_done text[]; v_before text[] := '{}'; v_lost integer := 0; v_stored integer := 0; v_rows jsonb := p_rows;
+BEGIN
+    PERFORM set_config('app.current_workspace_id', p_workspace::text, true);
+    WITH done AS (
+        UPDATE memory_jobs j SET status = 'completed', claim = NULL, claimed_at = NULL, observations = x.observations,
+                outcome = CASE WHEN x.observations > 0 OR j.kind = 'reindex' THEN 'observed' ELSE 'nothing'
+                          END::memory_outcome,
+                note = x.note, error_class = NULL, error = NULL, finished_at = clock_timestamp(),
+                version = version + 1, updated_at = clock_timestamp()
+            FROM jsonb_to_recordset(p_jobs) AS x (id text, observations integer, note text)
+            WHERE j.workspace_id = p_workspace AND j.project_id = p_project AND j.id = x.id
+              AND j.status = 'processing' AND j.claim = p_claim
+            RETURNING j.id)
+    SELECT coalesce(array_agg(id), '{}') INTO v_done FROM done;
+
+    IF cardinality(v_done) < cardinality(v_ids) THEN
+        SELECT coalesce(array_agg(j.id), '{}') INTO v_before
+            FROM unnest(v_ids) AS i (id) JOIN memory_jobs j ON j.workspace_id = p_workspace AND j.id = i.id
+            WHERE j.status = 'completed' AND NOT j.id = ANY (v_done)
+              AND EXISTS (SELECT 1 FROM memory_job_events e WHERE e.workspace_id = p_workspace AND e.job_id = j.id
+                          AND e.to_status = 'completed' AND e.detail ->> 'claim' = p_claim::text);
+        SELECT count(*) INTO v_lost
+            FROM unnest(v_ids) AS i (id) JOIN memory_jobs j ON j.workspace_id = p_workspace AND j.id = i.id
+            WHERE NOT j.id = ANY (v_done || v_before) AND j.status <> 'cancelled';
+        SELECT coalesce(jsonb_agg(x), '[]') INTO v_rows
+            FROM jsonb_array_elements(p_rows) x WHERE x ->> 'job_id' = ANY (v_done);
+    END IF;
+
+    IF cardinality(v_done) > 0 THEN
+        IF v_rows <> '[]' THEN
+            v_stored := observation_put(p_workspace, p_project, v_rows);
+        END IF;
+        IF p_summarised IS NOT NULL THEN
+            UPDATE memory_sessions s SET summarised = greatest(s.summarised, p_summarised), version = s.version + 1
+                FROM memory_jobs j WHERE j.workspace_id = p_workspace AND j.id = v_done[1]
+                  AND s.workspace_id = p_workspace AND s.id = j.session_id;
+        END IF;
+    END IF;
+    RETURN json_build_object('completed', cardinality(v_done) + cardinality(v_before), 'stored', v_stored,
+                             'lost', v_lost);
+END $$;
+
 -- As before (0012_usage.sql); what is refused says how much of what is used is only held by calls under way.
 CREATE OR REPLACE FUNCTION memory_usage_reserve(
     p_workspace uuid, p_project uuid, p_tokens bigint, p_workspace_cap bigint, p_project_cap bigint
