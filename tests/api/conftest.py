@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,9 +29,12 @@ from muster.cli import serve
 from muster.services.stack import Stack
 from muster.settings import Settings
 from muster.storage import access, migrations
+from tests.services import cluster
 
 ROOT = Path(__file__).parents[2]
 SLOTS = 8
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""All is plain HTTP here, and every client would read the certificates of all authorities: 20 ms, a thousand times."""
 
 
 class Server(serve.Server):
@@ -77,6 +81,7 @@ async def a_stack(**variables: object) -> AsyncIterator[tuple[Settings, Stack]]:
     )
     stack = Stack(settings)
     try:
+        await asyncio.to_thread(cluster.seed, settings.home)
         addresses = await stack.start()
         await migrations.migrate(addresses.database_owner_url, max_concurrent_agents=SLOTS)
         pepper = settings.secret_key.get_secret_value().encode() if settings.secret_key else b""
@@ -181,7 +186,7 @@ class Stream:
 class Api(httpx.AsyncClient):
     def __init__(self, url: str, key: str | None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        super().__init__(base_url=url, headers=headers, timeout=40, trust_env=False)
+        super().__init__(base_url=url, headers=headers, timeout=40, trust_env=False, verify=NO_AUTHORITIES)
 
     @asynccontextmanager
     async def follow(self, path: str, *, last: int | None = None, **query: Any) -> AsyncIterator[Stream]:
@@ -217,7 +222,7 @@ class Api(httpx.AsyncClient):
             await asyncio.sleep(0.03)
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0, every: float = 0.05) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -225,7 +230,16 @@ async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0)
         except AssertionError:
             if time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(every)
+
+
+async def somebody_polls(api: Api) -> None:
+    """Until a worker is there. Asked seldom: each answer costs all servers something."""
+
+    async def polls() -> None:
+        assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
+
+    await eventually(polls, 30, every=0.2)
 
 
 def is_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -255,11 +269,7 @@ async def url(settings: Settings) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def worker(settings: Settings, url: str) -> AsyncIterator[None]:
     async with a_worker(settings), Api(url, admin(settings)) as api:
-
-        async def polls() -> None:
-            assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
-
-        await eventually(polls, 30)
+        await somebody_polls(api)
         yield
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 import pytest_asyncio
@@ -332,7 +331,7 @@ async def test_without_a_key_that_works_nothing_answers(
 ) -> None:
     ours, _ = tenants
     method, path, options = request(operation, ours)
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with Api(url, None) as client:
         for name, key in useless.items():
             header = "X-API-Key" if name == "unknown" else "Authorization"
             headers = {header: f"Bearer {key}" if header == "Authorization" else key} if key else {}

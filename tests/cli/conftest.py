@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from muster.cli import cli as root
 from muster.domain.states import FINAL_TASK
+from tests.services import cluster
 from tests.services.conftest import Muster, processes_of
 
 SLOTS = 3
@@ -81,6 +82,7 @@ class Cli(Muster):
 def cli() -> Iterator[Cli]:
     folder = Path(tempfile.mkdtemp(prefix="muster-test-"))
     command = Cli(folder / "home", MAX_CONCURRENT_AGENTS=str(SLOTS))
+    cluster.seed(command.home)
     started = command("start")
     try:
         assert started.returncode == 0, started.stderr

@@ -25,6 +25,7 @@ from muster.domain.ids import DEFAULT_WORKSPACE
 from muster.services import runtime
 from muster.services.home import Home
 from muster.settings import Settings
+from tests.services import cluster
 from tests.services.conftest import Muster, eventually, processes_of
 
 _ENTER = "SELECT set_config('role', 'muster_app', false), set_config('app.current_workspace_id', %(workspace)s, false)"
@@ -42,14 +43,19 @@ class System:
         self.muster = Muster(self.home, **variables)
         self._settings: Settings | None = None
         self._client: Client | None = None
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._one_asks = asyncio.Lock()
 
     async def start(self) -> None:
+        await asyncio.to_thread(cluster.seed, self.home)
         started = await asyncio.to_thread(self.muster, "start", timeout=90)
         assert started.returncode == 0, started.stderr
         self._client = None
         self._settings = runtime.resolve(Settings(_env_file=None, MUSTER_HOME=self.home))
 
     async def stop(self) -> None:
+        if self._connection:
+            await self._connection.close()
         await asyncio.to_thread(self.muster, "stop", timeout=90)
 
     @property
@@ -87,12 +93,27 @@ class System:
 
     async def sql(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
         """As the default workspace sees it: row-level security holds for everybody."""
-        assert self.settings.database_url
-        url = self.settings.database_url.get_secret_value()
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=3) as connection:
-            await connection.execute(_ENTER, {"workspace": str(DEFAULT_WORKSPACE)})
+        async with self._one_asks:
+            connection = await self._connected()
             cursor = await connection.execute(statement.encode(), params or None)
             return await cursor.fetchall() if cursor.description else []
+
+    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        """The same for as long as it lasts: to make one costs both sides ten times what a question does, and most are
+        asked again and again."""
+        if self._connection:
+            try:
+                await asyncio.wait_for(self._connection.execute("SELECT 1"), 3)
+                return self._connection
+            except (psycopg.OperationalError, TimeoutError):
+                await self._connection.close()
+                self._connection = None
+        assert self.settings.database_url
+        url = self.settings.database_url.get_secret_value()
+        connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=3)
+        await connection.execute(_ENTER, {"workspace": str(DEFAULT_WORKSPACE)})
+        self._connection = connection
+        return connection
 
     async def position(self) -> int:
         rows = await self.sql("SELECT position FROM workspace_log WHERE workspace_id = %s", DEFAULT_WORKSPACE)

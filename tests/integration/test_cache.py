@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.api.conftest import Api, a_stack, admin, environment, eventually, serving
+from tests.api.conftest import Api, a_stack, admin, environment, serving, somebody_polls
 
 WORKER = "import asyncio, worker; from muster.settings import Settings; worker.CACHED_WORKFLOWS = 4; "
 WORKER += "asyncio.run(worker.main(Settings()))"
@@ -23,11 +23,8 @@ async def test_more_workflows_than_the_worker_remembers(tmp_path: Path) -> None:
                 [sys.executable, "-c", WORKER], cwd=settings.home, env=environment(settings), stdout=file, stderr=file
             )
 
-        async def polls() -> None:
-            assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
-
         try:
-            await eventually(polls, 30)
+            await somebody_polls(api)
             made: list[dict[str, Any]] = []
             for _ in range(4):  # as many at once as have room: the others would wait for a worker, as they ought to
                 made += await asyncio.gather(*(api.new_task("sleep", "1") for _ in range(4)))

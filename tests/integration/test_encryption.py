@@ -23,7 +23,7 @@ from temporalio.client import Client, WorkflowHistory
 from muster.domain.ids import DEFAULT_WORKSPACE, workspace_of_workflow
 from muster.payloads import INSTANCE, data_converter, is_sealed
 from muster.settings import PayloadKeys, Settings
-from tests.api.conftest import SLOTS, Api, a_stack, a_worker, admin, eventually, serving
+from tests.api.conftest import SLOTS, Api, a_stack, a_worker, admin, eventually, serving, somebody_polls
 from tests.integration.fleet import a_system
 
 MARKER = f"marmalade{uuid4().hex}"
@@ -61,11 +61,7 @@ async def running(stack: Settings, keys: str | None) -> AsyncIterator[Api]:
     settings = stack.model_copy(update={"payload_keys": SecretStr(keys) if keys else None})
     variables = {"MUSTER_PAYLOAD_KEYS": keys} if keys else {}
     async with serving(settings) as url, a_worker(settings, **variables), Api(url, admin(settings)) as api:
-
-        async def polls() -> None:
-            assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
-
-        await eventually(polls, 30)
+        await somebody_polls(api)
         yield api
 
 

@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from muster.domain.ids import agent_workflow_id, new_id
 from muster.settings import Settings
-from tests.api.conftest import Api, a_stack, a_worker, admin, eventually, serving
+from tests.api.conftest import Api, a_stack, a_worker, admin, eventually, serving, somebody_polls
 
 SLOTS = 4
 IN_FLIGHT = 8
@@ -122,11 +122,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
         a_worker(settings, MUSTER_WORKER_MAX_AGENTS=str(SLOTS)),
         Api(url, admin(settings)) as api,
     ):
-
-        async def polls() -> None:
-            assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
-
-        await eventually(polls, 30)
+        await somebody_polls(api)
         yield Town(settings, api, tmp_path_factory.mktemp("town"))
 
 

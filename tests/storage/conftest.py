@@ -30,6 +30,7 @@ from muster.services.valkey import Valkey
 from muster.storage import migrations, moves
 from muster.storage.database import Database
 from muster.storage.moves import Changes
+from tests.services import cluster
 
 # What a developer's own shell may point at must not reach the tests.
 for name in [name for name in os.environ if name.startswith("PG")]:
@@ -82,7 +83,7 @@ async def sql(url: str, statement: str, params: tuple[Any, ...] = ()) -> list[tu
 async def servers() -> AsyncIterator[Servers]:
     folder = Path(tempfile.mkdtemp(prefix="muster-storage-"))
     home = Home(folder / "home")
-    home.create()
+    await asyncio.to_thread(cluster.seed, home.path)
     postgres = Postgres(home, dict(os.environ))
     valkey = Valkey(home, dict(os.environ), free_port())
     children: list[Child] = []
