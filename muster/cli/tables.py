@@ -131,7 +131,10 @@ def command_of(runner: dict[str, Any] | None) -> str:
 
 def status_of(item: dict[str, Any]) -> str:
     """The status, and why it is that."""
-    why = item.get("reason") or (item.get("waiting_for") and f"waits for {_waited_for(item['waiting_for'])}")
+    waits = item.get("waiting_for")
+    if waits == "dependencies" and not item.get("depends_on"):
+        waits = None  # it has none, and its workflow is about to find that out
+    why = item.get("reason") or (waits and f"waits for {_waited_for(waits)}")
     if item["status"] == why:
         why = None
     return f"{item['status']} ({why})" if why else str(item["status"])
