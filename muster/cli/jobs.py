@@ -21,8 +21,9 @@ _ERROR_CLASS = click.Choice([str(kind) for kind in ErrorClass])
 
 
 @click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Alone: for scripts.")
 @click.pass_context
-def jobs(context: click.Context) -> None:
+def jobs(context: click.Context, as_json: bool) -> None:
     """Look after memory's jobs: what becomes observations, and what could not. Alone, it lists them.
 
     \b
@@ -30,7 +31,9 @@ def jobs(context: click.Context) -> None:
     $ muster jobs requeue --error-class quota
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_)
+        context.invoke(list_, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"write --json after {context.invoked_subcommand}")
 
 
 @api_command(group=jobs, name="list")

@@ -199,8 +199,12 @@ def _start_in_background(settings: Settings) -> Record | None:
     """None when another one was quicker."""
     home = Home(settings.home)
     home.create()
+    try:
+        opened = home.log("muster").open("ab")
+    except OSError as error:
+        raise StartupError(f"cannot write {home.log('muster')} ({error.strerror}); see MUSTER_HOME") from None
     reading, writing = os.pipe()
-    with home.log("muster").open("ab") as log:
+    with opened as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "muster.cli", "up", "--notify", str(writing)],
             stdin=subprocess.DEVNULL,

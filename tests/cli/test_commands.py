@@ -90,7 +90,9 @@ def test_cancel_and_retry(cli: Cli) -> None:
     assert (cancelled["reason"], cancelled["agents"][0]["status"]) == ("cancelled", "killed")
     again = cli("cancel", task)
     assert (again.returncode, "cannot be cancelled" in again.stderr) == (1, True)
-    assert cli("retry", task).returncode == 0
+    again = cli("retry", task)
+    assert again.returncode == 0
+    assert "dependencies" not in again.stdout, "it has none"
     while (killed := cli("kill", task, "--wait")).returncode:  # the task's new agent, not the one it had
         assert "no agent now" in killed.stderr
     assert [agent["status"] for agent in cli.ended(task)["agents"]] == ["killed", "killed"]

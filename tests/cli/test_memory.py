@@ -86,6 +86,7 @@ def test_settings_are_shown_and_changed(cli: Cli, project: str) -> None:
 
 
 def test_a_lane_is_paused_and_opened(cli: Cli) -> None:
+    assert {job["id"] for job in cli.json("jobs")} <= {job["id"] for job in cli.json("jobs", "list")}
     assert [lane["kind"] for lane in cli.json("jobs", "lanes")] == ["event", "event_batch", "summary", "reindex"]
     assert "paused" in cli("jobs", "pause", "reindex", "--reason", "lunch").stdout
     shown = cli("jobs", "lanes").stdout
