@@ -21,6 +21,7 @@ from muster.services.errors import StartupError
 logger = logging.getLogger("muster.services")
 
 LAUNCHER = Path(__file__).with_name("launch.py")
+NO_ROOM_BYTES = 1 << 20
 LOG_BYTES = 10 * 1024 * 1024
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 10.0
 HEALTHY_AFTER = 30.0  # a child that lived this long starts again with the shortest backoff
@@ -167,6 +168,9 @@ class Child:
 
     def _failure(self, what: str) -> str:
         hint = f"; {self.program.hint}" if self.program.hint else ""
+        disk = os.statvfs(self.program.log.parent)
+        if disk.f_bavail * disk.f_frsize < NO_ROOM_BYTES:  # then its own words may not have been written either
+            hint = "; its disk is full: make room, or set MUSTER_HOME to another"
         return f"{self.program.title} {what}{self._last_words()}{hint} (log: {self.program.log})"
 
     def _last_words(self) -> str:

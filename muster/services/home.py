@@ -58,6 +58,7 @@ class Home:
                 opened.write(text + "\n")
             new.replace(file)
         except OSError as error:
+            new.unlink(missing_ok=True)
             raise StartupError(f"cannot write {file} ({error.strerror}); see MUSTER_HOME") from None
 
     def make_secret(self) -> str:
@@ -102,8 +103,12 @@ class Home:
                 f"a Muster already runs in {self.path}{who}; stop it with `muster stop`, "
                 "or set MUSTER_HOME to another folder"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(descriptor)
+            raise StartupError(f"cannot write {self.path / 'lock'} ({error.strerror}); see MUSTER_HOME") from None
         self._lock = descriptor
 
     def unlock(self) -> None:

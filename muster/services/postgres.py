@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -153,7 +154,8 @@ class Postgres:
         # Single-user mode ends with 0 even when a statement failed.
         if process.returncode != 0 or "ERROR:" in text:
             last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
-            telling = next((line for line in text.splitlines() if "ERROR:" in line or "error:" in line), last)
+            telling = next((line for line in text.splitlines() if re.search("ERROR:|error:|FATAL:|PANIC:", line)), last)
+            telling = telling[max(0, telling.find("FATAL:")) :]  # it writes when, and who, before that
             raise StartupError(
                 f"cannot make the database under {self._data}: {telling}; set MUSTER_HOME or DATABASE_URL"
             )
