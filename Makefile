@@ -22,7 +22,7 @@ setup: $(STAMP)
 	@echo "ready: .venv is up to date"
 
 $(STAMP): requirements.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No python3 found: install Python 3.11 or later (Debian: apt install python3 python3-venv)."; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "No $(or $(PYTHON),python3) found: install Python 3.11 or later (Debian: apt install python3 python3-venv)."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), and Muster needs 3.11 or later: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
