@@ -8,14 +8,47 @@ names are there to be mistaken for the others.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent / "material"
-PROJECTS = ("tidewater", "lantern", "quarry", "kestrel", "mosaic", "babel", "porch")
 KINDS = ("single", "multi", "temporal", "paraphrase", "identifier", "language")
-SESSIONS = 11
-"""Of each project: one a month."""
+
+
+@dataclass(frozen=True)
+class Material:
+    name: str
+    projects: Mapping[str, tuple[str, ...]]
+    """And the exchanges that are around what was written by hand."""
+    foreign: str
+    """The project whose people speak many languages."""
+    sessions: int
+    """Of each project: one a month."""
+    turns: int
+    """Of a session."""
+    fewer: Mapping[str, int] = field(default_factory=dict)
+    """Of a project's session, where it is not as many."""
+    together: bool = False
+    """What is said about one thing in one session is said in a row, as in a conversation."""
+
+
+_WORK, _HOME = ("work",), ("home",)
+SETS = {
+    "known": Material(
+        "known",
+        {"tidewater": _WORK, "lantern": _WORK, "quarry": _WORK, "kestrel": _WORK, "mosaic": _WORK, "babel": _WORK,
+         "porch": _HOME},
+        foreign="babel", sessions=11, turns=46, fewer={"porch": 26},
+    ),
+    "unseen": Material(
+        "unseen",
+        {"voyage": ("ask",), "hearth": ("ask",), "counter": ("crew",), "notebook": ("crew", "code"),
+         "grotto": ("crew", "code"), "ledger": ("crew", "code"), "mehrsprachig": ("crew",)},
+        foreign="mehrsprachig", sessions=10, turns=16, together=True,
+    ),
+}  # fmt: skip
+"""Weights are set on what is known, and judged on what is not."""
 
 _TURN = re.compile(r"^([a-z])(\d+) (\$|[^:$]+?:) (.+)$")
 _QUESTION = re.compile(r"^\? (\w+) ([a-z](?: [a-z])*): (.+)$")
@@ -64,10 +97,10 @@ Exchange = list[tuple[str, str]]
 """Turns that follow each other: who (p, q, a, $), and a sentence with slots."""
 
 
-def project(name: str) -> Project:
+def project(of: Material, name: str) -> Project:
     about, lists = "", dict[str, list[str]]()
     clusters = [Cluster()]
-    for number, line in enumerate((HERE / f"{name}.txt").read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate((HERE / of.name / f"{name}.txt").read_text(encoding="utf-8").splitlines(), 1):
         head, _, rest = line.partition(":")
         if line.startswith("#"):
             about = line[2:]
@@ -86,9 +119,9 @@ def project(name: str) -> Project:
     return Project(name, about, lists, [cluster for cluster in clusters if cluster.turns])
 
 
-def exchanges(name: str) -> list[Exchange]:
+def exchanges(of: Material, name: str) -> list[Exchange]:
     found: list[Exchange] = [[]]
-    for line in (HERE / f"{name}.frames").read_text(encoding="utf-8").splitlines():
+    for line in (HERE / of.name / f"{name}.frames").read_text(encoding="utf-8").splitlines():
         if not line:
             found.append([])
         elif not line.startswith("#"):
@@ -96,9 +129,9 @@ def exchanges(name: str) -> list[Exchange]:
     return [exchange for exchange in found if exchange]
 
 
-def tongues() -> list[Tongue]:
+def tongues(of: Material) -> list[Tongue]:
     found: list[Tongue] = []
-    for line in (HERE / "tongues.frames").read_text(encoding="utf-8").splitlines():
+    for line in (HERE / of.name / "tongues.frames").read_text(encoding="utf-8").splitlines():
         if line.startswith("="):
             code, *people = line[2:].split()
             found.append(Tongue(code, people, [], {}))

@@ -1,4 +1,4 @@
-"""The set: turns of several projects over a year, and questions with the turns that answer them.
+"""A set: turns of several projects over a year, and questions with the turns that answer them.
 
 It is put together from the material the same way each time, on every machine: each choice is made by a hash of what it
 is for. What was written by hand lies scattered among exchanges of the same people about the same things.
@@ -11,16 +11,14 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import groupby
 from typing import Literal, TypeVar
 
 from benchmarks.recall import material
-from benchmarks.recall.material import Exchange, Project, Tongue
+from benchmarks.recall.material import Exchange, Material, Project, Tongue
 
 T = TypeVar("T")
 Half = Literal["tuning", "held out"]
-
-TURNS = {"porch": 26}
-"""In a session, where it is not 46."""
 
 OPENERS = {
     "work": (
@@ -96,15 +94,17 @@ def shuffled(items: list[T], key: str) -> list[T]:
 
 
 @cache
-def recall_set() -> RecallSet:
+def recall_set(name: str = "known") -> RecallSet:
+    of = material.SETS[name]
     turns: list[Turn] = []
     questions: list[Question] = []
-    for name in material.PROJECTS:
-        of_project, placed = _turns(material.project(name))
+    for name in of.projects:
+        project = material.project(of, name)
+        of_project, placed = _turns(of, project)
         turns += of_project
-        for place, cluster in enumerate(material.project(name).clusters):
+        for place, cluster in enumerate(project.clusters):
             # A cluster's questions stay together: what is tuned on one must not be judged by the other.
-            half: Half = "held out" if number(f"{name}/{place}/half", 2) else "tuning"
+            half: Half = "held out" if of.name != "known" or number(f"{name}/{place}/half", 2) else "tuning"
             questions += [
                 Question(
                     f"{name}-{place:02}-{index}", name, asked.kind, asked.text,
@@ -115,12 +115,12 @@ def recall_set() -> RecallSet:
     return RecallSet(turns, questions)
 
 
-def _turns(project: Project) -> tuple[list[Turn], dict[tuple[int, str], str]]:
+def _turns(of: Material, project: Project) -> tuple[list[Turn], dict[tuple[int, str], str]]:
     """All of a project's, and where each that was written by hand went."""
     turns: list[Turn] = []
     placed: dict[tuple[int, str], str] = {}
-    small_talk = _small_talk(project)
-    for session in range(1, material.SESSIONS + 1):
+    small_talk = _small_talk(of, project)
+    for session in range(1, of.sessions + 1):
         key = f"{project.name}-{session:02}"
         by_hand = [
             ((place, label), said.speaker, said.text)
@@ -128,11 +128,11 @@ def _turns(project: Project) -> tuple[list[Turn], dict[tuple[int, str], str]]:
             for label, said in cluster.turns.items()
             if said.session == session
         ]
-        wanted = TURNS.get(project.name, 46) - len(by_hand)
+        wanted = of.fewer.get(project.name, of.turns) - len(by_hand)
         around: list[list[tuple[str, str]]] = []
         while (have := sum(map(len, around))) < wanted:
             around.append(next(small_talk)[: wanted - have])
-        blocks = [[(origin, speaker, text)] for origin, speaker, text in by_hand]
+        blocks = [list(said) for _, said in groupby(by_hand, lambda turn: turn[0][0] if of.together else turn[0])]
         blocks += [[(None, speaker, text) for speaker, text in exchange] for exchange in around]  # type: ignore[misc]
         at = datetime(2026, session, 3 + number(f"{key}/day", 20), 8, number(f"{key}/minute", 60), tzinfo=UTC)
         lines = [line for block in shuffled(blocks, key) for line in block]
@@ -148,11 +148,12 @@ def _turns(project: Project) -> tuple[list[Turn], dict[tuple[int, str], str]]:
 class _small_talk:  # noqa: N801 - read as a function: an endless one
     """Exchanges of a project, every one used before any comes again, and then in other words."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, of: Material, project: Project) -> None:
         self.project, self.count = project, 0
-        self.manner = "work" if project.lists.get("files") else "home"
-        self.exchanges = material.exchanges(self.manner)
-        self.tongues = material.tongues() if project.name == "babel" else []
+        manners = of.projects[project.name]
+        self.exchanges = [exchange for manner in manners for exchange in material.exchanges(of, manner)]
+        self.openers, self.tails = OPENERS.get(manners[0], ("",)), TAILS.get(manners[0], ("",))
+        self.tongues = material.tongues(of) if project.name == of.foreign else []
         self.waiting: list[Exchange] = []
         self.sentences: dict[str, list[str]] = {}
 
@@ -174,13 +175,13 @@ class _small_talk:  # noqa: N801 - read as a function: an endless one
     def _filled(self, exchange: Exchange, key: str) -> list[tuple[str, str]]:
         people = shuffled([person for person in self.project.lists["people"] if person != "agent"], key)
         values = {"person": people[-1], "person2": people[-1]}
-        speakers = {"p": people[0], "q": people[1], "a": "agent", "$": "$"}
+        speakers = {"p": people[0], "q": people[1 % len(people)], "a": "agent", "$": "$"}
         said = []
         for place, (who, sentence) in enumerate(exchange):
             text = self._fill(sentence, key, values, {})
             if place == 0 and who == "p":
-                opener = pick(OPENERS[self.manner], f"{key}/opener")
-                text = f"{opener}{text}{pick(TAILS[self.manner], f'{key}/tail')}"
+                opener = pick(self.openers, f"{key}/opener")
+                text = f"{opener}{text}{pick(self.tails, f'{key}/tail')}"
             said.append((speakers[who], text))
         return said
 

@@ -16,8 +16,9 @@ from benchmarks.recall.overlap import content_words, shared
 from benchmarks.recall.questions import Question, Turn, number, recall_set
 
 ROOT = Path(__file__).parents[2]
-SET = recall_set()
-TURNS = {turn.id: turn for turn in SET.turns}
+SET, UNSEEN = recall_set(), recall_set("unseen")
+TURNS = {turn.id: turn for one in (SET, UNSEEN) for turn in one.turns}
+QUESTIONS = [*SET.questions, *UNSEEN.questions]
 
 
 def test_it_is_large_enough() -> None:
@@ -25,22 +26,32 @@ def test_it_is_large_enough() -> None:
     assert len(SET.turns) >= 3000
     assert len({turn.session for turn in SET.turns}) >= 60
     assert len({turn.project for turn in SET.turns}) >= 5
+    assert len(UNSEEN.questions) >= 250
+    assert len(UNSEEN.turns) >= 1000
 
 
 def test_every_kind_is_asked_often_enough_in_both_halves() -> None:
     counts = Counter((question.kind, question.half) for question in SET.questions)
     assert {kind for kind, _ in counts} == set(KINDS)
     assert min(counts.values()) >= 15, counts
+    assert min(Counter(question.kind for question in UNSEEN.questions).values()) >= 30
+
+
+def test_weights_are_judged_on_what_they_were_not_set_on() -> None:
+    """The second set shares no project, no question and nothing that was written by hand with the first."""
+    assert {turn.project for turn in SET.turns}.isdisjoint(turn.project for turn in UNSEEN.turns)
+    assert {turn.text for turn in SET.turns if turn.kept}.isdisjoint(turn.text for turn in UNSEEN.turns)
+    assert {question.half for question in UNSEEN.questions} == {"held out"}
 
 
 def test_ids_and_questions_are_unique() -> None:
-    assert len(TURNS) == len(SET.turns)
-    assert len({question.id for question in SET.questions}) == len(SET.questions)
-    assert [text for text, times in Counter(q.text.lower() for q in SET.questions).items() if times > 1] == []
+    assert len(TURNS) == len(SET.turns) + len(UNSEEN.turns)
+    assert len({question.id for question in QUESTIONS}) == len(QUESTIONS)
+    assert [text for text, times in Counter(q.text.lower() for q in QUESTIONS).items() if times > 1] == []
 
 
 def test_evidence_is_there_in_the_question_s_project() -> None:
-    for question in SET.questions:
+    for question in QUESTIONS:
         assert question.evidence
         assert {TURNS[turn].project for turn in question.evidence} == {question.project}
 
@@ -52,7 +63,7 @@ def test_the_turns_of_a_session_follow_each_other() -> None:
 
 
 def test_questions_of_several_sessions_have_evidence_in_several() -> None:
-    for question in SET.questions:
+    for question in QUESTIONS:
         if question.kind == "multi":
             assert len({TURNS[turn].session for turn in question.evidence}) >= 2, question
 
@@ -60,7 +71,7 @@ def test_questions_of_several_sessions_have_evidence_in_several() -> None:
 def test_paraphrases_share_no_content_word_with_what_answers_them() -> None:
     found = {
         question.text: words
-        for question in SET.questions
+        for question in QUESTIONS
         if question.kind == "paraphrase"
         for turn in question.evidence
         if (words := shared(question.text, TURNS[turn].said))
@@ -134,7 +145,7 @@ def test_it_is_the_same_in_every_process() -> None:
     """Also where hashes of strings are others."""
     code = (
         "import hashlib; from benchmarks.recall.questions import recall_set; "
-        "print(hashlib.sha256(repr(recall_set()).encode()).hexdigest())"
+        "print(hashlib.sha256(repr([recall_set(), recall_set('unseen')]).encode()).hexdigest())"
     )
     digests = {
         subprocess.run(
