@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import combinations
+from statistics import pstdev
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -62,10 +63,12 @@ Kind = Literal["identifier", "keywords", "question", "other"]
 
 _FULL = 1.5
 """What a word counts in an observation that is about it."""
-_IDENTIFIER, _WORDS, _SURE, _STEEP = 4.0, 2.2, 0.38, 0.05
-"""What words count, in the unit of a similarity: those of an identifier, and others at most; the share of a query's
-worth that the best row must hold for half of that, and how sharp the turn is. Set by `python -m benchmarks.recall`;
-around them little changes."""
+_IDENTIFIER, _WORDS, _SURE, _STEEP = 60.0, 25.0, 0.38, 0.05
+"""What words count, in the unit of `_nearness`: those of an identifier, and others; the share of a query's worth that a
+row must hold for half of that, and how sharp the turn is. Set by `python -m benchmarks.recall --set known`; around them
+little changes."""
+_BASE = 7.0
+"""The nearness of the last to what is not near at all, so that scores can be compared by their ratio."""
 
 _NAMES = re.compile(r"\d|_|/|[a-z][A-Z]|\w\.\w")
 
@@ -212,34 +215,49 @@ def known(wanted: Sequence[Wanted], worth: Mapping[int, float]) -> float:
     return sum(best.values())
 
 
+def _nearness(by_meaning: Hits) -> dict[UUID, float]:
+    """How much nearer each is than the last of the first, in their spread. Models differ in how similar they find what
+    has nothing in common, and in how much more similar what has; this is the same for all of them."""
+    near = {item: -distance for item, distance in by_meaning}
+    first = [-distance for _, distance in by_meaning[:DEPTH]]
+    spread = pstdev(first) if first else 0.0
+    return {item: (value - first[-1]) / spread if spread > 1e-9 else 0.0 for item, value in near.items()}
+
+
+def _told(share: float, kind: Kind) -> float:
+    """What a row's words count, by what share of the query's worth it holds: those of a small share are there by
+    chance, and would only disturb."""
+    if kind == "identifier":
+        return _IDENTIFIER * share**2
+    return _WORDS * share / (1 + math.exp((_SURE - share) / _STEEP))
+
+
 def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ranked]:
     """Best first, all of them. `by_words` with scores, of a query whose words are `known`; `by_meaning` with distances.
 
-    The similarity decides, and words as far as they know: by what share of the query's worth a row holds. Ranks would
-    hide that, since the best of a hopeless list is first, too.
+    Nearness decides, and words as far as they know. Ranks would hide that, since the best of a hopeless list is first,
+    too.
     """
     full = _FULL * worth or 1.0
     shares = {item: score / full for item, score in by_words}
-    near = {item: 1 - distance for item, distance in by_meaning}
-    least = min(near.values(), default=0.0)
-    if kind == "identifier" or not near:
-        weight = _IDENTIFIER
-    else:
-        weight = _WORDS / (1 + math.exp((_SURE - max(shares.values(), default=0.0)) / _STEEP))
+    near = _nearness(by_meaning)
+    base, least = (_BASE, min(near.values())) if near else (0.0, 0.0)
+    # What only words found is no nearer than the last that meaning found.
+    scores = {item: base + near.get(item, least) + _told(shares.get(item, 0.0), kind) for item in {**shares, **near}}
+    most = base + max(near.values(), default=0.0) + _told(max([1.0, *shares.values()]), kind)
     words_rank = {item: rank for rank, (item, _) in enumerate(by_words, 1)}
     meaning_rank = {item: rank for rank, (item, _) in enumerate(by_meaning, 1)}
-    told = dict(by_words)
+    told, distances = dict(by_words), dict(by_meaning)
     found = [
         Ranked(
             item,
-            # What only words found is no nearer than the last that meaning found.
-            (near.get(item, least) + weight * shares.get(item, 0.0) ** 2) / (1 + weight),
+            max(score, 0.0) / most,
             words_rank.get(item),
             told.get(item),
             meaning_rank.get(item),
-            near.get(item),
+            1 - distances[item] if item in distances else None,
         )
-        for item in {**shares, **near}
+        for item, score in scores.items()
     ]
     return sorted(found, key=lambda one: (-one.score, one.id))
 
