@@ -11,7 +11,8 @@ from uuid import UUID
 
 from muster.domain.errors import EventTooLarge, MusterError
 from muster.domain.memory import MAX_EVENT_BYTES, JobKind, NewEvent, agent_event_id, job_id
-from muster.domain.privacy import Removed, as_json, is_suspicious, scrub, scrub_text
+from muster.domain.privacy import Removed, as_json, scrub, scrub_text
+from muster.domain.secret_shapes import is_suspicious
 
 
 class TooFarAway(MusterError):

@@ -1,0 +1,98 @@
+"""What a project excludes: paths and tools, by globs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import translate
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+_SEPARATORS = r"""\s"'`=:,;()<>|&\[\]{}"""
+_TOOL_NAMES = frozenset({"tool_name", "toolname", "tool"})
+_TOOL_PARTS = frozenset({"input", "arguments", "args", "tool_input", "parameters"})
+
+
+class Excluded:
+    """Globs, compiled. Like those of .gitignore, one without a slash meets a part of a path at any depth."""
+
+    def __init__(self, paths: tuple[str, ...], tools: tuple[str, ...]) -> None:
+        self._paths = [(glob, pattern) for glob in paths if (pattern := _path_pattern(glob))]
+        self._tools = [(glob, re.compile(translate(glob.strip().lower()))) for glob in tools if glob.strip()]
+
+    @staticmethod
+    @lru_cache(1000)
+    def of(paths: tuple[str, ...], tools: tuple[str, ...]) -> Excluded:
+        return Excluded(paths, tools)
+
+    def meets(self, value: Any) -> str | None:
+        """The first glob that something in it meets."""
+        stack = [value]
+        while stack:
+            item = stack.pop()
+            if isinstance(item, str):
+                if self._paths and (found := self._path(item)):
+                    return found
+            elif isinstance(item, dict):
+                if self._tools and (found := self._tool(item)):
+                    return found
+                stack.extend(item.values())
+                if self._paths:
+                    stack.extend(item)  # as in a map of paths to what was changed
+            elif isinstance(item, list | tuple):
+                stack.extend(item)
+        return None
+
+    def _path(self, text: str) -> str | None:
+        text = text.replace("\\", "/")
+        return next((glob for glob, pattern in self._paths if pattern.search(text)), None)
+
+    def _tool(self, item: dict[str, Any]) -> str | None:
+        for name in _tools_in(item):
+            for glob, pattern in self._tools:
+                if pattern.match(name.lower()):
+                    return glob
+        return None
+
+
+def _tools_in(item: dict[str, Any]) -> Iterable[str]:
+    for key, value in item.items():
+        if isinstance(value, str) and key.lower().replace("-", "_") in _TOOL_NAMES:
+            yield value
+    name = item.get("name")
+    if isinstance(name, str) and ("tool" in str(item.get("type", "")) or not _TOOL_PARTS.isdisjoint(item)):
+        yield name
+
+
+def _path_pattern(glob: str) -> re.Pattern[str] | None:
+    glob = glob.strip().replace("\\", "/").removeprefix("./")
+    rooted, below = glob.startswith("/"), glob.endswith(("/", "/**"))
+    parts = [part for part in glob.split("/") if part]
+    if parts and parts[0] == "**":
+        rooted = False
+    # What stands between any number of folders. As with stars, the first place where the next one fits will do.
+    chunks = [list(chunk) for folders, chunk in groupby(parts, lambda part: part == "**") if not folders]
+    if not chunks:
+        return None
+    end = "/" if below else rf"(?![^{_SEPARATORS}/])"
+    first, *more = [
+        "/".join(map(_part_pattern, chunk)) + (end if number == len(chunks) - 1 else "/")
+        for number, chunk in enumerate(chunks)
+    ]
+    folders = rf"(?:[^{_SEPARATORS}/]{{1,255}}+/){{0,64}}?"
+    start = rf"(?<![^{_SEPARATORS}])/" if rooted else rf"(?<![^{_SEPARATORS}/])"
+    return re.compile(start + first + "".join(rf"(?>{folders}{chunk})" for chunk in more), re.IGNORECASE)
+
+
+def _part_pattern(part: str) -> str:
+    """Of one part of a path. Each star but the last takes as little as will do, and does not think again."""
+    pieces = [
+        "".join(rf"[^{_SEPARATORS}/]" if char == "?" else re.escape(char) for char in piece)
+        for piece in re.split(r"\*+", part)
+    ]
+    star = rf"[^{_SEPARATORS}/]"
+    if len(pieces) == 1:
+        return pieces[0]
+    first, *middle, last = pieces
+    return first + "".join(rf"(?>{star}{{0,255}}?{piece})" for piece in middle) + rf"{star}{{0,255}}{last}"

@@ -1,0 +1,367 @@
+"""Secrets, by their own shape or by the name they stand under.
+
+Everything here is linear in the length of what it reads, whoever wrote it: runs are matched possessively, and begin
+only where a run can begin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+Replace = Callable[[re.Match[str]], str]
+
+
+def mark(kind: str) -> str:
+    # Without spaces or quotes, so that it looks like a value wherever a value stood, and is not taken for a secret.
+    return f"[removed:{kind}]"
+
+
+# -- By their own shape ----------------------------------------------------------------------------------------------
+
+_TOKENS: tuple[tuple[str, str], ...] = (
+    ("aws-key", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    ("github-token", r"gh[pousr]_[A-Za-z0-9]{16,}+|github_pat_[A-Za-z0-9_]{16,}+"),
+    ("gitlab-token", r"gl(?:pat|dt|rt|ft|ptt|cbt|imt|oas|soat|agent|ffct)-[A-Za-z0-9_-]{16,}+"),
+    ("slack-token", r"(?:xox[a-z]|xapp)[.-][A-Za-z0-9.-]{10,}+"),
+    ("stripe-key", r"[srp]k_(?:live|test)_[A-Za-z0-9]{10,}+"),
+    ("google-key", r"AIza[A-Za-z0-9_-]{30,}+|GOCSPX-[A-Za-z0-9_-]{20,}+"),
+    ("google-token", r"ya29\.[A-Za-z0-9_-]{20,}+"),
+    ("muster-key", r"mst_a?[0-9a-fA-F]{8,40}_[A-Za-z0-9_-]{8,}+"),
+    ("npm-token", r"npm_[A-Za-z0-9]{30,}+"),
+    ("pypi-token", r"pypi-AgE[A-Za-z0-9_-]{30,}+"),
+    ("huggingface-token", r"hf_[A-Za-z0-9]{30,}+"),
+    ("sendgrid-key", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,}+"),
+    ("twilio-key", r"SK[0-9a-f]{32}(?![A-Za-z0-9])"),
+    ("telegram-token", r"(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}+"),
+    ("discord-token", r"[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}+"),
+    ("azure-secret", r"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,}+"),
+    (
+        "access-token",
+        r"do[opr]_v1_[0-9a-f]{32,}+|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|lin_(?:api|oauth)_[A-Za-z0-9]{32,}+"
+        r"|dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._-]{32,}+|hv[sbr]\.[A-Za-z0-9_-]{20,}+|dapi[0-9a-f]{32}"
+        r"|AT(?:ATT|CTT)3[A-Za-z0-9_-]{40,}+|fig[dorpu]_[A-Za-z0-9_-]{30,}+|ntn_[A-Za-z0-9]{30,}+"
+        r"|PMAK-[0-9a-f]{24}-[0-9a-f]{34}|NR(?:AK|II|JS)-[A-Za-z0-9_-]{20,}+|glsa_[A-Za-z0-9_]{30,}+"
+        r"|key-[0-9a-f]{32}(?![A-Za-z0-9])|sq0[a-z]{3}-[A-Za-z0-9_-]{20,}+|sbp_[0-9a-f]{40}"
+        r"|sb_secret_[A-Za-z0-9_-]{20,}+|xai-[A-Za-z0-9]{60,}+|gsk_[A-Za-z0-9]{40,}+|pplx-[A-Za-z0-9]{40,}+"
+        r"|r8_[A-Za-z0-9]{36,}+|AGE-SECRET-KEY-1[A-Z0-9]{50,}+|tskey-[a-z]{2,10}-[A-Za-z0-9-]{16,}+"
+        r"|dckr_[op]at_[A-Za-z0-9_-]{20,}+|rubygems_[0-9a-f]{48}|sntry[su]_[A-Za-z0-9_-]{40,}+"
+        r"|nf[pcou]_[A-Za-z0-9]{36,}+|v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}+",
+    ),
+    # Words joined by hyphens, as in names of style sheets, hold no digit.
+    ("api-key", r"sk-(?=[A-Za-z_-]{0,200}+[0-9])[A-Za-z0-9_-]{16,}+"),
+)
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(f"({pattern})" for _, pattern in _TOKENS) + ")")
+_RUN = re.compile(r"[A-Za-z0-9_.~:-]{15,}+")
+"""What a token is a part of."""
+_PLAIN = "abcdefghijklmnopqrstuvwxyz_.~:-"
+"""A run of nothing else is no token."""
+
+
+def _without_tokens(found: re.Match[str], kinds: dict[str, int]) -> str:
+    def token(match: re.Match[str]) -> str:
+        kind = _TOKENS[(match.lastindex or 1) - 1][0]
+        kinds[kind] = kinds.get(kind, 0) + 1
+        return mark(kind)
+
+    run = found[0]
+    if not run.strip(_PLAIN):
+        return run
+    run = _TOKEN.sub(token, run)
+    at = run.find("eyJ")
+    while at > 0 and run[at - 1].isalnum():
+        at = run.find("eyJ", at + 1)
+    if at < 0 or (dot := run.find(".", at)) < at + 8 or len(run) < dot + 8:
+        return run
+    kinds["jwt"] = kinds.get("jwt", 0) + 1
+    return run[:at] + mark("jwt")
+
+
+_PEM = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    r".*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+    re.DOTALL,
+)
+_PUTTY = re.compile(r"(Private-Lines: [0-9]{1,4})(?:\s|\\[rn])[A-Za-z0-9+/=\s\\]{1,}+")
+_ENCODED = re.compile(r"(?<![A-Za-z0-9+/])(?:LS0tLS1CRUdJTi|ABSK|fm2_|whsec_)[A-Za-z0-9+/=]{16,}+")
+_PAIR = re.compile(r"(A[KS]IA[A-Z0-9]{16}[\"']?[\s,;:|\"']{1,8}+)[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_HOOK = re.compile(r"(hooks\.slack\.com/(?:services|workflows)/|/api/webhooks/[0-9]{1,20}/)[A-Za-z0-9/_-]{10,}+")
+_SIGNED = re.compile(r"([?&;](?:sig|X-Amz-Signature|X-Goog-Signature|Signature)=)[A-Za-z0-9%+/_~-]{32,}+")
+_URL = re.compile(r"(://[^\s/:@\"'<>]{0,256}+:)([^\s/\"'<>]{1,512})(?=@)")
+_URL_TOKEN = re.compile(r"(://)(?=[A-Za-z_-]{0,200}+[0-9])[A-Za-z0-9_-]{20,256}+(?=@)")
+
+
+def _url(found: re.Match[str]) -> str:
+    if found[2].startswith(("[removed:", "$", "{", "*")):
+        return found[0]
+    return f"{found[1]}{mark('password')}"
+
+
+# -- By their name ---------------------------------------------------------------------------------------------------
+
+# A name, what stands between it and its value, and the value: quoted, also within what is quoted itself, or up to where
+# such a value ends. Text is cut off anywhere, so a quote need not be closed.
+_VALUE = (
+    r"""(?:"(?:[^"\\\n]|\\.){1,4096}+"?|'(?:[^'\\\n]|\\.){1,4096}+'?|\\{1,7}["'](?:[^"'\\\n]|\\[^"'\\]){1,4096}+"""
+    r"""|[^\s"'`,;&<>)}\]\\]{1,4096}+)"""
+)
+_IS = r"""(?:\\{0,7}["'`]?\]?[ \t]{0,8}(?:=>|:=|=|:)[ \t]{0,8}|[ \t]{1,4}(?=\\{0,7}["']?[^\s=:]))"""
+_STRONG = re.compile(
+    r"(?P<name>(?P<flag>--?)?(?:passw(?:or[dt])?|passwd|pwd|pass[_-]?phrase|pgpassword|(?-i:(?<=[A-Z0-9]_)PASS)"
+    r"|(?<=login)[ \t]{1,4}(?!(?:and|or|und)\b)\S{1,64}[ \t]{1,4}password))(?P<is>"
+    + _IS
+    + r")(?P<value>"
+    + _VALUE
+    + r")",
+    re.IGNORECASE,
+)
+_WEAK = re.compile(
+    r"(?P<name>(?P<flag>--?)?(?:secret|token|credential|(?<![a-z0-9])_?auth"
+    r"|(?:api|access|private|secret|signing|encryption|account|shared|client)[_-]?key(?:-data)?"
+    r"|(?<=[?&])key|(?-i:(?<=[A-Z0-9])_(?:KEY|PAT))))(?P<is>" + _IS + r")(?P<value>" + _VALUE + r")",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(
+    r"(?P<name>\b(?:name|key)(?:\\?[\"'])?[ \t]{0,4}[:=][ \t]{0,4}\\?[\"']?[\w.-]{0,64}?(?:passw(?:or)?d|secret|token"
+    r"|api[_-]?key)\\?[\"']?[\s,]{0,40}+\\?[\"']?value\\?[\"']?[ \t]{0,4}[:=][ \t]{0,4})(?P<value>" + _VALUE + r")",
+    re.IGNORECASE,
+)
+"""A name and a value, each under its own name, as in settings of containers."""
+_TAGGED = re.compile(
+    r"(<[\w.:-]{0,64}?(?:passw(?:or)?d|secret|token|api[_-]?key)>)[^<>\s]{4,512}+(?=</)", re.IGNORECASE
+)
+_HEADER = re.compile(
+    r"(?P<name>authorization|x-api-key|set-cookie|cookie)(?P<is>\\?[\"'`]?[ \t]{0,8}(?:=>|=|:)[ \t]{0,8}\\?[\"'`]?)"
+    r"(?P<scheme>(?:bearer|basic|token|digest|negotiate|apikey|aws4-hmac-sha256)[ \t]{1,8})?"
+    r"(?P<value>[^\s\"'`\\][^\r\n\"'`\\]{0,8192}+)",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"(?P<scheme>\bbearer[ \t]{1,8})(?P<value>[A-Za-z0-9._~+/=-]{12,}+)", re.IGNORECASE)
+_FLAG = re.compile(
+    r"(?<![^\s\"'])(?P<flag>-[a-zA-Z]{0,3}u[ \t]?|--(?:proxy-)?user[ =]|-p[ \t]?)(?P<open>\\?[\"']?)"
+    r"(?P<value>[^\s\"'`\\|;&]{1,512}+)"
+)
+
+_CODE = re.compile(r"[(\[{$<*%|]|^(?:none|null|nil|true|false|str|string|text|undefined|self\..*|os\..*|process\..*)$",
+                   re.IGNORECASE)  # fmt: skip
+"""A value that is code, a type or a place for one, and no secret."""
+_PLACE = re.compile(r"\$\{?\w{1,100}\}?|\$\(.*|\{\{.*|<[^<>]*>", re.DOTALL)
+"""Where a value is put in, within quotes."""
+_ATTRIBUTE = re.compile(r"[A-Za-z_]{1,64}(?:\.[A-Za-z_]{1,64}){1,8}")
+_CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{5}")
+_HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]")
+
+
+def _is_random(value: str) -> bool:
+    """Not made of words, though it has letters only."""
+    return len(value) >= 16 and value.isalpha() and (
+        _CONSONANTS.search(value) is not None or len(_HUMP.findall(value)) * 5 > len(value)
+    )  # fmt: skip
+
+
+def may_be_secret(value: str) -> bool:
+    """Of what is called a secret or a token. Much that is, is a word: the name of a secret, a kind of token."""
+    if len(value) < 8 or " " in value:
+        return False
+    return (any(map(str.isdigit, value)) and any(map(str.isalpha, value))) or _is_random(value)
+
+
+def _unquoted(value: str) -> tuple[str, str, str]:
+    """The value, and the quotes around it."""
+    inner = value.lstrip("\\")
+    if inner[:1] not in ('"', "'") or not inner:
+        return "", value, ""
+    quote, escaped, inner = inner[0], value[0] == "\\", inner[1:]
+    closed = not escaped and inner.endswith(quote)
+    return value[: len(value) - len(inner)], inner[:-1] if closed else inner, quote if closed else ""
+
+
+def _named(found: re.Match[str], kind: str, *, any_value: bool) -> str:
+    name, between = found["name"], found["is"]
+    quote, inner, end = _unquoted(found["value"])
+    if inner.startswith(("[removed:", "***")) or _PLACE.fullmatch(inner):
+        return found[0]
+    if between.isspace() and not found["flag"] and len(name.split()) == 1:
+        return found[0]  # prose: only a flag is told from its value by a space
+    if not quote and _CODE.search(inner):
+        return found[0]
+    if not any_value:
+        if name.lower() in ("auth", "_auth"):
+            secret = len(inner) >= 16 and may_be_secret(inner)
+        elif name in ("_KEY", "_PAT", "key"):
+            secret = len(inner) >= 20 and may_be_secret(inner) and inner.isalnum()
+        elif name.isupper() and (between.strip() == "=" or found.string[found.start() - 1 : found.start()] == "_"):
+            # So are variables of an environment set, whose values may be words.
+            code = _CODE.match(inner) if quote else _ATTRIBUTE.fullmatch(inner)
+            secret = len(inner) >= 6 and not code and (len(inner) >= 16 or not inner.isdigit())
+        else:
+            secret = may_be_secret(inner)
+        if not secret:
+            return found[0]
+    return f"{name}{between}{quote}{mark(kind)}{end}"
+
+
+def _listed(found: re.Match[str]) -> str:
+    quote, inner, end = _unquoted(found["value"])
+    return found[0] if _CODE.search(inner) else f"{found['name']}{quote}{mark('secret')}{end}"
+
+
+def _tagged(found: re.Match[str]) -> str:
+    return f"{found[1]}{mark('secret')}"
+
+
+def _header(found: re.Match[str]) -> str:
+    if found["value"].startswith("[removed:") or (found["scheme"] is None and _CODE.match(found["value"])):
+        return found[0]
+    kind = "cookie" if "cookie" in found["name"].lower() else "authorization"
+    return f"{found['name']}{found['is']}{found['scheme'] or ''}{mark(kind)}"
+
+
+def _bearer(found: re.Match[str]) -> str:
+    return f"{found['scheme']}{mark('authorization')}"
+
+
+def _flag(found: re.Match[str]) -> str:
+    """Of commands that take a password as a short option: which one it is stands before it."""
+    flag, value = found["flag"], found["value"]
+    command = found.string[max(0, found.start() - 200) : found.start()].rpartition("\n")[2].lower()
+    if flag.startswith("-p"):
+        attached = flag == "-p"
+        if not any(name in command for name in (("mysql", "mariadb") if attached else ("sshpass", "login"))):
+            return found[0]
+        who = ""
+    else:
+        if "curl" not in command and "wget" not in command:
+            return found[0]
+        who, colon, value = value.partition(":")
+        if not colon or not value:
+            return found[0]
+        who += colon
+    return found[0] if _CODE.match(value) else f"{flag}{found['open']}{who}{mark('password')}"
+
+
+class _Shape(NamedTuple):
+    needles: tuple[str, ...]
+    """In lower case. Without one of them, there is nothing to look for."""
+    pattern: re.Pattern[str]
+    replace: Replace
+    kind: str
+
+
+def _only_last(kind: str) -> Replace:
+    """What stands before the secret is kept."""
+    return lambda found: f"{found[1] if found.re.groups else ''}{mark(kind)}"
+
+
+_BEFORE_TOKENS: tuple[_Shape, ...] = (
+    _Shape(("-----begin",), _PEM, _only_last("private-key"), "private-key"),
+    _Shape(("private-lines",), _PUTTY, _only_last("private-key"), "private-key"),
+    _Shape(("ls0tls1crudjti", "absk", "fm2_", "whsec_"), _ENCODED, _only_last("secret"), "secret"),
+    _Shape(("akia", "asia"), _PAIR, _only_last("aws-secret"), "aws-secret"),
+    _Shape(("hooks",), _HOOK, _only_last("webhook"), "webhook"),
+    _Shape(("sig=", "signature="), _SIGNED, _only_last("signature"), "signature"),
+)  # fmt: skip
+_AFTER_TOKENS: tuple[_Shape, ...] = (
+    _Shape(("://",), _URL, _url, "password"),
+    _Shape(("://",), _URL_TOKEN, _only_last("password"), "password"),
+    _Shape(("authorization", "x-api-key", "cookie"), _HEADER, _header, "authorization"),
+    _Shape(("bearer",), _BEARER, _bearer, "authorization"),
+    _Shape(("value",), _LISTED, _listed, "secret"),
+    _Shape(("</",), _TAGGED, _tagged, "secret"),
+    _Shape(("curl", "wget", "mysql", "mariadb", "sshpass", "login"), _FLAG, _flag, "password"),
+    _Shape(
+        ("passw", "pwd", "phrase", "_pass"), _STRONG,
+        lambda found: _named(found, "password", any_value=True), "password",
+    ),
+    _Shape(
+        ("secret", "token", "credential", "key", "auth", "_pat"), _WEAK,
+        lambda found: _named(found, "secret", any_value=False), "secret",
+    ),
+)  # fmt: skip
+
+
+def without_secrets(text: str, kinds: dict[str, int]) -> str:
+    """`kinds` counts what went."""
+    text = _shapes(_BEFORE_TOKENS, text, kinds)
+    text = _RUN.sub(lambda found: _without_tokens(found, kinds), text)
+    return _shapes(_AFTER_TOKENS, text, kinds)
+
+
+def _shapes(shapes: tuple[_Shape, ...], text: str, kinds: dict[str, int]) -> str:
+    low = text.lower()
+    for needles, pattern, replace, kind in shapes:
+        for needle in needles:
+            if needle in low:
+                break
+        else:
+            continue
+        before = text
+        text = pattern.sub(replace, text)
+        if text != before:
+            kinds[kind] = kinds.get(kind, 0) + 1
+            low = text.lower()
+    return text
+
+
+# -- Under the name of a field ---------------------------------------------------------------------------------------
+
+_SECRET_NAME = re.compile(
+    r"(?:.*[_.-])?(?:passw(?:or[dt])?|passwd|pwd|passphrase|authorization|secret|client_?secret"
+    r"|(?:api|private|secret|access|signing|encryption|account)[_-]?key|(?:access|refresh|auth|id|bearer|session)[_-]?token"
+    r"|set-cookie|cookie|credentials?)|.*password|(?-i:.*_PASS)",
+    re.IGNORECASE,
+)
+_PERHAPS_NAME = re.compile(r".*(?:token|secret|credential|_key|_pat|_auth)|auth", re.IGNORECASE)
+_NAME_NEEDLES = ("pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat")
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether what stands under this name is a secret, whatever its shape."""
+    low = name.lower()
+    if not value or len(name) > 100 or not any(needle in low for needle in _NAME_NEEDLES):
+        return False
+    if value.startswith("[removed:") or _CODE.fullmatch(value):
+        return False
+    if _SECRET_NAME.fullmatch(name):
+        return True
+    return _PERHAPS_NAME.fullmatch(name) is not None and may_be_secret(value) and not _CODE.search(value)
+
+
+# -- Whether to look at all ------------------------------------------------------------------------------------------
+
+_NEEDLES = (
+    "private", "-----begin", "ls0tls1c", "absk", "fm2_", "whsec_", "hooks", "passw", "pwd", "phrase", "_pass", "secret",
+    "credential", "authorization", "bearer", "cookie", "curl", "signature=", "login", "mysql",
+    "mariadb", "sshpass",
+)  # fmt: skip
+_LOGIN = re.compile(r"://(?:[^\s/@\"]*:[^\s/\"]*|[A-Za-z0-9_-]{20,256}+)@")
+_ASSIGNED = re.compile(
+    r"(?:token|key|_pat|auth)s?(?:-data)?[\"'\]\\`]{0,4}[ \t]{0,8}(?:=|:|>)|-(?:token|key)s?[ \t]|[?&;]sig="
+)
+
+
+def is_suspicious(text: str) -> bool:
+    """Whether to look closer. Nearly nothing that is sent needs to be, and this is asked of all of it."""
+    low = text.lower()
+    for needle in _NEEDLES:
+        if needle in low:
+            return True
+    # Common words are no reason; the shape of an assignment beside them is.
+    if (
+        "key" in low
+        or "token" in low
+        or 'auth"' in low
+        or "auth\\" in low
+        or "auth=" in low
+        or "_pat=" in low
+        or "sig=" in low
+    ) and _ASSIGNED.search(low):
+        return True
+    if "://" in low and _LOGIN.search(low) is not None:
+        return True
+    runs = [run for run in _RUN.findall(text) if run.strip(_PLAIN)]
+    if not runs:
+        return False
+    joined = " ".join(runs)
+    return "eyJ" in joined or _TOKEN.search(joined) is not None
