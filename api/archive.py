@@ -48,7 +48,7 @@ class Imported(Shown):
     lines: int
     added: dict[str, int] = Field(examples=[{"sessions": 3, "events": 412, "observations": 57}])
     known: dict[str, int] = Field(description="What was here already. Sent again, everything is.")
-    excluded: int = Field(description="Events that the project's settings keep out.")
+    excluded: int = Field(description="Events and observations that the project's settings keep out.")
     settings: bool = Field(description="Whether the project now remembers as the archive says; it had no settings.")
     whole: bool = Field(description="False: the last line is missing, so it was cut off.")
 

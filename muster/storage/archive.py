@@ -25,6 +25,8 @@ from muster.storage.database import Database, Who, workspace_of
 
 _NOBODY = UUID(int=0)
 
+_TEXTS = {"title", "subtitle", "narrative", "facts", "concepts", "files_read", "files_modified"}
+"""Of an observation."""
 _SETTINGS: tuple[LiteralString, ...] = (
     "record_agents", "generator", "batch_events", "debounce_seconds", "exclude_paths", "exclude_tools", "retain_days",
     "retain_importance", "daily_tokens",
@@ -245,8 +247,8 @@ class Import:
             elif isinstance(line, EventLine):
                 if event := self._event(number, line, there):
                     events.append(event)
-            elif isinstance(line, ObservationLine):
-                rows.append(self._observation(number, line, there))
+            elif isinstance(line, ObservationLine) and (row := self._observation(number, line, there)):
+                rows.append(row)
         return sessions, events, rows
 
     def _session(self, line: SessionLine, there: set[UUID]) -> dict[str, Any]:
@@ -292,12 +294,15 @@ class Import:
             "pending": line.pending,
         }
 
-    def _observation(self, number: int, line: ObservationLine, there: set[UUID]) -> dict[str, Any]:
+    def _observation(self, number: int, line: ObservationLine, there: set[UUID]) -> dict[str, Any] | None:
         session_id = self._session_of(number, line.session) if line.session else None
         new = line.observation()
-        kept, _ = privacy.scrub([new.title, new.subtitle, new.narrative, new.facts])
+        texts, removed = privacy.scrub(new.model_dump(include=_TEXTS), *(self._rules or ([], [])))
+        if removed.excluded:
+            self.excluded += 1
+            return None
         new = new.model_copy(
-            update=dict(zip(("title", "subtitle", "narrative", "facts"), kept, strict=True))
+            update=texts
             | {"sources": [one for original in line.sources for one in (original, self._ours("event", original))]}
         )
         row = observations.as_row(

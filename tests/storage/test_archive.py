@@ -220,3 +220,19 @@ def test_lines_come_in_any_pieces() -> None:
         assert [(number, json.loads(line)) for number, line in found] == [(1, {"a": 1}), (3, {"b": "ü"}), (4, {"c": 3})]
     with pytest.raises(BadArchive):
         list(archive.Lines().feed(b"x" * (archive.MAX_LINE_BYTES + 1)))
+
+
+async def test_what_the_project_excludes_is_not_brought_in(memory: Memory) -> None:
+    """Neither an event that touches it, nor what was made of one elsewhere."""
+    session = await memory.session()
+    for text in ("cat secrets/prod.yaml", "cat notes.txt"):
+        await memory.observation(f"ran {text}", await memory.event(session, text), session=session)
+    lines = await exported(memory)
+    other = await Memory(memory.db, memory.workspace).begin()
+    await other.rows(
+        "INSERT INTO memory_settings (workspace_id, project_id, exclude_paths) VALUES (%s, %s, '{secrets/**}')",
+        other.workspace, other.project,
+    )  # fmt: skip
+    found = await brought(other, lines)
+    assert (found.added["events"], found.added["observations"], found.excluded) == (1, 1, 2)
+    assert [row[0] for row in await told(other)] == ["ran cat notes.txt"]
