@@ -128,8 +128,10 @@ async def main(settings: Settings) -> None:
             calls_at_once=settings.memory_calls, retry_seconds=settings.memory_retry_seconds,
         )  # fmt: skip
         of_vectors.busy = lambda: of_memory.making > 0
+        of_forgetting = ForgettingActivities(db)
         upkeep = Upkeep(
-            client, db, mirror, messages, sweep_seconds=settings.sweep_seconds, beside=recording.catch_up
+            client, db, mirror, messages, sweep_seconds=settings.sweep_seconds,
+            beside=(recording.catch_up, of_forgetting.finish),
         )  # fmt: skip
         worker = Worker(
             client,
@@ -149,7 +151,7 @@ async def main(settings: Settings) -> None:
                 of_fleets.end_agents,
                 of_memory.look_memory,
                 of_memory.sweep_memory,
-                ForgettingActivities(db).expire_memory,
+                of_forgetting.expire_memory,
             ],
             interceptors=[Refusals()],
             workflow_runner=Sandbox(restrictions=sandbox()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -43,7 +43,7 @@ class Upkeep:
         messages: Messages,
         *,
         sweep_seconds: float,
-        beside: Callable[[], Awaitable[object]] | None = None,
+        beside: Sequence[Callable[[], Awaitable[object]]] = (),
     ) -> None:
         """`beside`: what else is caught up with in each sweep."""
         self._client, self._db, self._mirror, self._messages = client, db, mirror, messages
@@ -106,8 +106,8 @@ class Upkeep:
                 await self._look_after(task)
 
         await asyncio.gather(*(look(task) for task in {task.task_id: task for task in quiet + turn}.values()))
-        if self._beside:
-            await self._beside()
+        for catch_up in self._beside:
+            await catch_up()
 
     async def _look_after(self, quiet: QuietTask) -> None:
         status = await self._status(task_workflow_id(quiet.workspace_id, quiet.task_id))

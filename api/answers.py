@@ -103,7 +103,9 @@ class Forgotten(Shown):
         description="How many rows went, by table.",
         examples=[{"memory_sessions": 1, "agent_events": 40, "observations": 12, "memory_embeddings": 12}],
     )
-    complete: bool = Field(description="False: there is more than one request deletes. Send it again for the rest.")
+    complete: bool = Field(
+        description="False: there is more than one request deletes. The rest goes by itself, or when sent again."
+    )
 
 
 class Page(Shown, Generic[Item]):

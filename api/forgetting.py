@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -43,6 +43,13 @@ def answer(here: Context, tenant: Tenant, found: forgetting.Forgotten) -> Json:
     return Json(told(here, tenant, found))
 
 
+async def _everything_of(request: Request, kind: Literal["session", "agent", "task"], target: UUID) -> Json:
+    here, tenant = await asking(request)
+    must_be_a_person(tenant)
+    await forgetting.must_exist(here.db, tenant, kind, target)
+    return answer(here, tenant, await forgetting.everything_of(here.db, tenant, kind, target, seconds=SECONDS))
+
+
 @router.delete(
     "/observations/{observation_id}",
     operation_id="forget_observation",
@@ -73,11 +80,7 @@ async def forget_observation(
 async def forget_session(request: Request, session_id: UUID) -> Any:
     """Its events, jobs, observations, summaries and vectors, and itself. What another session had seen too is made anew
     from that session's own events."""
-    here, tenant = await asking(request)
-    must_be_a_person(tenant)
-    await forgetting.must_exist(here.db, tenant, "session", session_id)
-    found = await forgetting.everything_of(here.db, tenant, "session", session_id, seconds=SECONDS)
-    return answer(here, tenant, found)
+    return await _everything_of(request, "session", session_id)
 
 
 @router.delete(
@@ -90,11 +93,7 @@ async def forget_session(request: Request, session_id: UUID) -> Any:
 )
 async def forget_agent_memory(request: Request, agent_id: UUID) -> Any:
     """Its sessions, and what it remembered by hand. The agent itself, its output and its result stay."""
-    here, tenant = await asking(request)
-    must_be_a_person(tenant)
-    await forgetting.must_exist(here.db, tenant, "agent", agent_id)
-    found = await forgetting.everything_of(here.db, tenant, "agent", agent_id, seconds=SECONDS)
-    return answer(here, tenant, found)
+    return await _everything_of(request, "agent", agent_id)
 
 
 @router.delete(
@@ -107,11 +106,7 @@ async def forget_agent_memory(request: Request, agent_id: UUID) -> Any:
 )
 async def forget_task_memory(request: Request, task_id: UUID) -> Any:
     """The sessions of all its agents, and what they remembered by hand. The task itself stays."""
-    here, tenant = await asking(request)
-    must_be_a_person(tenant)
-    await forgetting.must_exist(here.db, tenant, "task", task_id)
-    found = await forgetting.everything_of(here.db, tenant, "task", task_id, seconds=SECONDS)
-    return answer(here, tenant, found)
+    return await _everything_of(request, "task", task_id)
 
 
 @router.delete(
@@ -130,9 +125,10 @@ async def forget_project_memory(
     """The project itself, its tasks and what it has used of its tokens stay."""
     here, tenant = await asking(request)
     project_id = UUID((await projects.get(here.db, tenant, project))["id"])
+    # First: what breaks off after that is finished by a sweep, which knows of memory alone.
+    reset = await forgetting.settings(here.db, tenant, project_id) if settings else 0
     found = await forgetting.everything_of(here.db, tenant, "project", project_id, seconds=SECONDS)
-    if settings and found.complete:
-        found.deleted["memory_settings"] = await forgetting.settings(here.db, tenant, project_id)
+    found.deleted["memory_settings"] = reset
     return answer(here, tenant, found)
 
 

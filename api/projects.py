@@ -153,7 +153,7 @@ async def update_project(request: Request, project: Ref, change: ProjectChange) 
 async def delete_project(request: Request, project: Ref) -> Response:
     """One that has tasks can be archived instead. One that remembers something goes with its memory, which takes a key
     with the scope `admin`; the answer then counts what went. Where that is more than one request deletes, the project
-    stays until the rest is asked for."""
+    stays until it is sent again."""
     here, tenant = await asking(request)
     must_reach_all(tenant)
     found = await projects.get(here.db, tenant, project)

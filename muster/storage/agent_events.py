@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from muster.domain import intake
-from muster.domain.errors import NotFound, Unavailable, UnknownReference
+from muster.domain.errors import NotFound, ProjectArchived, Unavailable, UnknownReference
 from muster.domain.intake import Place
 from muster.domain.memory import NewEvent
 from muster.domain.privacy import Removed, as_json
+from muster.domain.tenants import Tenant
 from muster.storage import pages
 from muster.storage.database import Database, Who, workspace_of
 from muster.storage.sessions import reach
@@ -106,6 +107,8 @@ class Recorder:
             if first["why"] == "session":
                 event, place = events[first["n"]], f"events.{first['n']}: " if batch else ""
                 raise UnknownReference(f"{place}project {event.project} has no session {event.session}")
+            if first["why"] == "archived":
+                raise ProjectArchived(f"project {events[first['n']].project} is archived")
             for event in events:  # renamed, gone, or with other exclusions than were known here
                 self._places.pop((workspace_of(who), event.project), None)
         raise Unavailable("the project is being changed; send it again")
@@ -136,7 +139,7 @@ class Recorder:
             if scope not in group.scopes:
                 group.scopes[scope] = {
                     "n": n, "ref": str(_as_id(ref) or ref), "project": place.id, "stamp": place.stamp,
-                    "session": event.session,
+                    "session": event.session, "sent": isinstance(who, Tenant),
                 }  # fmt: skip
         if generate:
             named = [(n, one.project_id, one.session_id, one.id) for n, one in enumerate(known) if one.id is not None]

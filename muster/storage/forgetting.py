@@ -1,8 +1,8 @@
 """Forgetting, for good and in every table: an observation, a session, all of an agent's, a task's or a project's, and
 what a project keeps for a time only.
 
-Each step is one transaction of bounded size (0016_forgetting.sql), so nothing else waits long for it. What breaks off
-has forgotten a part; the same call again finds the rest.
+Each step is one transaction of bounded size (0023_finished_forgetting.sql), so nothing else waits long for it. The
+first writes down what was asked for, the last takes that out: what breaks off on the way is gone on with.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, LiteralString
+from typing import Any, Literal, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from muster.domain.errors import MusterError, NotFound, Unavailable
+from muster.domain.tenants import Tenant
 from muster.storage.database import Database, Who, workspace_of
 
 Kind = Literal["session", "agent", "task", "project"]
@@ -26,6 +27,7 @@ TABLES = (
 )  # fmt: skip
 """What may go, as it is counted."""
 
+_NOBODY = UUID(int=0)
 STEP = 5_000
 """Events in one transaction: some tenths of a second."""
 _AGAIN = 5
@@ -66,15 +68,41 @@ async def observation(db: Database, who: Who, observation_id: UUID, *, events: b
 async def everything_of(
     db: Database, who: Who, kind: Kind, target: UUID, *, seconds: float | None = None, step: int = STEP
 ) -> Forgotten:
-    """All that is remembered of one. `seconds`: after which it stops, to be asked again."""
-    return await _until(lambda: _step(db, who, "SELECT memory_forget(%s, %s, %s, %s)", kind, target, step), seconds)
+    """All that is remembered of one by now. `seconds`: after which it stops, and a sweep goes on."""
+    return await _until(lambda asked: _forget(db, who, kind, target, step, asked=asked), seconds)
+
+
+class Unfinished(NamedTuple):
+    """What somebody asked for, and did not come to the end of."""
+
+    workspace_id: UUID
+    project_id: UUID | None
+    """What who asked is held to. None: nothing."""
+    kind: Kind
+    target: UUID
+
+
+async def unfinished(db: Database, *, seconds: float) -> list[Unfinished]:
+    """In all workspaces: what nobody has gone on with for so long."""
+    return [Unfinished(*row) for row in await db.across("SELECT * FROM chores_forgettings(%s)", (seconds,))]
+
+
+async def go_on(db: Database, found: Unfinished, *, seconds: float, step: int = STEP) -> Forgotten:
+    """With what was there when it was asked for; what came since stays."""
+    bound = Tenant(found.workspace_id, _NOBODY, project_id=found.project_id)
+    who = bound if found.project_id else found.workspace_id
+    return await _until(lambda _: _forget(db, who, found.kind, found.target, step, asked=False), seconds)
+
+
+async def _forget(db: Database, who: Who, kind: Kind, target: UUID, step: int, *, asked: bool) -> dict[str, Any] | None:
+    return await _step(db, who, "SELECT memory_forget(%s, %s, %s, %s, %s)", kind, target, step, asked)
 
 
 async def expired(
     db: Database, who: Who, project_id: UUID, *, seconds: float | None = None, step: int = STEP
 ) -> Forgotten:
     """What the project's settings say is kept no longer."""
-    return await _until(lambda: _step(db, who, "SELECT memory_expire(%s, %s, %s)", project_id, step), seconds)
+    return await _until(lambda _: _step(db, who, "SELECT memory_expire(%s, %s, %s)", project_id, step), seconds)
 
 
 async def settings(db: Database, who: Who, project_id: UUID) -> int:
@@ -126,10 +154,12 @@ async def with_retention_anywhere(db: Database) -> list[tuple[UUID, UUID]]:
     return [(row[0], row[1]) for row in await db.across("SELECT * FROM chores_memory_retention()")]
 
 
-async def _until(step: Callable[[], Awaitable[dict[str, Any] | None]], seconds: float | None) -> Forgotten:
-    found, began = Forgotten(complete=False), time.monotonic()
+async def _until(step: Callable[[bool], Awaitable[dict[str, Any] | None]], seconds: float | None) -> Forgotten:
+    """`step` is told whether it is the first."""
+    found, began, first = Forgotten(complete=False), time.monotonic(), True
     while not found.complete:
-        done = await step()
+        done = await step(first)
+        first = False
         assert done is not None  # noqa: S101 - nothing left is an answer too
         found.add(done)
         if seconds is not None and time.monotonic() - began > seconds:

@@ -44,6 +44,7 @@ async def start(
                     "agent_id": str(session.agent_id) if session.agent_id else None,
                     "task_id": str(session.task_id) if session.task_id else None,
                     "metadata": scrub(session.metadata)[0],
+                    "sent": isinstance(who, Tenant),
                     "started_at": as_utc(session.started_at).isoformat() if session.started_at else None,
                 }
             ),

@@ -93,6 +93,24 @@ async def test_a_session_has_a_life(place: Place) -> None:
     is_problem(await place.api.post("/v1/sessions", json={"project": "no-such-project"}), 422, "unknown_reference")
 
 
+async def test_an_archived_project_takes_nothing_new(place: Place) -> None:
+    api, slug = place.api, place.project["slug"]
+    known = place.event()
+    await made(api, "/v1/agent-events", known)
+    other = await a_place(api)
+    assert (await api.patch(f"/v1/projects/{slug}", json={"status": "archived"})).status_code == 200
+    told = {"project": slug, "title": "by hand"}
+    for path, body in (
+        ("agent-events", place.event()), ("agent-events", known),
+        ("agent-events/batch", [other.event(), place.event()]), ("sessions", {"project": slug}), ("observations", told),
+    ):  # fmt: skip
+        is_problem(await api.post(f"/v1/{path}", json=body), 409, "project_archived")
+    assert (await place.events(), await other.events()) == (1, 0)
+    assert (await api.post(f"/v1/sessions/{place.session['id']}/end")).status_code == 200, "what there is may end"
+    assert (await api.patch(f"/v1/projects/{slug}", json={"status": "active"})).status_code == 200
+    await made(api, "/v1/agent-events", place.event())
+
+
 @pytest.mark.parametrize("bare", [False, True])
 async def test_a_batch_is_all_or_none(place: Place, bare: bool) -> None:
     def body(*events: dict[str, Any]) -> Any:

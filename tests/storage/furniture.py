@@ -106,6 +106,7 @@ async def furnish_memory(app: Connection, w: UUID, p: UUID, observation: UUID) -
         ("memory_settings (workspace_id, project_id) VALUES (%s, %s)", w, p),
         ("memory_usage (workspace_id, project_id, day) VALUES (%s, %s, '2026-01-01')", w, p),
         ("memory_terms (workspace_id, project_id, term, documents) VALUES (%s, %s, 'parser', 1)", w, p),
+        ("memory_forgettings (workspace_id, project_id, kind, target) VALUES (%s, %s, 'session', %s)", w, p, o),
         ("memory_sessions (workspace_id, project_id, id, key) VALUES (%s, %s, %s, %s)", w, p, o, o.hex),
         ("memory_jobs (workspace_id, project_id, id, kind, source_type, source_id) "
          "VALUES (%s, %s, %s, 'event', 'agent_event', 's')", w, p, job),

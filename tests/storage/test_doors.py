@@ -24,6 +24,7 @@ DOORS = {
     "chores_memory": ["workspace_id", "project_id", "session_id"],
     "chores_vectors_of": None,
     "chores_vectors": ["workspace_id", "project_id", "needs", "model"],
+    "chores_forgettings": ["workspace_id", "project_id", "kind", "target"],
     "chores_memory_retention": ["workspace_id", "project_id"],
     "chores_unrecorded": ["workspace_id", "agent_id"],
     "memory_by_words": ["observation_id", "score"],

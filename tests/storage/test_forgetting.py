@@ -9,10 +9,12 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
+from activities.forgetting import ForgettingActivities
 from muster.domain.errors import NotFound
 from muster.domain.ids import new_id
 from muster.domain.memory import DrainRequest, ErrorClass, GenerationFailed, JobKind, NewObservation, NewSession
 from muster.domain.states import AgentStatus
+from muster.domain.tenants import Tenant as Who
 from muster.storage import forgetting, idempotency, jobs, moves, observations, recording, sessions
 from muster.storage.database import Database
 from muster.storage.idempotency import Answered, Taken
@@ -274,6 +276,52 @@ async def test_a_projects_memory_goes_in_steps_and_its_settings_stay(own_url: st
     assert await contents(own_url, *beside) == before
     again = await forgetting.everything_of(memory.db, memory.workspace, "project", memory.project)
     assert not any(again.deleted.values())
+
+
+async def test_what_broke_off_is_finished_as_far_as_it_was_asked_for(own_url: str, memory: Memory) -> None:
+    """The process that was asked dies after the first step; what comes before another goes on is nobody's to forget."""
+    for number in range(5):
+        await memory.worked(f"marker {number}")
+    begun = await forgetting.everything_of(memory.db, memory.workspace, "project", memory.project, seconds=0, step=10)
+    assert not begun.complete
+    assert "marker" in str(await memory.rows("SELECT title FROM observations"))
+    session, event, observation = await memory.worked("came later")
+    await memory.rows(
+        "INSERT INTO observation_sources SELECT %s, %s, id, %s FROM observations WHERE title LIKE 'marker%%' LIMIT 1",
+        memory.workspace, memory.project, event,
+    )  # fmt: skip
+
+    sweep = ForgettingActivities(memory.db)
+    await sweep.finish()
+    assert await forgetting.unfinished(memory.db, seconds=60) == [], "whoever began it may still be at it"
+    assert "marker" in str(await memory.rows("SELECT title FROM observations"))
+    await sweep.finish(-1)
+
+    assert await where(own_url, "marker") == set()
+    assert await memory.rows("SELECT id FROM observations WHERE project_id = %s", memory.project) == [(observation,)]
+    assert await memory.rows("SELECT id FROM memory_sessions WHERE project_id = %s", memory.project) == [(session,)]
+    anew = await memory.rows("SELECT j.status::text FROM agent_events e JOIN memory_jobs j ON j.id = e.job_id "
+                             "WHERE e.id = %s", event)  # fmt: skip
+    assert anew == [("queued",)], "what was merged into the forgotten is made of what stays"
+    assert await forgetting.unfinished(memory.db, seconds=-1) == []
+    assert not any((await forgetting.everything_of(memory.db, memory.workspace, "session", new_id())).deleted.values())
+    assert await forgetting.unfinished(memory.db, seconds=-1) == []
+
+
+async def test_it_is_finished_within_the_reach_of_whoever_asked(memory: Memory) -> None:
+    """An agent of one project may have left something in another, which a key of the first does not reach."""
+    beside = await Memory(memory.db, memory.workspace).begin()
+    _, agent = await Tenant(memory.db, memory.workspace).running(project_id=memory.project)
+    for _ in range(3):
+        await memory.worked("marker", agent=agent)
+    kept = await beside.worked("marker", agent=agent)
+    key = Who(memory.workspace, new_id(), project_id=memory.project)
+    await forgetting.everything_of(memory.db, key, "agent", agent, seconds=0, step=5)
+    (left,) = await forgetting.unfinished(memory.db, seconds=-1)
+    assert left == (memory.workspace, memory.project, "agent", agent)
+    assert (await forgetting.go_on(memory.db, left, seconds=5)).complete
+    assert await memory.rows("SELECT id FROM observations") == [(kept[2],)]
+    assert await forgetting.unfinished(memory.db, seconds=-1) == []
 
 
 async def test_nobody_forgets_anothers(own_url: str, memory: Memory) -> None:
