@@ -6,11 +6,9 @@ A worker executes workflows and runs agents. Start as many as you like, anywhere
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import importlib.metadata
 import logging
 import os
-import py_compile
 import signal
 import socket
 import sys
@@ -35,12 +33,9 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.converter import StorageDriverStoreContext, WorkflowSerializationContext
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
-from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-from temporalio.workflow import SandboxImportNotificationPolicy
+from temporalio.worker import Worker
 
 from activities.agents import AgentActivities
 from activities.context import Contexts, teller
@@ -73,6 +68,7 @@ from workflows.agent import AgentWorkflow
 from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.memory import MemorySweepWorkflow, MemoryWorkflow
 from workflows.memory_retention import MemoryRetentionWorkflow
+from workflows.sandbox import Sandbox
 from workflows.task import TaskWorkflow
 
 log = logging.getLogger("worker")
@@ -85,8 +81,6 @@ WORKFLOWS = [
 CACHED_WORKFLOWS = 160
 """At some 70 KB each. Waiting tasks need no place: they are replayed, from a short history, when they move."""
 
-_NOWHERE = StorageDriverStoreContext(target=None)
-
 _ROOMS = ("workflows", "activities", "api")
 
 
@@ -94,7 +88,6 @@ async def main(settings: Settings) -> None:
     """Run one worker until SIGINT or SIGTERM. Every address in the settings must be explicit."""
     logs.configure(settings, where=_where)
     _refuse_strangers()
-    _compile_workflows()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -154,7 +147,7 @@ async def main(settings: Settings) -> None:
                 of_forgetting.expire_memory,
             ],
             interceptors=[Refusals()],
-            workflow_runner=Sandbox(restrictions=sandbox()),
+            workflow_runner=Sandbox(),
             max_concurrent_activities=settings.worker_max_agents,
             max_cached_workflows=CACHED_WORKFLOWS,
             # How long the server waits for a worker that knew a workflow, and may have died, before it asks another.
@@ -307,27 +300,6 @@ async def connect(settings: Settings, identity: str) -> Client:
     return await Client.connect(**options)
 
 
-class Sandbox(SandboxedWorkflowRunner):
-    """The SDK's own, but for two questions: for each payload, it enters the sandbox to learn on whose behalf that is
-    converted, and where it might be stored. Whatever a workflow sends is of its own workspace, so its own context
-    does for all of it, we have no such store, and the asking is a tenth of a worker's time."""
-
-    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        instance = super().create_instance(det)
-        own = WorkflowSerializationContext(namespace=det.info.namespace, workflow_id=det.info.workflow_id)
-        instance.get_serialization_context = lambda command_info: own  # type: ignore[method-assign]
-        instance.get_external_store_context = lambda command_info: _NOWHERE  # type: ignore[method-assign]
-        return instance
-
-
-def sandbox() -> SandboxRestrictions:
-    """Workflows see the domain and the steps as they are, and an import of anything else of ours is an error."""
-    allowed = SandboxRestrictions.default.with_passthrough_modules("muster.domain", "workflows.steps")
-    return dataclasses.replace(
-        allowed, import_notification_policy=SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
-    )
-
-
 def _where() -> Mapping[str, str]:
     """What a line in the log is about, when an activity writes it."""
     if not activity.in_activity():
@@ -363,15 +335,6 @@ def _refuse_strangers() -> None:
             raise StartupError(f"{others[0]} also ships a module named {room}: give Muster a venv of its own")
 
 
-def _compile_workflows() -> None:
-    """Each run of a workflow imports its module anew, in its sandbox: a third of that time goes into compiling it
-    where nothing keeps bytecode (PYTHONDONTWRITEBYTECODE)."""
-    for workflow in WORKFLOWS:
-        source = sys.modules[workflow.__module__].__file__
-        with suppress(OSError):  # installed read-only
-            py_compile.compile(source or "", quiet=2)
-
-
 async def _ensure_search_attributes(client: Client, namespace: str) -> None:
     """The embedded server is started with them; another may not have them yet."""
     kinds = {"Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT}
@@ -390,6 +353,8 @@ async def _ensure_search_attributes(client: Client, namespace: str) -> None:
 
 
 if __name__ == "__main__":
+    import uvloop
+
     from muster.services import runtime
     from muster.services.stack import Stack
 
@@ -398,6 +363,6 @@ if __name__ == "__main__":
         await main(settings)
 
     try:
-        asyncio.run(run(runtime.resolve(Settings())))
+        uvloop.run(run(runtime.resolve(Settings())))
     except StartupError as problem:
         sys.exit(f"worker: {problem}")

@@ -145,11 +145,15 @@ class _Sealed(EncodingPayloadConverter):
         raise UnreadablePayload(f"a payload is encrypted with the key {kid!r}, and MUSTER_PAYLOAD_KEYS is not set")
 
 
+_CONVERTERS = (*PydanticPayloadConverter().converters.values(), _Sealed())
+
+
 class Converter(CompositePayloadConverter):
-    """Pydantic's, that knows sealed payloads when it sees them."""
+    """Pydantic's, that knows sealed payloads when it sees them. The SDK makes one whenever it converts something; what
+    they are made of holds no state, and is made once."""
 
     def __init__(self) -> None:
-        super().__init__(*PydanticPayloadConverter().converters.values(), _Sealed())
+        super().__init__(*_CONVERTERS)
 
 
 def data_converter(keys: PayloadKeys | None) -> DataConverter:

@@ -24,14 +24,14 @@ QUEUE = "bare"
 
 
 async def main(address: str, namespace: str, ready: Path) -> None:
-    # As Muster's worker does: without bytecode, each run would compile its module anew.
+    # Without bytecode, each run would compile its module anew.
     with contextlib.suppress(OSError):
         py_compile.compile(sys.modules[BareTask.__module__].__file__ or "", quiet=2)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
-    # From here on as in Muster's own worker.py, so that the two differ in what they do and in nothing else.
+    # From here on with the options of Muster's own worker.py, and the SDK's own sandbox.
     allowed = SandboxRestrictions.default.with_passthrough_modules("benchmarks.bare.steps")
     restrictions = dataclasses.replace(
         allowed, import_notification_policy=SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH

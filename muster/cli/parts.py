@@ -99,6 +99,8 @@ def worker(healthcheck: bool) -> None:
     if healthcheck:
         _exit_with(_worker_polls(runtime.resolve(Settings(), needs=["temporal"])))
 
+    import uvloop
+
     async def run(settings: Settings) -> None:
         pepper(settings)
         await demand_services(settings)
@@ -106,7 +108,7 @@ def worker(healthcheck: bool) -> None:
 
         await composition_root.main(settings)
 
-    asyncio.run(run(runtime.resolve(Settings())))
+    uvloop.run(run(runtime.resolve(Settings())))
 
 
 async def _worker_polls(settings: Settings) -> str:

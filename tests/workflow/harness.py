@@ -23,7 +23,6 @@ from temporalio.common import SearchAttributeKey, WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from muster.domain.ids import agent_workflow_id, new_id, task_workflow_id
 from muster.domain.states import FINAL_TASK
@@ -41,8 +40,9 @@ from muster.services import binaries
 from muster.services.ports import free_port
 from muster.services.temporal import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES
 from tests.workflow.stand_in import Activities, Run, World
-from worker import WORKFLOWS, sandbox
+from worker import WORKFLOWS
 from workflows.agent import AgentWorkflow
+from workflows.sandbox import Sandbox
 from workflows.steps import start_options
 from workflows.task import TaskWorkflow
 
@@ -76,7 +76,7 @@ def make_worker(client: Client, activities: Activities, queue: str = QUEUE, **op
         task_queue=queue,
         workflows=WORKFLOWS,
         activities=activities.all,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
+        workflow_runner=Sandbox(),
         max_heartbeat_throttle_interval=timedelta(seconds=0.1),
         default_heartbeat_throttle_interval=timedelta(seconds=0.1),
         **options,

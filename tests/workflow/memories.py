@@ -11,14 +11,13 @@ from uuid import UUID
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from muster.domain.forgetting import Expiry
 from muster.domain.ids import new_id
 from muster.domain.memory import Drained, DrainRequest, DrainStart, JobKind, Look, Poke, lane_queue
-from worker import sandbox
 from workflows.memory import MemorySweepWorkflow, MemoryWorkflow
 from workflows.memory_retention import MemoryRetentionWorkflow
+from workflows.sandbox import Sandbox
 from workflows.steps import memory_start_options
 
 
@@ -103,7 +102,7 @@ async def memories(client: Client) -> AsyncIterator[Memories]:
                 client, task_queue=world.queue,
                 workflows=[MemoryWorkflow, MemorySweepWorkflow, MemoryRetentionWorkflow],
                 activities=[world.look_memory, world.sweep_memory, world.expire_memory],
-                workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
+                workflow_runner=Sandbox(),
             )
         )  # fmt: skip
         for kind in JobKind:

@@ -11,12 +11,12 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from tests.workflow import intruder
+from tests.workflow import clock_watcher, intruder
 from tests.workflow.harness import FINGERPRINTS, HISTORIES, Play
 from tests.workflow.scenarios import SCENARIOS, fingerprint, histories, squeeze
-from worker import WORKFLOWS, sandbox
+from worker import WORKFLOWS
+from workflows.sandbox import Sandbox
 
 KEPT = sorted(HISTORIES.glob("*.json"))
 EXPLAIN = """{label}: the workflow now gives other commands than the recorded runs did:
@@ -53,7 +53,7 @@ async def test_kept_histories_replay(label: str) -> None:
     replayer = Replayer(
         workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
+        workflow_runner=Sandbox(),
     )
     result = await replayer.replay_workflow(kept(label), raise_on_replay_failure=False)
     if result.replay_failure:
@@ -94,10 +94,21 @@ async def test_a_workflow_that_imports_activities_is_refused(environment: Workfl
             environment.client,
             task_queue="intruder",
             workflows=[intruder.Intruder],
-            workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
+            workflow_runner=Sandbox(),
         )
     causes, error = [], refused.value.__cause__
     while error:
         causes.append(f"{type(error).__name__}: {error}")
         error = error.__cause__
     assert "activities" in "\n".join(causes), causes
+
+
+async def test_runs_that_share_a_sandbox_are_all_held_by_it(environment: WorkflowEnvironment) -> None:
+    watcher = clock_watcher.ClockWatcher
+    async with Worker(environment.client, task_queue="clock-watchers", workflows=[watcher], workflow_runner=Sandbox()):
+        runs = (
+            environment.client.execute_workflow(watcher.run, id=f"clock-watcher-{n}", task_queue="clock-watchers")
+            for n in range(8)
+        )
+        with environment.with_time_skipping_disabled():
+            assert await asyncio.gather(*runs) == [2 * clock_watcher.LOOKS] * 8

@@ -15,15 +15,15 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from muster.domain.fleet import Admission, Admit, EndAgents, Ending, StopProgress, StopStart
 from muster.domain.ids import new_id
 from muster.domain.tasks import KillRequest
 from muster.domain.tenants import Actor
 from tests.workflow.harness import closed, timers
-from worker import WORKFLOWS, sandbox
+from worker import WORKFLOWS
 from workflows.fleet import AdmitWorkflow, StopWorkspaceWorkflow
+from workflows.sandbox import Sandbox
 
 QUEUE = "stops"
 
@@ -75,7 +75,7 @@ async def gate(environment: WorkflowEnvironment) -> AsyncIterator[Gate]:
         task_queue=QUEUE,
         workflows=[StopWorkspaceWorkflow, AdmitWorkflow],
         activities=[gate.admit_workspace, gate.end_agents],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
+        workflow_runner=Sandbox(),
     ):
         yield gate
 
@@ -101,7 +101,7 @@ async def replays(handle: WorkflowHandle[StopWorkspaceWorkflow, StopProgress]) -
     replayer = Replayer(
         workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=sandbox()),
+        workflow_runner=Sandbox(),
     )
     await replayer.replay_workflow(await handle.fetch_history())
 
