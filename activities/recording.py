@@ -21,6 +21,7 @@ from muster.domain.errors import MusterError
 from muster.domain.memory import NewEvent, NewSession, Source
 from muster.domain.rules_json import flattened
 from muster.domain.rules_text import clipped
+from muster.domain.states import AgentStatus
 from muster.domain.tasks import MemoryWish
 from muster.domain.transcripts import Transcript
 from muster.storage import agent_events, recording, sessions
@@ -97,6 +98,11 @@ class Recording:
         )
         session_id = UUID(str(session["id"]))
         events = await self._events(workspace_id, agent_id, agent, str(project_id), session_id)
+        if _said_nothing(agent):
+            # Nothing in it to think about, and a workflow that did would cost more than the life that it is about.
+            await self._recorder.record(workspace_id, events, batch=True, generate=False)
+            await recording.close_session(self._db, workspace_id, session_id)
+            return session_id
         await self._recorder.record(workspace_id, events, batch=True)
         await sessions.end(self._db, workspace_id, session_id)
         self._poke(workspace_id, project_id, session_id)
@@ -122,7 +128,9 @@ class Recording:
                  "argv": [clipped(word, 500) for word in argv[:_WORDS]]}  # fmt: skip
         events = [event("agent.started", "started", began, start)]
         transcript, after = Transcript(), 0
-        while lines := await recording.output(self._db, workspace_id, agent_id, after=after):
+        while agent["output_lines"] and (
+            lines := await recording.output(self._db, workspace_id, agent_id, after=after)
+        ):
             transcript.feed(lines)
             after = lines[-1].n
         for number, piece in enumerate(transcript.pieces()):
@@ -133,6 +141,11 @@ class Recording:
         seconds = round((ended - began).total_seconds(), 3)
         events.append(event("agent.ended", "ended", ended, {**end, "seconds": seconds}))
         return events
+
+
+def _said_nothing(agent: dict[str, Any]) -> bool:
+    """It did what it was to do, and that is all there is to know."""
+    return agent["status"] == AgentStatus.COMPLETED and not agent["output_lines"] and agent["result"] is None
 
 
 def _when(agent: dict[str, Any], *names: str) -> datetime:

@@ -19,8 +19,8 @@ async def recordable(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[s
         "SELECT jsonb_build_object('task_id', a.task_id, 'project_id', t.project_id, 'title', t.title, "
         "'prompt', t.prompt, 'memory', t.memory, 'attempt', a.attempt, 'runner', a.runner, 'status', a.status, "
         "'reason', a.reason, 'error', a.error, 'exit_code', a.exit_code, 'result', a.result, "
-        "'created_at', a.created_at, 'started_at', a.started_at, 'finished_at', a.finished_at, "
-        "'record_agents', coalesce(s.record_agents, true)) "
+        "'output_lines', a.output_lines, 'created_at', a.created_at, 'started_at', a.started_at, 'finished_at', "
+        "a.finished_at, 'record_agents', coalesce(s.record_agents, true)) "
         "FROM agents a JOIN tasks t ON t.workspace_id = a.workspace_id AND t.id = a.task_id "
         "LEFT JOIN memory_settings s ON s.workspace_id = t.workspace_id AND s.project_id = t.project_id "
         "WHERE a.workspace_id = %s AND a.id = %s AND a.finished_at IS NOT NULL AND NOT a.forgotten "
@@ -29,6 +29,16 @@ async def recordable(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[s
     )
     found: dict[str, Any] | None = rows[0][0] if rows else None
     return found
+
+
+async def close_session(db: Database, workspace_id: UUID, session_id: UUID) -> None:
+    """It is over, and nothing is to be made of it. Repeating it changes nothing."""
+    await db.query(
+        workspace_id,
+        "UPDATE memory_sessions SET ended_at = clock_timestamp(), version = version + 1 "
+        "WHERE workspace_id = %s AND id = %s AND ended_at IS NULL",
+        (workspace_id, session_id),
+    )
 
 
 async def unrecorded(db: Database, *, seconds: float, limit: int) -> list[tuple[UUID, UUID]]:

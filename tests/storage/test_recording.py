@@ -91,6 +91,25 @@ async def test_an_agents_life_is_recorded_once(tenant: Tenant) -> None:
     assert any("120 rows" in (one.narrative or "") for one in made.observations)
 
 
+async def test_of_one_that_did_its_work_and_said_nothing_nothing_is_made(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+    silent = await life.agent(project)
+    await life.end(silent)
+    for _ in range(2):
+        assert await life.recording.record(tenant.id, silent) is not None
+    assert [kind for kind, _ in await life.events()] == ["agent.started", "agent.ended"]
+    assert await life.sessions() == [(str(silent), "muster", "Write the report", silent, True, 2)]
+    assert (await tenant.rows("SELECT id FROM memory_jobs"), life.poked) == ([], [])
+    # How one failed is worth knowing, and so is a result.
+    for status, how in (
+        (AgentStatus.FAILED, {"reason": Reason.EXIT_NONZERO, "exit_code": 2}),
+        (AgentStatus.COMPLETED, {"result": 7}),
+    ):
+        agent = await life.agent(project)
+        await life.end(agent, status, **how)
+        assert (tenant.id, project, await life.recording.record(tenant.id, agent)) in life.poked
+
+
 async def test_a_killed_agent_and_a_lost_one_are_recorded(tenant: Tenant) -> None:
     life, project = Life(tenant), await a_project(tenant)
     for status, reason in ((AgentStatus.KILLED, Reason.KILLED), (AgentStatus.FAILED, Reason.LOST)):
