@@ -99,13 +99,13 @@ def average(vectors: list[list[float]], weights: list[int]) -> list[float]:
 class Work:
     """One request's texts, as pieces, and what became of them."""
 
-    def __init__(self, texts: list[str], *, as_base64: bool, done: Callable[[Exception | None], None]) -> None:
+    def __init__(self, texts: list[str], *, as_base64: bool) -> None:
         self.size = sum(map(len, texts))
         self.short = len(texts) <= SHORT_TEXTS and self.size <= SHORT_CHARACTERS
         self.answers: list[str] = []
         """JSON of the texts' vectors, in order."""
         self.dropped = False
-        self.done = done
+        self.done: Callable[[Exception | None], None] = lambda _: None
         self._as_base64 = as_base64
         self._units = self._divide(texts)
         self._open: list[tuple[list[float], int]] = []
@@ -162,6 +162,20 @@ class Encoder(threading.Thread):
         self._short: deque[Work] = deque()
         self._long: deque[Work] = deque()
         self._bell = threading.Condition()
+        self._free = threading.Lock()
+        self._encode: Encode | None = None
+
+    def at_once(self, work: Work) -> bool:
+        """Done by whoever asks, where it is little and nobody is served: it need not go to another thread and back."""
+        if not work.short or self._encode is None or not self._free.acquire(blocking=False):
+            return False
+        try:
+            if idle := not (self._short or self._long):
+                while work.advance(self._encode):
+                    pass
+            return idle
+        finally:
+            self._free.release()
 
     def submit(self, work: Work) -> None:
         with self._bell:
@@ -179,6 +193,7 @@ class Encoder(threading.Thread):
             raise
         gc.collect()
         gc.freeze()
+        self._encode = encode
         self.ready, untidy, turn = True, True, 0
         while True:
             if untidy and not (self._short or self._long):
@@ -196,9 +211,9 @@ class Encoder(threading.Thread):
     def _advance(self, work: Work, encode: Encode) -> None:
         problem: Exception | None = None
         try:
-            more = not work.dropped and work.advance(encode)
+            with self._free:
+                more = not work.dropped and work.advance(encode)
         except Exception as error:  # this text's, and no reason to fail the next one's
-            log.exception("a text could not be encoded")
             more, problem = False, error
         with self._bell:
             if more:
@@ -261,6 +276,24 @@ class App:
         return json.dumps({"status": "ok", "model": MODEL, "waiting": self._encoder.waiting}).encode()
 
     async def _embed(self, texts: list[str], as_base64: bool, receive: Receive) -> bytes:
+        work = Work(texts, as_base64=as_base64)
+        try:
+            if not self._encoder.at_once(work):
+                await self._wait_for(work, receive)
+        except Refused:
+            raise
+        except Exception as error:
+            log.exception("a text could not be encoded")
+            raise Refused(500, "not_encoded", f"the texts could not be encoded: {error}") from None
+        data = ",".join(
+            f'{{"object":"embedding","index":{index},"embedding":{vector}}}'
+            for index, vector in enumerate(work.answers)
+        )
+        tokens = sum(len(text.encode()) // 4 + 1 for text in texts)  # about
+        usage = f'{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}'
+        return f'{{"object":"list","data":[{data}],"model":"{MODEL}","usage":{usage}}}'.encode()
+
+    async def _wait_for(self, work: Work, receive: Receive) -> None:
         loop = asyncio.get_running_loop()
         finished: asyncio.Future[Exception | None] = loop.create_future()
 
@@ -272,7 +305,7 @@ class App:
             with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
                 loop.call_soon_threadsafe(settle, problem)
 
-        work = Work(texts, as_base64=as_base64, done=done)
+        work.done = done
         self._encoder.submit(work)
         gone: asyncio.Future[Any] | None = None
         try:
@@ -287,14 +320,7 @@ class App:
             if gone:
                 gone.cancel()
         if problem is not None:
-            raise Refused(500, "not_encoded", f"the texts could not be encoded: {problem}")
-        data = ",".join(
-            f'{{"object":"embedding","index":{index},"embedding":{vector}}}'
-            for index, vector in enumerate(work.answers)
-        )
-        tokens = sum(len(text.encode()) // 4 + 1 for text in texts)  # about
-        usage = f'{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}'
-        return f'{{"object":"list","data":[{data}],"model":"{MODEL}","usage":{usage}}}'.encode()
+            raise problem
 
 
 async def _body(receive: Receive) -> bytes:
