@@ -1,8 +1,9 @@
 """Connections to Postgres. Whoever asks names the tenant; row-level security holds them to it.
 
-Two ways in:
+Three ways in:
 
 * `move`: one call of a function in 0003_moves.sql. It enters its workspace itself.
+* `read_prepared`: what is asked so often that planning it anew each time shows.
 * `query`: one statement in one round trip, the tenant set before it in the same implicit transaction. That needs
   the simple protocol, hence parameters bound on this side (`AsyncClientCursor`).
 """
@@ -10,6 +11,7 @@ Two ways in:
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
@@ -17,6 +19,8 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -104,6 +108,19 @@ class Database:
             await self._pool.check()
             return await self.query(who, statement, params)
 
+    async def read_prepared(self, who: Who, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
+        """`read` of functions that are given what `enter(%s)` answers (0018_search_speed.sql): it can be prepared."""
+        entered = (_entering(who), *params)
+        try:
+            return await self._prepared(statement, entered)
+        except Unavailable:
+            await self._pool.check()
+            return await self._prepared(statement, entered)
+
+    async def _prepared(self, statement: LiteralString, params: Sequence[Any]) -> list[Row]:
+        async with self._errors(), self._pool.connection() as connection:
+            return await (await connection.execute(statement, params, prepare=True)).fetchall()
+
     async def read_call(self, call: LiteralString, params: Sequence[Any]) -> Any:
         """`read` for a function that enters its workspace itself, and so can be prepared."""
         try:
@@ -142,14 +159,23 @@ class Database:
 
 
 def _settings(tenant: Tenant) -> tuple[str, ...]:
+    return (*_reach(tenant), tenant.actor.model_dump_json(exclude_none=True))
+
+
+def _reach(tenant: Tenant) -> tuple[str, ...]:
     return (
         str(tenant.workspace_id),
         str(tenant.user_id),
         str(tenant.project_id or ""),
         str(tenant.task_id or ""),
         "on" if tenant.administrator else "",
-        tenant.actor.model_dump_json(exclude_none=True),
     )
+
+
+def _entering(who: Who) -> str:
+    """As an array, without who acts: a read leaves nothing that would say so."""
+    settings = _reach(who) if isinstance(who, Tenant) else (str(who),)
+    return "{" + ",".join(f'"{setting}"' for setting in settings) + "}"
 
 
 def as_refusal(error: psycopg.Error) -> MusterError | None:
@@ -159,7 +185,21 @@ def as_refusal(error: psycopg.Error) -> MusterError | None:
     return kind(error.diag.message_primary or str(error))
 
 
+class Halfvec(tuple[float, ...]):
+    """A vector on its way to Postgres, as Postgres keeps it: neither side writes or reads 512 numbers as text."""
+
+    __slots__ = ()
+
+
+class _HalfvecDumper(Dumper):
+    format, oid = Format.BINARY, 0  # of whatever the statement casts it to
+
+    def dump(self, obj: Halfvec) -> bytes:
+        return struct.pack(f">HH{len(obj)}e", len(obj), 0, *obj)
+
+
 async def _configure(connection: AsyncConnection[Row]) -> None:
+    connection.adapters.register_dumper(Halfvec, _HalfvecDumper)
     # By statement, not by start-up option: connection poolers refuse those.
     await connection.execute(
         "SET ROLE muster_app; SET TIME ZONE 'UTC'; SET statement_timeout = '30s'; SET lock_timeout = '20s'; "

@@ -1,4 +1,5 @@
-"""Search: by words and by meaning at once, as a tenant. The statements are doors of 0014_search.sql, which answer ids.
+"""Search: by words and by meaning at once, as a tenant. The statements are doors of 0014_search.sql and
+0018_search_speed.sql, which answer ids.
 
 What is slow elsewhere is bounded here: how many rows are compared by words (domain/search.py chooses which), and how
 many by their vectors (all of them where they are few, else as the index finds them).
@@ -11,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,7 +36,7 @@ from muster.domain.search import (
     worths,
 )
 from muster.domain.words import Wanted
-from muster.storage.database import Database, Who, workspace_of
+from muster.storage.database import Database, Halfvec, Who, workspace_of
 from muster.storage.pages import BadCursor
 
 Row = dict[str, Any]
@@ -79,10 +80,11 @@ async def search(
     which is waited for beside the words."""
     given, seen = _behind(cursor, query)
     depth = min(MAX_DEPTH, DEPTH + given)
-    wanted = words.wanted(query.query) if by_words else []
-    filters = query.filters()
     coming = asyncio.ensure_future(vector(None)) if callable(vector) else None
     try:
+        await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
+        wanted = words.wanted(query.query) if by_words else []
+        filters = query.filters()
         place = await _place(db, who, projects, wanted, filters)
         if callable(vector) and coming is not None and place.model not in (None, model):
             coming.cancel()
@@ -141,14 +143,11 @@ async def _place(
 ) -> Place:
     terms = {words.DOCUMENT, *(term for want in wanted for term in want.terms), *(t for one in filters for t in one)}
     refs = list(projects) if projects is not None else None
-    rows = await db.read(
+    rows = await db.read_prepared(
         who,
-        "SELECT p.id, p.slug, s.model, t.term, t.documents, "
-        "       (SELECT reltuples FROM pg_class WHERE oid = 'memory_embeddings'::regclass) FROM projects p "
-        "LEFT JOIN memory_settings s ON s.workspace_id = p.workspace_id AND s.project_id = p.id "
-        "LEFT JOIN memory_terms t ON t.workspace_id = p.workspace_id AND t.project_id = p.id AND t.term = ANY (%s) "
-        "WHERE p.workspace_id = %s AND (%s::text[] IS NULL OR p.slug = ANY (%s) OR p.id = ANY (%s::uuid[]))",
-        (sorted(terms), workspace_of(who), refs, refs, _ids(refs)),
+        "SELECT p.project_id, p.slug, p.model, p.term, p.documents, p.vectors "
+        "FROM enter(%s) w, memory_place(w, %s::text[], %s::uuid[], %s::text[]) p",
+        (refs, _array(_ids(refs)), sorted(terms)),
     )
     counts: dict[UUID, dict[str, int]] = {}
     names: set[str] = set()
@@ -229,12 +228,12 @@ async def _by_words(
     weights = ",".join(f"{at}:{value:.4f}" for at, value in sorted(worth.items()))
     return [
         (row[0], row[1])
-        for row in await db.read(
+        for row in await db.read_prepared(
             who,
-            "SELECT observation_id, score FROM memory_by_words(%s, %s::uuid[], %s::bigint[], %s::text[], "
-            "%s::sparsevec, %s::text[], %s, %s, %s, %s)",
+            "SELECT m.observation_id, m.score FROM enter(%s) w, memory_by_words(w, %s::uuid[], %s::bigint[], "
+            "%s::text[], %s::sparsevec, %s::text[], %s::timestamptz, %s::timestamptz, %s::integer, %s::integer) m",
             (
-                workspace_of(who), list(place.counts), chosen.any, [_array(one) for one in chosen.sets],
+                _array(place.counts), _array(chosen.any), [_array(one) for one in chosen.sets],
                 f"{{{weights}}}/{words.SPACE}", _filters(chosen), query.after, query.before, chosen.scan, depth,
             ),
         )
@@ -264,20 +263,21 @@ async def _by_meaning(
     exact = compares_all(rows, place.vectors, depth)
     # The smaller the share of all vectors, the more the index has to pass by.
     effort = int(min(800, max(2 * depth, 160) * (max(place.vectors, rows) / max(rows, 1)) ** 0.35))
-    found = await db.read(
+    found = await db.read_prepared(
         who,
-        "SELECT observation_id, distance FROM memory_by_meaning(%s, %s::uuid[], %s, %s::halfvec, %s::text[], %s, %s, "
-        "%s, %s, %s)",
+        "SELECT m.observation_id, m.distance FROM enter(%s) w, memory_by_meaning(w, %s::uuid[], %s::text, %s::halfvec, "
+        "%s::text[], %s::timestamptz, %s::timestamptz, %s::boolean, %s::integer, %s::integer) m",
         (
-            workspace_of(who), list(place.counts), model, f"[{','.join(f'{number:.5f}' for number in vector)}]",
-            _filters(chosen), query.after, query.before, exact, effort, depth,
+            _array(place.counts), model, Halfvec(vector), _filters(chosen), query.after, query.before, exact, effort,
+            depth,
         ),
     )  # fmt: skip
     return [(row[0], row[1]) for row in found], exact
 
 
-def _array(numbers: Sequence[int]) -> str:
-    return f"{{{','.join(map(str, numbers))}}}"
+def _array(plain: Iterable[int | UUID]) -> str:
+    """As Postgres writes it: psycopg would look at each to find out what it is."""
+    return f"{{{','.join(map(str, plain))}}}"
 
 
 def _filters(chosen: Plan) -> list[str] | None:
@@ -288,15 +288,10 @@ async def _read(db: Database, who: Who, ranked: list[Ranked], most: int, explain
     """What the ids stand for, as the tenant sees it; equals settled."""
     if not ranked:
         return []
-    rows = await db.read(
+    rows = await db.read_prepared(
         who,
-        "SELECT id, importance, occurred_at, jsonb_build_object('id', id, 'type', type, 'title', title, "
-        "'subtitle', subtitle, 'narrative', narrative, 'facts', facts, 'concepts', concepts, "
-        "'files_read', files_read, 'files_modified', files_modified, 'project_id', project_id, "
-        "'session_id', session_id, 'task_id', task_id, 'agent_id', agent_id, 'importance', importance, "
-        "'summary', summary, 'seen', seen, 'occurred_at', occurred_at) "
-        "FROM observations WHERE workspace_id = %s AND id = ANY (%s)",
-        (workspace_of(who), [one.id for one in ranked]),
+        "SELECT t.observation_id, t.importance, t.occurred_at, t.item FROM enter(%s) w, memory_told(w, %s::uuid[]) t",
+        (_array(one.id for one in ranked),),
     )
     known = {row[0]: row for row in rows}
     items = []

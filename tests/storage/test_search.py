@@ -20,6 +20,7 @@ from muster.domain.search import Query
 from muster.domain.tenants import Tenant as Caller
 from muster.storage import observations, projects, search
 from muster.storage.context import context_for
+from muster.storage.database import Database
 from muster.storage.pages import BadCursor
 
 from .conftest import NewTenant, Tenant
@@ -259,6 +260,37 @@ async def test_nobody_finds_what_they_do_not_reach(new_tenant: NewTenant, projec
                 assert await project.tenant.db.query(who, call, place) == []
     mine = Caller(project.tenant.id, DEFAULT_USER, project_id=project.id)
     assert (await project.found("secret pool", who=mine, vector=vector)).items[0]["title"] == "the secret pool"
+
+
+async def test_what_was_prepared_for_one_shows_another_nothing(
+    shared_url: str, new_tenant: NewTenant, project: Project
+) -> None:
+    ids = await project.titled("the secret pool")
+    await project.vectors(ids, [[1.0, 0.0, 0.0]])
+    other = await new_project(project.tenant)
+    db = Database(shared_url, size=1)  # one connection, and its statements
+    await db.open()
+    try:
+
+        async def found(who: Any, projects: list[str] | None) -> list[str]:
+            query = Query(query="secret pool")
+            hits = await search.search(db, who, projects, query, [1.0, 0.0, 0.0], model="m")
+            assert await db.across("SELECT current_workspace(), current_project(), current_task()") == [(None,) * 3]
+            return [item["title"] for item in hits.items]
+
+        for _ in range(3):
+            assert await found(project.tenant.id, [str(project.id)]) == ["the secret pool"]
+            for who in (
+                (await new_tenant()).id,
+                Caller(project.tenant.id, DEFAULT_USER, project_id=other.id),
+                Caller(project.tenant.id, DEFAULT_USER, task_id=new_id()),
+            ):
+                assert await found(who, None) == []
+                with pytest.raises(UnknownReference):
+                    await found(who, [str(project.id)])
+            assert await found(Caller(project.tenant.id, DEFAULT_USER), None) == ["the secret pool"]
+    finally:
+        await db.close()
 
 
 async def test_what_is_deleted_leaves_nothing_to_find(project: Project) -> None:
