@@ -42,7 +42,6 @@ SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    "shared_buffers": "128MB",
     "fsync": "on",
     "synchronous_commit": "on",
     "max_wal_size": "1GB",
@@ -53,6 +52,16 @@ SETTINGS = {
     "log_min_messages": "warning",
     "logging_collector": "off",
 }
+
+
+def shared_buffers() -> int:
+    """In MB. A quarter of what the machine, or the container, has: a search among many reads some thousand pages here
+    and there. They take memory only as they come to be used."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # none, or not in a container
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    return max(128, min(1024, min(limits) // 4 >> 20))
 
 
 class Postgres:
@@ -86,6 +95,7 @@ class Postgres:
             title="PostgreSQL",
             argv=[
                 str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._socket), "-p", str(PORT),
+                "-c", f"shared_buffers={shared_buffers()}MB",
                 *(part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")),
             ],
             env=self._env,
