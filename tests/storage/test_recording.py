@@ -124,7 +124,7 @@ async def test_a_killed_agent_and_a_lost_one_are_recorded(tenant: Tenant) -> Non
 async def test_what_ran_when_its_project_was_archived_is_recorded(tenant: Tenant) -> None:
     life, project = Life(tenant), await a_project(tenant)
     agent = await life.agent(project, [("stdout", "what it found")])
-    await tenant.rows("UPDATE projects SET status = 'archived' WHERE id = %s RETURNING 1", project)
+    await tenant.rows("UPDATE projects SET status = 'archived' WHERE id = %s RETURNING 1", (project,))
     await life.end(agent)
     assert await life.recording.record(tenant.id, agent) is not None
     assert "what it found" in str(await life.events())

@@ -59,7 +59,9 @@ BEGIN
                      OR EXISTS (SELECT 1 FROM observations o WHERE o.id = g.id) AS known
               FROM ROWS FROM (jsonb_to_recordset(p_rows) AS (id uuid, near text, weights sparsevec))
                    WITH ORDINALITY AS g (id, near, weights, n)) x;
-    IF v_near <> array_fill('{}'::text, ARRAY[cardinality(v_near)]) THEN
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    ELSIF v_near <> array_fill('{}'::text, ARRAY[cardinality(v_near)]) THEN
         FOR r IN SELECT * FROM memory_repeats(p_workspace, p_project, v_near, v_weights) LOOP
             IF v_to[r.n] <> v_ids[r.n] THEN
                 CONTINUE;  -- it has joined an older one
@@ -93,7 +95,7 @@ BEGIN
             coalesce(g.files_modified, '{}'), g.language, coalesce(g.importance, 0.5), coalesce(g.summary, false),
             coalesce(g.generator, 'manual'), g.content_hash, g.at
         FROM given g ORDER BY g.id
-        ON CONFLICT (id) DO NOTHING RETURNING id),  -- another session may be faster
+        ON CONFLICT DO NOTHING RETURNING id),  -- another session may be faster
     worded AS (
         INSERT INTO observation_words (workspace_id, project_id, observation_id, words, weights, terms, occurred_at)
         SELECT p_workspace, p_project, g.id, g.words, g.weights, g.terms, g.at FROM made m JOIN given g ON g.id = m.id)
@@ -274,7 +276,8 @@ BEGIN
                  type text, adapter text, source_id text, payload jsonb, metadata jsonb, occurred_at timestamptz)
             WHERE v_without IS NULL OR NOT i.g = ANY (v_without)
             ORDER BY i.id, i.g, i.n
-            ON CONFLICT (id) DO NOTHING RETURNING id, project_id, session_id, job_id
+            -- Whichever index notices first: each of them holds the id.
+            ON CONFLICT DO NOTHING RETURNING id, project_id, session_id, job_id
     ), queued AS (
         INSERT INTO memory_jobs (workspace_id, project_id, id, kind, session_id, source_type, source_id, request_id)
             SELECT p_workspace, r.project_id, r.job_id, j.kind, r.session_id, j.source_type,

@@ -221,7 +221,8 @@ BEGIN
                  type text, adapter text, source_id text, payload jsonb, metadata jsonb, occurred_at timestamptz)
             WHERE v_without IS NULL OR NOT i.g = ANY (v_without)
             ORDER BY i.id, i.g, i.n
-            ON CONFLICT (id) DO NOTHING RETURNING id, project_id, session_id, job_id
+            -- Whichever index notices first: each of them holds the id.
+            ON CONFLICT DO NOTHING RETURNING id, project_id, session_id, job_id
     ), queued AS (
         INSERT INTO memory_jobs (workspace_id, project_id, id, kind, session_id, source_type, source_id, request_id)
             SELECT p_workspace, r.project_id, r.job_id, j.kind, r.session_id, j.source_type,
