@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ access = logging.getLogger("api.access")
 
 _TRACE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _OURS, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
+_LINGER_BYTES, _LINGER_SECONDS = 4_000_000, 1.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -129,6 +131,7 @@ class Edge:
                 return await receive()
             most = larger or min(scope.get("max_body") or self._max, self._max)
             if declared > most:
+                await _let_it_come(scope, receive)
                 raise BodyTooLarge(most)
             if patient:
                 deadline = asyncio.get_running_loop().time() + self._seconds
@@ -139,9 +142,11 @@ class Edge:
                 raise BodyTooSlow(self._seconds) from None
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
-                if read > most:
-                    raise BodyTooLarge(most)
                 over = not message.get("more_body")
+                if read > most:
+                    if not over:
+                        await _let_it_come(scope, receive)
+                    raise BodyTooLarge(most)
             return message
 
         return limited
@@ -160,6 +165,21 @@ class Edge:
         if site == b"cross-site" and scope["method"] not in _READING:
             return 403, "forbidden", "requests from other web sites are refused"
         return None
+
+
+async def _let_it_come(scope: Scope, receive: Receive) -> None:
+    """What is still under way of a body that is refused: closed upon it, the connection would be reset, and the answer
+    lost. Not all of a big one, and nothing from whoever waits to be told to send it."""
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return
+    left = _LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body"):
+                    return
+                left -= len(message.get("body", b""))
 
 
 def _name(address: bytes) -> str | None:

@@ -239,7 +239,7 @@ async def somebody_polls(api: Api) -> None:
     async def polls() -> None:
         assert (await api.get("/v1/info")).json()["boundaries"]["workers"]["status"] == "active"
 
-    await eventually(polls, 30, every=0.2)
+    await eventually(polls, 100, every=0.2)
 
 
 def is_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
