@@ -34,6 +34,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
@@ -87,6 +88,7 @@ _ROOMS = ("workflows", "activities", "api")
 async def main(settings: Settings) -> None:
     """Run one worker until SIGINT or SIGTERM. Every address in the settings must be explicit."""
     logs.configure(settings, where=_where)
+    _hear_the_core()
     _refuse_strangers()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -298,6 +300,13 @@ async def connect(settings: Settings, identity: str) -> Client:
         "identity": identity,
     }
     return await Client.connect(**options)
+
+
+def _hear_the_core() -> None:
+    """The SDK's core would write to stderr in a form of its own, between the lines of this process."""
+    forwarding = LogForwardingConfig(logging.getLogger("temporalio"), prepend_target_on_message=False)
+    told = LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding)
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=told)), error_if_already_set=False)
 
 
 def _where() -> Mapping[str, str]:

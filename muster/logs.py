@@ -44,7 +44,7 @@ _HEADER = re.compile(
 )
 _SECRET_NAME = re.compile(r"authorization|x-api-key|api_?key|password|secret|token|credential", re.IGNORECASE)
 _OF_RECORDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-_OF_TEMPORAL = ("temporal_workflow", "temporal_activity")
+_OF_TEMPORAL = ("temporal_workflow", "temporal_activity", "temporal_log")
 
 
 def configure(settings: Settings, *, where: Whereabouts | None = None) -> None:
