@@ -108,7 +108,7 @@ def place_terms(
     kind: str | None, session_id: UUID | None = None, task_id: UUID | None = None, agent_id: UUID | None = None
 ) -> list[str]:
     """What an observation is filtered by, beside its files and concepts."""
-    terms = [f" t:{kind}"] if kind else []
+    terms = [f" t:{kind}"] if kind is not None else []
     terms += [f" s:{session_id}"] if session_id else []
     terms += [f" k:{task_id}"] if task_id else []
     return [*terms, f" a:{agent_id}"] if agent_id else terms

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from muster.domain import words
+from muster.domain.search import Query
 from muster.domain.stems import stem
 
 PROJECT = uuid4()
@@ -130,3 +131,7 @@ def test_any_text_is_read(text: str) -> None:
 )  # fmt: skip
 def test_mistakes_between_words(one: str, other: str, apart: int) -> None:
     assert words.distance(one, other) == words.distance(other, one) == apart
+
+
+def test_a_type_without_a_name_is_one_that_nothing_has() -> None:
+    assert all(Query(query="pool", type=["", "decision"]).filters())
