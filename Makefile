@@ -44,10 +44,10 @@ up: $(STAMP)
 demo: $(STAMP)
 	@exec $(BIN)/muster demo
 
-# More workers than cores: most tests wait for servers, processes and clocks. With bytecode, whatever the environment says:
+# As many at a time as tests/conftest.py finds the machine good for. With bytecode, whatever the environment says:
 # the tests start hundreds of processes, and each would compile all that it imports.
 test: $(STAMP)
-	@PYTHONDONTWRITEBYTECODE= exec $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= exec $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -1,15 +1,20 @@
-"""The order of the whole run, and where it keeps its files."""
+"""The order of the whole run, how many at a time, and where it keeps its files."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
+import time
 
 import pytest
 
 from tests.services import cluster
 
 MEMORY = "/dev/shm"
+STRAINED_SECONDS = 3.0
+"""Some two where two cores have nothing else to do."""
 
 
 def _has_room(folder: str) -> bool:
@@ -41,6 +46,17 @@ LONGEST = (
     "tests/workflow/",
 )
 """They go first: a file is one worker's, and a long one at the end would keep the others waiting."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three are more than two cores carry, but most tests wait for servers, processes and clocks. Each has a whole
+    Muster under it, though: where three that only start take so long, their waits would give up on each other."""
+    starting = [sys.executable, "-c", "import worker, api.app"]
+    subprocess.run(starting, check=True)  # what disks and bytecode take the first time
+    began = time.monotonic()
+    for started in [subprocess.Popen(starting) for _ in range(3)]:
+        started.wait()
+    return 3 if time.monotonic() - began < STRAINED_SECONDS else 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
