@@ -176,6 +176,8 @@ BEGIN
 END $$;
 
 -- As before; a request is also refused when a project is archived (`archived`).
+-- An event that is sent again after it was forgotten gets a job that is still to be done: `jobs` answers those that have
+-- another id than the caller thought.
 CREATE OR REPLACE FUNCTION memory_record(p_workspace uuid, p_project uuid, p_task uuid, p_scopes json, p_jobs json, p_items json)
 RETURNS json LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
