@@ -134,17 +134,20 @@ class VectorActivities:
             await asyncio.sleep(look_seconds)
 
     async def _run_errand(self, errand: Errand, gate: asyncio.Semaphore) -> None:
-        async with gate:
-            if errand.needs == "embed":
-                await self.embed(errand.workspace_id, errand.project_id)
-            elif errand.needs == "prune":
-                await store.prune(self._db, errand.workspace_id, errand.project_id, self._default)
-            elif errand.model:
+        if errand.needs == "reindex":
+            # At once: behind a long errand of another project's, it might be about what is done already.
+            if errand.model:
                 # The instance has another model than before. Until its vectors are there, the old ones are searched.
                 log.info("project %s is reindexed from %s to %s", errand.project_id, errand.model, self._default)
                 await store.reindex(self._db, errand.workspace_id, errand.project_id, self._default, errand.model)
                 if self._poke:
                     self._poke(errand.workspace_id, errand.project_id, None)
+            return
+        async with gate:
+            if errand.needs == "embed":
+                await self.embed(errand.workspace_id, errand.project_id)
+            else:
+                await store.prune(self._db, errand.workspace_id, errand.project_id, self._default)
 
 
 class _Work:
@@ -157,6 +160,7 @@ class _Work:
         self.refused: dict[UUID, str] = {}
         self._db, self._embeddings = db, embeddings
         self._until = time.monotonic() + _SECONDS
+        self._taking = asyncio.Lock()
 
     @property
     def pause(self) -> float:
@@ -170,9 +174,12 @@ class _Work:
             if busy() and not first:
                 return
             began = time.monotonic()
-            taken = await store.take(
-                self._db, self.workspace_id, self.project_id, self._embeddings.model, limit=_AT_A_TIME
-            )
+            # One after the other: of two at once, each would get some of the same rows, one perhaps a single text, and
+            # a single text is refused for its own sake.
+            async with self._taking:
+                taken = await store.take(
+                    self._db, self.workspace_id, self.project_id, self._embeddings.model, limit=_AT_A_TIME
+                )
             if not taken.taken:
                 return
             if taken.texts:

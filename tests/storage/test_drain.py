@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from temporalio.testing import ActivityEnvironment
 
 from activities.memory import MemoryActivities
 from muster.domain.ids import new_id
 from muster.domain.memory import Drained, ErrorClass, Event, GenerationFailed, JobKind, Made, NewObservation
 from muster.storage import jobs
+from muster.storage.observations import as_row
 
-from .conftest import Tenant
+from .conftest import Tenant, make_workspace
 from .test_jobs import Session, a_session
 
 Make = Callable[[list[Event]], Awaitable[Made]]
@@ -270,3 +274,43 @@ async def test_events_that_are_gone_are_nothing(session: Session) -> None:
     assert (await drain(session, maker)).jobs == 1
     assert maker.calls == []
     assert (await session.job(job))["note"] == "its events are gone"
+
+
+async def test_to_store_a_batch_costs_the_same_beside_many(own_url: str) -> None:
+    """On one connection, which keeps what it planned while there was nothing."""
+    workspace, project = await make_workspace(own_url), new_id()
+    async with await psycopg.AsyncConnection.connect(own_url) as db:
+        await db.execute("SET ROLE muster_app")
+        await db.execute("SELECT set_config('app.current_workspace_id', %s, false)", (str(workspace),))
+        await db.execute(
+            "INSERT INTO projects (id, workspace_id, slug, name) VALUES (%s, %s, 'p', 'P')", (project, workspace)
+        )
+
+        async def looked_at() -> int:
+            found = await db.execute(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'observations'"
+            )
+            row = await found.fetchone()
+            assert row
+            return int(row[0])
+
+        async def store(*numbers: int) -> int:
+            """How many rows of observations were looked at for it."""
+            made = [NewObservation(title=hashlib.sha256(str(number).encode()).hexdigest()) for number in numbers]
+            rows = [
+                as_row(workspace, project, new_id(), one, job_id="of a generator") | {"job_id": None} for one in made
+            ]
+            before = await looked_at()
+            await db.execute("SELECT observation_put(%s, %s, %s)", (workspace, project, Jsonb(rows)))
+            cost = await looked_at() - before
+            await db.commit()
+            return cost
+
+        few = await store(*range(20))
+        for at in range(20, 1020, 100):
+            await store(*range(at, at + 100))
+        async with await psycopg.AsyncConnection.connect(own_url, autocommit=True) as owner:
+            await owner.execute("ANALYZE observations")  # which the checks of foreign keys wait for
+        assert await store(*range(2000, 2020)) <= few + 20
+        again = await store(*range(20))
+        assert again < 200, "those that are repeated are looked for one by one"

@@ -239,6 +239,21 @@ async def test_a_project_may_come_back_to_a_model(project: Project) -> None:
     assert embeddings.model_of("text-embedding-004#x") == "text-embedding-004#x"
 
 
+async def test_the_move_to_the_instance_s_model_is_made_once(own_db: Database, own_url: str) -> None:
+    """While the old vectors go, nobody takes them for those of an instance that was set to another model since."""
+    moved = await Project(Tenant(own_db, await make_workspace(own_url))).begin()
+    await moved.remember("one", "two")
+    await moved.embed()
+    assert [errand.needs for errand in await embeddings.errands(own_db, NEW)] == ["reindex"]
+    assert await embeddings.reindex(own_db, moved.workspace, moved.id, NEW, OLD)
+    await moved.embed(NEW)
+    assert (await embeddings.switch(own_db, moved.workspace, moved.id, NEW, NEW, [])).switched
+    assert [errand.needs for errand in await embeddings.errands(own_db, NEW)] == ["prune"]
+    assert await embeddings.prune(own_db, moved.workspace, moved.id, NEW) == 2
+    assert await embeddings.errands(own_db, NEW) == []
+    assert await moved.rows("SELECT model FROM memory_settings") == [(None,)], "it follows the instance"
+
+
 async def test_errands_are_found_across_tenants(own_db: Database, own_url: str) -> None:
     tenants = [Tenant(own_db, await make_workspace(own_url)) for _ in range(3)]
     waits, moved, tidy = [await Project(tenant).begin() for tenant in tenants]

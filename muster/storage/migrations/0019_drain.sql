@@ -42,23 +42,25 @@ GRANT EXECUTE ON FUNCTION memory_repeats(uuid, uuid, text[], sparsevec[]) TO mus
 -- id is there changes nothing. One that repeats another, also one of the same batch, adds its sources to that. Answers
 -- how many are new.
 --
--- It is planned once, while tables may be small: every one of them is looked into by a unique key alone.
+-- It is planned once, while tables may be small. So that no plan goes through a whole table, each is looked into for one
+-- row at a time, by a unique key.
 CREATE OR REPLACE FUNCTION observation_put(p_workspace uuid, p_project uuid, p_rows jsonb) RETURNS integer
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off AS $$
 DECLARE
     r record; v_ids uuid[]; v_near text[]; v_weights sparsevec[]; v_made uuid[];
     v_to uuid[];                                          -- what each becomes or joins; null: it is there already
-    v_again uuid[]; v_times bigint[]; v_importance real[];
+    v_again jsonb;
 BEGIN
     SELECT array_agg(x.id ORDER BY x.n), array_agg(CASE WHEN NOT x.known THEN x.id END ORDER BY x.n),
            array_agg(CASE WHEN x.known THEN '{}' ELSE coalesce(x.near, '{}') END ORDER BY x.n),
            array_agg(x.weights ORDER BY x.n)
         INTO v_ids, v_to, v_near, v_weights
-        FROM (SELECT g.n, g.id, g.near, g.weights, row_number() OVER (PARTITION BY g.id ORDER BY g.n) > 1
-                     OR EXISTS (SELECT 1 FROM observations o WHERE o.id = g.id) AS known
+        FROM (SELECT g.n, g.id, g.near, g.weights,
+                     o.id IS NOT NULL OR row_number() OVER (PARTITION BY g.id ORDER BY g.n) > 1 AS known
               FROM ROWS FROM (jsonb_to_recordset(p_rows) AS (id uuid, near text, weights sparsevec))
-                   WITH ORDINALITY AS g (id, near, weights, n)) x;
+                   WITH ORDINALITY AS g (id, near, weights, n)
+                   LEFT JOIN LATERAL (SELECT m.id FROM observations m WHERE m.id = g.id OFFSET 0) o ON true) x;
     IF v_ids IS NULL THEN
         RETURN 0;
     ELSIF v_near <> array_fill('{}'::text, ARRAY[cardinality(v_near)]) THEN
@@ -72,8 +74,9 @@ BEGIN
             END IF;
         END LOOP;
         -- In order, so that two who join the same ones do not wait for each other.
-        PERFORM 1 FROM observations
-            WHERE id IN (SELECT t FROM unnest(v_to) t WHERE NOT t = ANY (v_ids)) ORDER BY id FOR NO KEY UPDATE;
+        FOR r IN SELECT DISTINCT t AS id FROM unnest(v_to) t WHERE NOT t = ANY (v_ids) ORDER BY t LOOP
+            PERFORM 1 FROM observations o WHERE o.id = r.id FOR NO KEY UPDATE;
+        END LOOP;
     END IF;
 
     WITH given AS MATERIALIZED (
@@ -107,7 +110,7 @@ BEGIN
              WITH ORDINALITY AS g (id, importance, sources, n),
              LATERAL (SELECT v_to[g.n::integer] AS id) t, unnest(g.sources) AS s (id),
              LATERAL (SELECT a.id FROM agent_events a
-                      WHERE a.id = s.id AND a.workspace_id = p_workspace AND a.project_id = p_project) e
+                      WHERE a.id = s.id AND a.workspace_id = p_workspace AND a.project_id = p_project OFFSET 0) e
         WHERE t.id <> g.id OR g.id = ANY (v_made)
         ORDER BY t.id, e.id, g.n),
     linked AS (
@@ -118,13 +121,12 @@ BEGIN
         SELECT w.observation_id, count(DISTINCT w.n) AS times, max(w.importance) AS importance
         FROM wanted w JOIN linked l ON l.observation_id = w.observation_id AND l.event_id = w.event_id
         WHERE w.again GROUP BY 1)
-    SELECT array_agg(a.observation_id), array_agg(a.times), array_agg(a.importance)
-        INTO v_again, v_times, v_importance FROM again a;
-    IF v_again IS NOT NULL THEN
-        UPDATE observations o SET seen = o.seen + a.times, version = o.version + 1, updated_at = now(),
-                importance = greatest(o.importance, a.importance)
-            FROM unnest(v_again, v_times, v_importance) AS a (id, times, importance) WHERE o.id = a.id;
-    END IF;
+    SELECT coalesce(jsonb_agg(a), '[]') INTO v_again FROM again a;
+    FOR r IN SELECT * FROM jsonb_to_recordset(v_again) AS a (observation_id uuid, times bigint, importance real) LOOP
+        UPDATE observations o SET seen = o.seen + r.times, version = o.version + 1, updated_at = now(),
+                importance = greatest(o.importance, r.importance)
+            WHERE o.id = r.observation_id;
+    END LOOP;
     RETURN cardinality(v_made);
 END $$;
 
