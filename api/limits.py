@@ -134,9 +134,9 @@ class Limits:
         if lease.left:
             lease.left -= 1
             # Ahead of need, so that the next need not wait. For one that asks seldom it may be for nothing: no more
-            # than were just used, and only while there are plenty.
+            # than twice what was just used, and only while there are plenty.
             if lease.left == lease.size // 4 and (lease.left or lease.shared > lease.limit // 2):
-                self._begin(lease, name, most=None if lease.left else lease.size)
+                self._begin(lease, name, most=None if lease.left else lease.size * 2)
         elif now < lease.refused_until and not self._down:
             raise RateLimited(f"this key may send {limit} requests a second")
 

@@ -49,7 +49,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "jit": "off",
     # Tables are counted soon after their first rows: plans made while they were empty go through all of them.
-    "autovacuum_naptime": "5s",
+    "autovacuum_naptime": "2s",
     "log_checkpoints": "off",
     "log_min_messages": "warning",
     "logging_collector": "off",

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 import pytest
+from redis.asyncio import Redis
 
 from api import limits
 from muster.domain.ids import new_id
@@ -130,6 +131,30 @@ async def test_two_processes_share_one_limit(settings: Settings, url: str) -> No
     assert set(found) == {200, 429}
     assert found[200] <= limit * (3 + 1)
     assert found[200] >= limit * 2, "and it is a limit, not a wall"
+
+
+@pytest.mark.parametrize("at_once", [1, 8])
+async def test_who_asks_quickly_does_not_ask_valkey_each_time(settings: Settings, at_once: int) -> None:
+    """A round trip for each request costs more than many a request."""
+    assert settings.valkey_url
+    shared = limits.Limits(settings.valkey_url.get_secret_value())
+    await shared.start()
+    before = await commands(settings)
+    holder, workspace = uuid4(), uuid4()
+    try:
+        for _ in range(400 // at_once):
+            await asyncio.gather(*(shared.admit(holder, workspace, 100_000, []) for _ in range(at_once)))
+            await asyncio.sleep(0)
+    finally:
+        await shared.close()
+    assert await commands(settings) - before < 100
+
+
+async def commands(settings: Settings) -> int:
+    """How many Valkey has carried out."""
+    assert settings.valkey_url
+    async with Redis.from_url(settings.valkey_url.get_secret_value()) as valkey:
+        return int((await valkey.info("stats"))["total_commands_processed"])
 
 
 async def test_the_headers_say_what_is_left(settings: Settings, api: Api) -> None:

@@ -202,16 +202,20 @@ BEGIN
         WHERE x.why IS NOT NULL;
 
     -- A job that was here before any of its events had one that was forgotten since, and is sent anew. What it has done,
-    -- or is about to do, is without that event: the next of its number is made.
-    SELECT array_agg(j.id), array_agg(n.id), array_agg(n.source_id) INTO v_was, v_is, v_source
-        FROM json_to_recordset(p_jobs) AS j (id text, kind text, source_type text, source_id text)
-        JOIN memory_jobs m ON m.workspace_id = p_workspace AND m.id = j.id,
-        LATERAL (SELECT q.id, q.source_id FROM generate_series(2, 1000) k,
-                     LATERAL (SELECT j.source_id || '#' || k AS source_id,
-                                     memory_job_id(split_part(j.id, '_', 1), j.kind, p_workspace, m.project_id,
-                                                   j.source_type, j.source_id || '#' || k) AS id OFFSET 0) q
-                 WHERE NOT EXISTS (SELECT 1 FROM memory_jobs o WHERE o.workspace_id = p_workspace AND o.id = q.id)
-                 LIMIT 1) n;
+    -- or is about to do, is without that event: the next of its number is made. (Each is looked up by its key, also where
+    -- this was planned while there were hardly any.)
+    IF EXISTS (SELECT 1 FROM json_to_recordset(p_jobs) AS j (id text), LATERAL (
+            SELECT 1 FROM memory_jobs o WHERE o.workspace_id = p_workspace AND o.id = j.id OFFSET 0) m) THEN
+        SELECT array_agg(j.id), array_agg(n.id), array_agg(n.source_id) INTO v_was, v_is, v_source
+            FROM json_to_recordset(p_jobs) AS j (id text, kind text, source_type text, source_id text),
+            LATERAL (SELECT o.project_id FROM memory_jobs o WHERE o.workspace_id = p_workspace AND o.id = j.id OFFSET 0) m,
+            LATERAL (SELECT q.id, q.source_id FROM generate_series(2, 1000) k,
+                         LATERAL (SELECT j.source_id || '#' || k AS source_id,
+                                         memory_job_id(split_part(j.id, '_', 1), j.kind, p_workspace, m.project_id,
+                                                       j.source_type, j.source_id || '#' || k) AS id OFFSET 0) q
+                     WHERE NOT EXISTS (SELECT 1 FROM memory_jobs o WHERE o.workspace_id = p_workspace AND o.id = q.id)
+                     LIMIT 1) n;
+    END IF;
 
     WITH recorded AS (
         INSERT INTO agent_events (id, workspace_id, project_id, session_id, job_id, type, adapter, source_id, payload,
