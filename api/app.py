@@ -133,8 +133,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # Flat, and what is asked most first: a router in a router would be searched twice per request.
     rooms = (
-        agent_events, agents, tasks, events, projects, fleet, usage, keys, workspaces, people, activity, health, codec,
-        jobs, mcp, archive, forgetting, reindex, claude_mem, claude_mem_memories, memory, observations, sessions,
+        agent_events, memory, agents, tasks, events, projects, fleet, usage, keys, workspaces, people, activity, health,
+        codec, jobs, mcp, archive, forgetting, reindex, claude_mem, claude_mem_memories, observations, sessions,
         memory_settings,
     )  # fmt: skip
     routes = [route for room in rooms for route in room.router.routes]

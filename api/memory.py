@@ -13,6 +13,7 @@ from pydantic import Field
 
 from api.answers import Json, Moment, Shown, problems, replayed
 from api.auth import needs, router_of
+from api.bodies import Straight
 from api.context import Context, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.errors import MusterError
@@ -26,6 +27,8 @@ from muster.storage.observations import Where
 from muster.storage.search import Embed, Found, search
 
 router = router_of("memory")
+asking_much = router_of("memory")
+asking_much.route_class = Straight
 
 MAX_FOUND = 100
 
@@ -116,7 +119,7 @@ async def _found(here: Context, tenant: Tenant, asked: Search) -> dict[str, Any]
     return answer | ({"explain": found.explain} if found.explain else {})
 
 
-@router.post(
+@asking_much.post(
     "/memory/search",
     operation_id="search_memory",
     openapi_extra=needs(Scope.MEMORY_READ),
@@ -225,7 +228,7 @@ class Told(Shown):
     tokens: int = Field(description="Of the text; counted generously.")
 
 
-@router.post(
+@asking_much.post(
     "/memory/context",
     operation_id="memory_context",
     openapi_extra=needs(Scope.MEMORY_READ),
@@ -286,3 +289,6 @@ async def memory_stats(
 ) -> Any:
     here, tenant = await asking(request)
     return Json(await observations.stats(here.db, tenant, project))
+
+
+router.routes[:0] = asking_much.routes

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import combinations
-from statistics import pstdev
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -193,12 +192,12 @@ def compares_all(rows: int, vectors: int, depth: int) -> bool:
     return rows <= EXACT or 0.6 * rows <= 10 * depth * max(vectors, rows) / rows
 
 
-Hits = Sequence[tuple[UUID, float]]
-"""Best first."""
+Hits = Sequence[tuple[str, float]]
+"""Ids, best first. As text: they are looked up by the hundred, and Python hashes text at no cost."""
 
 
 class Ranked(NamedTuple):
-    id: UUID
+    id: str
     score: float
     words_rank: int | None
     words_score: float | None
@@ -215,12 +214,13 @@ def known(wanted: Sequence[Wanted], worth: Mapping[int, float]) -> float:
     return sum(best.values())
 
 
-def _nearness(by_meaning: Hits) -> dict[UUID, float]:
+def _nearness(by_meaning: Hits) -> dict[str, float]:
     """How much nearer each is than the last of the first, in their spread. Models differ in how similar they find what
     has nothing in common, and in how much more similar what has; this is the same for all of them."""
     near = {item: -distance for item, distance in by_meaning}
     first = [-distance for _, distance in by_meaning[:DEPTH]]
-    spread = pstdev(first) if first else 0.0
+    middle = sum(first) / len(first) if first else 0.0
+    spread = math.sqrt(sum((value - middle) ** 2 for value in first) / len(first)) if first else 0.0
     return {item: (value - first[-1]) / spread if spread > 1e-9 else 0.0 for item, value in near.items()}
 
 
@@ -262,7 +262,7 @@ def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ran
     return sorted(found, key=lambda one: (-one.score, one.id))
 
 
-def settled(score: float, importance: float, occurred_at: datetime, now: datetime | None = None) -> float:
+def settled(score: float, importance: float, occurred_at: datetime, now: datetime) -> float:
     """What is more important or newer goes before its equals, and before nothing else."""
-    age = ((now or datetime.now(UTC)) - occurred_at).total_seconds() / 86_400
+    age = (now - occurred_at).total_seconds() / 86_400
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -43,7 +44,7 @@ Row = dict[str, Any]
 Vector = Sequence[float]
 Embed = Callable[[str | None], Awaitable[Vector | None]]
 """Of a query, by the model named or the instance's own; None when there are no vectors to be had in time."""
-Hits = list[tuple[UUID, float]]
+Hits = list[tuple[str, float]]
 
 
 class Place(NamedTuple):
@@ -104,7 +105,7 @@ async def search(
     return Found(
         items,
         "lexical" if near is None else "fused",
-        _cursor(query, given + limit, seen | {_mark(UUID(item["id"])) for item in items}) if more else None,
+        _cursor(query, given + limit, seen | {_mark(item["id"]) for item in items}) if more else None,
         _explained(wanted, corrections, chosen, kind, told, near) if explain else None,
     )
 
@@ -230,7 +231,7 @@ async def _by_words(
         (row[0], row[1])
         for row in await db.read_prepared(
             who,
-            "SELECT m.observation_id, m.score FROM enter(%s) w, memory_by_words(w, %s::uuid[], %s::bigint[], "
+            "SELECT m.observation_id::text, m.score FROM enter(%s) w, memory_by_words(w, %s::uuid[], %s::bigint[], "
             "%s::text[], %s::sparsevec, %s::text[], %s::timestamptz, %s::timestamptz, %s::integer, %s::integer) m",
             (
                 _array(place.counts), _array(chosen.any), [_array(one) for one in chosen.sets],
@@ -262,11 +263,11 @@ async def _by_meaning(
         rows = min(rows, counted[0][0]) if counted[0][0] <= EXACT else rows
     exact = compares_all(rows, place.vectors, depth)
     # The smaller the share of all vectors, the more the index has to pass by.
-    effort = int(min(800, max(2 * depth, 160) * (max(place.vectors, rows) / max(rows, 1)) ** 0.35))
+    effort = int(min(800, max(5 * depth / 3, 100) * (max(place.vectors, rows) / max(rows, 1)) ** 0.35))
     found = await db.read_prepared(
         who,
-        "SELECT m.observation_id, m.distance FROM enter(%s) w, memory_by_meaning(w, %s::uuid[], %s::text, %s::halfvec, "
-        "%s::text[], %s::timestamptz, %s::timestamptz, %s::boolean, %s::integer, %s::integer) m",
+        "SELECT m.observation_id::text, m.distance FROM enter(%s) w, memory_by_meaning(w, %s::uuid[], %s::text, "
+        "%s::halfvec, %s::text[], %s::timestamptz, %s::timestamptz, %s::boolean, %s::integer, %s::integer) m",
         (
             _array(place.counts), model, Halfvec(vector), _filters(chosen), query.after, query.before, exact, effort,
             depth,
@@ -275,7 +276,7 @@ async def _by_meaning(
     return [(row[0], row[1]) for row in found], exact
 
 
-def _array(plain: Iterable[int | UUID]) -> str:
+def _array(plain: Iterable[int | str | UUID]) -> str:
     """As Postgres writes it: psycopg would look at each to find out what it is."""
     return f"{{{','.join(map(str, plain))}}}"
 
@@ -284,21 +285,29 @@ def _filters(chosen: Plan) -> list[str] | None:
     return None if chosen.filters is None else [_array(one) for one in chosen.filters]
 
 
+_TOLD = (
+    "id", "type", "title", "subtitle", "narrative", "facts", "concepts", "files_read", "files_modified", "project_id",
+    "session_id", "task_id", "agent_id", "importance", "summary", "seen", "occurred_at",
+)  # fmt: skip
+
+
 async def _read(db: Database, who: Who, ranked: list[Ranked], most: int, explain: bool) -> list[Row]:
     """What the ids stand for, as the tenant sees it; equals settled."""
     if not ranked:
         return []
     rows = await db.read_prepared(
         who,
-        "SELECT t.observation_id, t.importance, t.occurred_at, t.item FROM enter(%s) w, memory_told(w, %s::uuid[]) t",
+        "SELECT t.* FROM enter(%s) w, memory_told(w, %s::uuid[]) t",
         (_array(one.id for one in ranked),),
     )
     known = {row[0]: row for row in rows}
+    now = datetime.now(UTC)
     items = []
     for one in ranked:
-        if one.id in known:
-            _, importance, occurred_at, item = known[one.id]
-            item["score"] = round(settled(one.score, importance, occurred_at), 9)
+        if (row := known.get(one.id)) is not None:
+            item = dict(zip(_TOLD, row, strict=True))
+            item["score"] = round(settled(one.score, item["importance"], item["occurred_at"], now), 9)
+            item["occurred_at"] = item["occurred_at"].isoformat()
             if explain:
                 item["explain"] = {
                     "words_rank": one.words_rank,
@@ -332,8 +341,8 @@ def _explained(
 # A cursor holds what was given already: what is remembered between two pages moves nothing onto both, or onto neither.
 
 
-def _mark(item: UUID) -> str:
-    return item.hex[-8:]
+def _mark(item: str) -> str:
+    return item[-8:]
 
 
 def _digest(query: Query) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from muster.domain.search import DEPTH, Hits, Kind, fuse
 
-IDS = [UUID(int=number) for number in range(1, 401)]
+IDS = [str(UUID(int=number)) for number in range(1, 401)]
 
 
 def near(similarity: Callable[[float], float] = lambda value: value, count: int = DEPTH) -> Hits:

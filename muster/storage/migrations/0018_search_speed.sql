@@ -27,17 +27,17 @@ BEGIN
         WHERE p.workspace_id = p_workspace AND (p_refs IS NULL OR p.slug = ANY (p_refs) OR p.id = ANY (p_ids));
 END $$;
 
--- What ids stand for, as far as the caller may see it.
+-- What ids stand for, as far as the caller may see it. As columns: to write JSON here takes longer than all else.
 CREATE FUNCTION memory_told(p_workspace uuid, p_ids uuid[])
-RETURNS TABLE (observation_id uuid, importance real, occurred_at timestamptz, item json)
+RETURNS TABLE (id text, type text, title text, subtitle text, narrative text, facts text[], concepts text[],
+               files_read text[], files_modified text[], project_id text, session_id text, task_id text, agent_id text,
+               importance real, summary boolean, seen integer, occurred_at timestamptz)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET max_parallel_workers_per_gather = 0 AS $$
 BEGIN
     -- Each by its id, whatever share of all rows the workspace is believed to have.
-    RETURN QUERY SELECT o.id, o.importance, o.occurred_at, json_build_object('id', o.id, 'type', o.type,
-        'title', o.title, 'subtitle', o.subtitle, 'narrative', o.narrative, 'facts', o.facts, 'concepts', o.concepts,
-        'files_read', o.files_read, 'files_modified', o.files_modified, 'project_id', o.project_id,
-        'session_id', o.session_id, 'task_id', o.task_id, 'agent_id', o.agent_id, 'importance', o.importance,
-        'summary', o.summary, 'seen', o.seen, 'occurred_at', o.occurred_at)
+    RETURN QUERY SELECT o.id::text, o.type, o.title, o.subtitle, o.narrative, o.facts, o.concepts, o.files_read,
+               o.files_modified, o.project_id::text, o.session_id::text, o.task_id::text, o.agent_id::text, o.importance,
+               o.summary, o.seen, o.occurred_at
         FROM unnest(p_ids) AS k (id), LATERAL (
             SELECT * FROM observations n WHERE n.id = k.id AND n.workspace_id = p_workspace OFFSET 0) o;
 END $$;
