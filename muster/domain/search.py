@@ -62,12 +62,15 @@ Kind = Literal["identifier", "keywords", "question", "other"]
 
 _FULL = 1.5
 """What a word counts in an observation that is about it."""
-_IDENTIFIER, _WORDS, _SURE, _STEEP = 60.0, 25.0, 0.38, 0.05
+_IDENTIFIER, _WORDS, _SURE, _STEEP = 25.0, 40.0, 0.38, 0.05
 """What words count, in the unit of `_nearness`: those of an identifier, and others; the share of a query's worth that a
 row must hold for half of that, and how sharp the turn is. Set by `python -m benchmarks.recall --set known`; around them
 little changes."""
 _BASE = 7.0
 """The nearness of the last to what is not near at all, so that scores can be compared by their ratio."""
+_ASKS = 3.0
+"""How much farther from a query is what only asks, in the unit of `_nearness`: a question is like another one, and
+answers none. Who types two words may look for the question itself."""
 
 _NAMES = re.compile(r"\d|_|/|[a-z][A-Z]|\w\.\w")
 
@@ -203,6 +206,8 @@ class Ranked(NamedTuple):
     words_score: float | None
     meaning_rank: int | None
     similarity: float | None
+    unit: float
+    """What one of `_nearness` is of a score."""
 
 
 def known(wanted: Sequence[Wanted], worth: Mapping[int, float]) -> float:
@@ -256,13 +261,17 @@ def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ran
             told.get(item),
             meaning_rank.get(item),
             1 - distances[item] if item in distances else None,
+            1 / most,
         )
         for item, score in scores.items()
     ]
     return sorted(found, key=lambda one: (-one.score, one.id))
 
 
-def settled(score: float, importance: float, occurred_at: datetime, now: datetime) -> float:
-    """What is more important or newer goes before its equals, and before nothing else."""
+def settled(one: Ranked, kind: Kind, text: str, importance: float, occurred_at: datetime, now: datetime) -> float:
+    """Its score, now that it is known what it says. What is more important or newer goes before its equals, and before
+    nothing else."""
+    asks = kind != "keywords" and text.rstrip(" \n\"'”’»』」)").endswith(("?", "？", "؟"))
     age = (now - occurred_at).total_seconds() / 86_400
+    score = max(0.0, one.score - (_ASKS * one.unit if asks else 0.0))
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

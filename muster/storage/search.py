@@ -23,6 +23,7 @@ from muster.domain.search import (
     DEPTH,
     EXACT,
     MAX_DEPTH,
+    Kind,
     Mode,
     Plan,
     Query,
@@ -96,10 +97,11 @@ async def search(
     finally:
         if coming is not None and not coming.done():
             coming.cancel()
-    kind = kind_of(query.query, wanted)
+    # By vectors alone is by their distances alone.
+    kind = kind_of(query.query, wanted) if by_words else "keywords"
     worth = known(wanted, worths(wanted, place.counts))
     ranked = [one for one in fuse(told, near[0] if near else [], worth, kind) if _mark(one.id) not in seen]
-    items = await _read(db, who, ranked[: limit + 8], limit + 1, explain)
+    items = await _read(db, who, ranked[: limit + _SPARE], kind, limit + 1, explain)
     more = len(items) > limit and given + limit < MAX_DEPTH
     items = items[:limit]
     return Found(
@@ -285,14 +287,16 @@ def _filters(chosen: Plan) -> list[str] | None:
     return None if chosen.filters is None else [_array(one) for one in chosen.filters]
 
 
+_SPARE = 20
+"""Read beyond those that are given: what they say may put others before them."""
 _TOLD = (
     "id", "type", "title", "subtitle", "narrative", "facts", "concepts", "files_read", "files_modified", "project_id",
     "session_id", "task_id", "agent_id", "importance", "summary", "seen", "occurred_at",
 )  # fmt: skip
 
 
-async def _read(db: Database, who: Who, ranked: list[Ranked], most: int, explain: bool) -> list[Row]:
-    """What the ids stand for, as the tenant sees it; equals settled."""
+async def _read(db: Database, who: Who, ranked: list[Ranked], kind: Kind, most: int, explain: bool) -> list[Row]:
+    """What the ids stand for, as the tenant sees it, and in the order that follows from what it says."""
     if not ranked:
         return []
     rows = await db.read_prepared(
@@ -306,7 +310,8 @@ async def _read(db: Database, who: Who, ranked: list[Ranked], most: int, explain
     for one in ranked:
         if (row := known.get(one.id)) is not None:
             item = dict(zip(_TOLD, row, strict=True))
-            item["score"] = round(settled(one.score, item["importance"], item["occurred_at"], now), 9)
+            text = item["narrative"] or item["title"]
+            item["score"] = round(settled(one, kind, text, item["importance"], item["occurred_at"], now), 9)
             item["occurred_at"] = item["occurred_at"].isoformat()
             if explain:
                 item["explain"] = {

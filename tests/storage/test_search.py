@@ -187,6 +187,20 @@ async def test_meaning_finds_what_words_do_not(project: Project) -> None:
     assert (await project.found("car")).mode == "lexical"
 
 
+async def test_who_asks_is_not_answered_with_the_question(project: Project) -> None:
+    """Questions are alike; what answers one says something else."""
+    asked = "Ada: why did the nightly import of customers fail?"
+    ids = await project.titled(asked, "The import failed for want of a lock: two ran at once", "Soup is cooked slowly")
+    await project.vectors(ids, [[1, 0.02, 0], [0.9, 0.4, 0], [0, 0, 1]])
+    question = "What made the job that loads all clients stop?"
+    assert (await project.find(question, vector=[1.0, 0.0, 0.0]))[
+        0
+    ] == "The import failed for want of a lock: two ran at once"
+    by_vectors_alone = await project.find(question, vector=[1.0, 0.0, 0.0], by_words=False)
+    assert by_vectors_alone[0] == asked
+    assert (await project.find("nightly import", vector=[1.0, 0.0, 0.0]))[0] == asked, "what was asked for by its words"
+
+
 async def test_a_vector_that_does_not_come_leaves_the_words(project: Project) -> None:
     await project.titled("The car broke down")
 
