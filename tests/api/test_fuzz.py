@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
@@ -21,12 +22,11 @@ from schemathesis.checks import CHECKS as ALL_CHECKS
 from schemathesis.checks import load_all_checks
 from schemathesis.core.failures import FailureGroup
 
-from api.app import create_app
 from muster.domain.states import MemberRole
 from muster.settings import Settings
 from tests.api.conftest import Api, admin
 from tests.api.people import key_in, made, new_member, new_workspace
-from tests.api.test_isolation import a_memory
+from tests.api.test_isolation import DOCUMENT, a_memory
 
 EXAMPLES = 8
 """Each is sent by everybody: to think of one costs more than to send it."""
@@ -81,7 +81,9 @@ class Askers:
             assert reads or response.status_code in {403, 404, 413, 422}
 
 
-def fuzz(operation: Any, mode: GenerationMode, known: dict[str, str], askers: Askers) -> Counter[int]:
+def fuzz(
+    operation: Any, mode: GenerationMode, known: dict[str, str], askers: Askers, session: requests.Session
+) -> Counter[int]:
     """How often each status was answered to the owner."""
     answered: Counter[int] = Counter()
 
@@ -103,7 +105,7 @@ def fuzz(operation: Any, mode: GenerationMode, known: dict[str, str], askers: As
             if key:
                 case.headers["Authorization"] = f"Bearer {key}"
             try:
-                response = answer(operation, case)
+                response = answer(operation, case, session)
                 askers.check(who, response)
             except (AssertionError, FailureGroup) as error:
                 raise AssertionError(f"{who}: {error}") from error
@@ -113,11 +115,11 @@ def fuzz(operation: Any, mode: GenerationMode, known: dict[str, str], askers: As
     return answered
 
 
-def answer(operation: Any, case: Any) -> Any:
-    response = case.call(timeout=60)
+def answer(operation: Any, case: Any, session: requests.Session) -> Any:
+    response = case.call(timeout=60, session=session)
     while response.status_code == 429 and response.json()["code"] == "rate_limited":
         time.sleep(0.05)
-        response = case.call(timeout=60)
+        response = case.call(timeout=60, session=session)
     assert response.status_code != 500, (case.body, response.text)
     if response.status_code >= 400 and operation.path.startswith("/v1"):
         problem = response.json()
@@ -128,9 +130,12 @@ def answer(operation: Any, case: Any) -> Any:
 
 
 async def every_operation(url: str, mode: GenerationMode, known: dict[str, str], askers: Askers) -> Counter[int]:
-    document = create_app(Settings(_env_file=None)).openapi()  # type: ignore[call-arg]
-    schema = schemathesis.openapi.from_dict(document)
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
     schema.config.update(base_url=url)
+    # One for all requests: each of its own would look for proxies and open a connection.
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
     problems: dict[str, str] = {}
     answered: Counter[int] = Counter()
     for found in schema.get_all_operations():
@@ -138,11 +143,12 @@ async def every_operation(url: str, mode: GenerationMode, known: dict[str, str],
         if operation.definition.raw["x-muster-needs"] == "open":
             continue
         try:
-            answered += await asyncio.to_thread(fuzz, operation, mode, known, askers)
+            answered += await asyncio.to_thread(fuzz, operation, mode, known, askers, session)
         except Unsatisfiable:
             pass  # takes nothing that could be wrong
         except (AssertionError, FailureGroup) as error:
             problems[operation.label] = str(error)[:2000]
+    session.close()
     assert not problems, "\n\n".join(f"{name}: {what}" for name, what in problems.items())
     return answered
 
