@@ -29,6 +29,7 @@ from muster.services.postgres import Postgres
 from muster.services.temporal import Temporal
 from muster.services.valkey import Valkey
 from muster.storage import access
+from tests.services import cluster
 from tests.services.conftest import nobody_left, processes_of
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +111,7 @@ class Servers:
         )
 
     async def _postgres(self, stack: AsyncExitStack, home: Home) -> None:
+        await asyncio.to_thread(cluster.seed, home.path)
         server, port = Postgres(home, dict(os.environ)), self.ports["postgres"]
         program = await server.prepare()
         stack.callback(server.clean)

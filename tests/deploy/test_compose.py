@@ -242,7 +242,7 @@ async def _healthy(servers: Servers, service: str, **changes: str) -> str:
         assert code == 0, output
         return output
 
-    return str(await eventually(check, PATIENCE))
+    return str(await eventually(check, PATIENCE, every=0.5))
 
 
 async def test_image_check_is_the_one_of_its_default_command() -> None:
@@ -308,7 +308,7 @@ async def test_two_workers_share_the_work_and_one_may_go(migrated: Servers) -> N
             polling = await _healthy(migrated, "worker")
             assert all(f":{pid}" in polling for pid in parts), polling
 
-        _, ready = await asyncio.gather(eventually(both, PATIENCE), _healthy(migrated, "api", **port))
+        _, ready = await asyncio.gather(eventually(both, PATIENCE, every=0.5), _healthy(migrated, "api", **port))
         assert ready == "ready"
 
         # Nine agents where a worker takes six: both must run some. Two on each are kept, which either could take over.

@@ -141,7 +141,7 @@ async def test_command_does_what_the_page_says(system: tuple[Servers, httpx.Asyn
         # Visibility follows a moment later; commands that change something are given once.
         assert expected in await _run(servers, command, variables)
 
-    await eventually(printed, PATIENCE if scene.task is None else 0)
+    await eventually(printed, PATIENCE if scene.task is None else 0, every=0.3)
 
     async def so() -> None:
         task = (await client.get(f"/v1/tasks/{agent['task_id']}")).json()
@@ -184,7 +184,7 @@ async def _batch(servers: Servers) -> str:
         assert found, listed
         return found[1]
 
-    return str(await eventually(job, PATIENCE))
+    return str(await eventually(job, PATIENCE, every=0.3))
 
 
 def test_page_names_what_exists() -> None:

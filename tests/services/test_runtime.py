@@ -18,6 +18,7 @@ from muster.services import probes, runtime
 from muster.services.errors import StartupError
 from muster.settings import Settings
 
+from . import cluster
 from .conftest import Muster, eventually, nobody_left, processes_of
 
 
@@ -57,7 +58,7 @@ async def test_start_status_stop(muster: Muster, home: Path) -> None:
         assert all(now["children"][name]["restarts"] == 1 for name in ("worker", "api", "embedder"))
         assert now["api"] == status["api"]
 
-    await eventually(both_are_back, 15)
+    await eventually(both_are_back, 15, every=0.5)
 
     stopped = muster("stop")
     assert (stopped.returncode, "stopped" in stopped.stdout) == (0, True)
@@ -68,6 +69,7 @@ async def test_start_status_stop(muster: Muster, home: Path) -> None:
 
 
 async def test_a_killed_supervisor_leaves_no_orphan_and_is_recognised(muster: Muster, home: Path) -> None:
+    await asyncio.to_thread(cluster.seed, home)
     assert muster("start").returncode == 0
     record = json.loads((home / "runtime.json").read_text())
     os.kill(record["pid"], signal.SIGKILL)
@@ -85,6 +87,7 @@ async def test_a_killed_supervisor_leaves_no_orphan_and_is_recognised(muster: Mu
 
 
 async def test_up_ends_with_ctrl_c_and_says_where_things_are(muster: Muster, home: Path) -> None:
+    await asyncio.to_thread(cluster.seed, home)
     process = muster.open("up")
     assert process.stdout
     lines: list[str] = []
