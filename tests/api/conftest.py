@@ -30,6 +30,7 @@ from muster.services.stack import Stack
 from muster.settings import Settings
 from muster.storage import access, migrations
 from tests.services import cluster
+from tests.services.conftest import pauses
 
 ROOT = Path(__file__).parents[2]
 SLOTS = 8
@@ -214,23 +215,25 @@ class Api(httpx.AsyncClient):
     async def when(self, path: str, *statuses: str, seconds: float = 15.0) -> dict[str, Any]:
         """The thing, once it has one of these statuses."""
         deadline = time.monotonic() + seconds
-        while True:
+        for pause in pauses(0.03):
             thing: dict[str, Any] = (await self.get(path)).json()
             if thing["status"] in statuses:
                 return thing
             assert time.monotonic() < deadline, thing
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(pause)
+        raise AssertionError
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0, every: float = 0.05) -> Any:
     deadline = time.monotonic() + seconds
-    while True:
+    for pause in pauses(every):
         try:
             return await check()
         except AssertionError:
             if time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(every)
+        await asyncio.sleep(pause)
+    raise AssertionError
 
 
 async def somebody_polls(api: Api) -> None:

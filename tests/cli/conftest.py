@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from muster.cli import cli as root
 from muster.domain.states import FINAL_TASK
 from tests.services import cluster
-from tests.services.conftest import Muster, processes_of
+from tests.services.conftest import Muster, pauses, processes_of
 
 SLOTS = 3
 
@@ -61,8 +61,12 @@ class Cli(Muster):
 
     def ended(self, task_id: str, seconds: float = 10.0) -> Any:
         deadline = time.monotonic() + seconds
-        while (task := self.json("show", task_id))["status"] not in FINAL_TASK:
+        for pause in pauses(0.03):
+            task = self.json("show", task_id)
+            if task["status"] in FINAL_TASK:
+                break
             assert time.monotonic() < deadline, task
+            time.sleep(pause)
         return task
 
     def open(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:

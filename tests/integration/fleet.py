@@ -518,7 +518,7 @@ async def is_healthy(system: System) -> None:
         done = await asyncio.to_thread(system.muster, "status")
         assert done.returncode == 0, done.stdout
 
-    await eventually(well, 15)
+    await eventually(well, 15, every=0.5)
 
 
 async def nothing_runs(system: System) -> None:

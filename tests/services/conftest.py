@@ -54,15 +54,24 @@ def processes_of(home: Path) -> list[int]:
     return found
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
-    deadline = time.monotonic() + seconds
+def pauses(first: float) -> Iterator[float]:
+    """Between two looks: longer and longer, since each costs the servers something that others wait for."""
+    pause = first
     while True:
+        yield pause
+        pause = min(pause * 1.5, max(first, 0.2))
+
+
+async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0, every: float = 0.05) -> Any:
+    deadline = time.monotonic() + seconds
+    for pause in pauses(every):
         try:
             return await check()
         except Exception:
             if time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
+    raise AssertionError
 
 
 async def nobody_left(home: Path, seconds: float = 8.0) -> None:
