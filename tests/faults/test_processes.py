@@ -9,6 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from muster.domain import credentials
+from muster.domain.ids import new_id
+from muster.services.home import Home
+from muster.storage import access
 from tests.integration.fleet import Fleet, System, a_system
 from tests.services.conftest import eventually, nobody_left, processes_of
 
@@ -97,8 +101,12 @@ async def test_the_api_is_killed(system: System) -> None:
 
 
 async def test_everything_is_killed(system: System) -> None:
-    """The supervisor, and with it all else. The next start goes on where this one was."""
-    fleet = mixed(system)
+    """The supervisor, and with it all else. The next start goes on where this one was.
+
+    An administrator's key that opens nothing is as good as lost: another is made.
+    """
+    fleet, home = mixed(system), Home(system.home)
+    useless = credentials.key(new_id(), credentials.new_secret())
     async with survived(system, fleet, seconds=60):
         await fleet.in_full_swing(CAP)
         await fleet.held()
@@ -106,12 +114,20 @@ async def test_everything_is_killed(system: System) -> None:
         await nobody_left(system.home, 8)
         await nobody_left(fleet.folder, 8)
         fleet.release()
+        home.write(home.admin_file, useless)
         await system.start()
+        assert home.read(home.admin_file) != useless
+        await asyncio.to_thread(system.cli, "ps")
 
 
 async def test_a_restart_in_the_middle(system: System) -> None:
-    """`muster restart`: agents end with it, and are run again."""
-    fleet = mixed(system)
+    """`muster restart`: agents end with it, and are run again. Keys are known again."""
+    fleet, home = mixed(system), Home(system.home)
+    secret, first = home.read(home.secret_file), home.read(home.admin_file)
+    assert secret
+    assert system.settings.database_url
+    url = system.settings.database_url.get_secret_value()
+    other = await access.make_administrator_key(url, secret.encode(), "another")
     async with survived(system, fleet, seconds=60):
         await fleet.in_full_swing(CAP)
         await fleet.held()
@@ -120,4 +136,9 @@ async def test_a_restart_in_the_middle(system: System) -> None:
         assert processes_of(fleet.folder) == []
         fleet.release()
         await system.start()
+        assert (home.read(home.secret_file), home.read(home.admin_file)) == (secret, first)
+        async with system.api() as api:
+            for key in (first, other):
+                answer = await api.get("/v1/tasks", headers={"Authorization": f"Bearer {key}"})
+                assert answer.status_code == 200, answer.text
     assert await lost(system, running) == len(running)
