@@ -49,6 +49,7 @@ class Tenant:
     """A key nobody uses."""
     remembered: dict[str, str]
     """Of its project's memory: ids by kind."""
+    eyes: Eyes
 
     @property
     def ids(self) -> list[str]:
@@ -78,10 +79,10 @@ class Tenant:
 async def tenants(settings: Settings, url: str, worker: None) -> AsyncIterator[tuple[Tenant, Tenant]]:
     async with AsyncExitStack() as stack:
         chief = await stack.enter_async_context(Api(url, admin(settings)))
-        yield await a_tenant(stack, chief, url), await a_tenant(stack, chief, url)
+        yield await a_tenant(stack, chief, settings, url), await a_tenant(stack, chief, settings, url)
 
 
-async def a_tenant(stack: AsyncExitStack, chief: Api, url: str) -> Tenant:
+async def a_tenant(stack: AsyncExitStack, chief: Api, settings: Settings, url: str) -> Tenant:
     workspace = await new_workspace(chief, max_concurrent_agents=2, requests_per_second=10_000)
     key, spare = await key_in(chief, workspace), await key_in(chief, workspace)
     api = await stack.enter_async_context(Api(url, key["key"]))
@@ -93,7 +94,14 @@ async def a_tenant(stack: AsyncExitStack, chief: Api, url: str) -> Tenant:
     await api.when(f"/v1/tasks/{failed['id']}", "failed")
     waiting = await api.new_task("true", title=mark, depends_on=[agent["task_id"]])
     await api.when(f"/v1/agents/{agent['id']}", "running")
-    return Tenant(workspace, api, key, mark, project, waiting, failed, agent, spare, await a_memory(api, mark))
+    remembered = await a_memory(api, mark)
+    assert settings.database_owner_url
+    connection = await psycopg.AsyncConnection.connect(
+        settings.database_owner_url.get_secret_value(), autocommit=True
+    )  # fmt: skip
+    eyes = Eyes(await stack.enter_async_context(connection), workspace["id"])
+    await eyes.open()
+    return Tenant(workspace, api, key, mark, project, waiting, failed, agent, spare, remembered, eyes)
 
 
 async def a_memory(api: Api, mark: str) -> dict[str, str]:
@@ -170,30 +178,35 @@ def request(operation: str, about: Tenant) -> tuple[str, str, dict[str, Any]]:
     return method, path.format(**about.names(operation)), {"json": body} if body is not None else {}
 
 
-async def snapshot(settings: Settings, tenant: Tenant) -> str:
-    """A digest of every row of the workspace, but for what its own use of it changes."""
-    assert settings.database_owner_url
-    url = settings.database_owner_url.get_secret_value()
-    digest = hashlib.sha256()
-    async with await psycopg.AsyncConnection.connect(url) as connection:
+class Eyes:
+    """Of somebody who sees all rows of a workspace, over one connection: a new one learns each table anew."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], workspace: str) -> None:
+        self._connection, self._workspace = connection, workspace
+        self._all = b""
+
+    async def open(self) -> None:
         # Not even the owner sees past row-level security.
-        await connection.execute("SELECT set_config('app.current_workspace_id', %s, false)", (tenant.workspace["id"],))
-        tables = await (
-            await connection.execute(
-                "SELECT table_name FROM information_schema.columns WHERE column_name = 'workspace_id' "
-                "AND table_schema = 'public' ORDER BY 1"
-            )
-        ).fetchall()
-        assert len(tables) > 12
-        for (table,) in [*tables, ("workspaces",)]:
-            column = "id" if table == "workspaces" else "workspace_id"
-            rows = await connection.execute(
-                f"SELECT (to_jsonb(t) - 'last_used_at' - 'published')::text FROM {table} t "
-                f"WHERE {column} = %s ORDER BY 1".encode(),
-                (tenant.workspace["id"],),
-            )
-            digest.update(f"{table}{await rows.fetchall()}".encode())
-    return digest.hexdigest()
+        await self._connection.execute("SELECT set_config('app.current_workspace_id', %s, false)", (self._workspace,))
+        found = await self._connection.execute(
+            "SELECT table_name FROM information_schema.columns WHERE column_name = 'workspace_id' "
+            "AND table_schema = 'public' ORDER BY 1"
+        )
+        columns = {table: "workspace_id" for (table,) in await found.fetchall()} | {"workspaces": "id"}
+        assert len(columns) > 13
+        self._all = (
+            " UNION ALL ".join(
+                f"SELECT '{table}', (to_jsonb(t) - 'last_used_at' - 'published')::text FROM {table} t "
+                f"WHERE {column} = %(workspace)s"
+                for table, column in columns.items()
+            ).encode()
+            + b" ORDER BY 1, 2"
+        )
+
+    async def snapshot(self) -> str:
+        """A digest of every row of the workspace, but for what its own use of it changes."""
+        rows = await (await self._connection.execute(self._all, {"workspace": self._workspace})).fetchall()
+        return hashlib.sha256(str(rows).encode()).hexdigest()
 
 
 # A lane is one's own, whatever its kind.
@@ -201,11 +214,9 @@ ABOUT_SOMETHING = sorted(name for name, (_, path, _) in OPERATIONS.items() if "{
 
 
 @pytest.mark.parametrize("operation", ABOUT_SOMETHING)
-async def test_what_is_anothers_is_not_there(
-    operation: str, tenants: tuple[Tenant, Tenant], settings: Settings
-) -> None:
+async def test_what_is_anothers_is_not_there(operation: str, tenants: tuple[Tenant, Tenant]) -> None:
     ours, theirs = tenants
-    before = await snapshot(settings, theirs)
+    before = await theirs.eyes.snapshot()
     method, path, options = request(operation, theirs)
     for headers in ({}, {"Accept": "text/event-stream"}):
         answer = await ours.api.request(method, path, headers=headers, **options)
@@ -214,15 +225,15 @@ async def test_what_is_anothers_is_not_there(
         else:
             is_problem(answer, 404, "not_found")
         assert theirs.mark not in answer.text
-    assert await snapshot(settings, theirs) == before
+    assert await theirs.eyes.snapshot() == before
 
 
 @pytest.mark.parametrize("operation", sorted(set(KEYED) - set(ABOUT_SOMETHING)))
 async def test_no_list_and_no_creation_shows_or_changes_anothers(
-    operation: str, tenants: tuple[Tenant, Tenant], settings: Settings
+    operation: str, tenants: tuple[Tenant, Tenant]
 ) -> None:
     ours, theirs = tenants
-    before = await snapshot(settings, theirs)
+    before = await theirs.eyes.snapshot()
     method, path, options = request(operation, theirs)
     if operation == "kill_all_agents":
         return  # what it ends is in test_stop and below
@@ -244,12 +255,12 @@ async def test_no_list_and_no_creation_shows_or_changes_anothers(
             answer = await ours.api.request(method, path, params={name: value}, **options)
             assert answer.status_code in {404, 422} or answer.json()["items"] == [], answer.text
             assert theirs.mark not in answer.text.replace(f"project {theirs.mark}", "")  # what was asked for, repeated
-    assert await snapshot(settings, theirs) == before
+    assert await theirs.eyes.snapshot() == before
 
 
-async def test_what_refers_to_anothers_is_refused(tenants: tuple[Tenant, Tenant], settings: Settings) -> None:
+async def test_what_refers_to_anothers_is_refused(tenants: tuple[Tenant, Tenant]) -> None:
     ours, theirs = tenants
-    before = await snapshot(settings, theirs)
+    before = await theirs.eyes.snapshot()
     runner = {"kind": "command", "argv": ["true"]}
     for status, path, body in (
         (422, "/v1/tasks", {"title": "x", "runner": runner, "parent_id": theirs.agent["task_id"]}),
@@ -265,7 +276,7 @@ async def test_what_refers_to_anothers_is_refused(tenants: tuple[Tenant, Tenant]
         assert answer.status_code == status, (path, body, answer.text)
     answer = await ours.api.get("/v1/tasks", headers={"Muster-Workspace": theirs.workspace["slug"]})
     is_problem(answer, 403, "forbidden")
-    assert await snapshot(settings, theirs) == before
+    assert await theirs.eyes.snapshot() == before
 
 
 async def test_a_stream_carries_nothing_of_anothers(tenants: tuple[Tenant, Tenant]) -> None:
