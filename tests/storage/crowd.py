@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -119,12 +120,14 @@ class Crowd:
                 await copy.write_row((*row, hashes, f"{{}}/{words.SPACE}", terms))
         statement = (
             "COPY memory_embeddings (workspace_id, project_id, observation_id, created_at, model, content_hash, "
-            "embedding) FROM STDIN"
+            "embedding) FROM STDIN (FORMAT binary)"
         )
+        head = struct.pack(">hh", SIZE, 0)
         async with cursor.copy(statement) as copy:
-            for row, vector in zip(rows, self.vectors, strict=True):
-                text = "[" + ",".join(f"{value:.5f}" for value in vector.tolist()) + "]"
-                await copy.write_row((*row, "m", "h", text))
+            # As pgvector sends them: five million numbers as text take seconds to write and to read.
+            copy.set_types(["uuid", "uuid", "uuid", "timestamptz", "text", "text", "bytea"])
+            for row, vector in zip(rows, self.vectors.astype(">f2"), strict=True):
+                await copy.write_row((*row, "m", "h", head + vector.tobytes()))
 
     async def recall(self, where: tuple[dict[str, Any], Any]) -> tuple[float, bool]:
         """Of the ten nearest; and whether all were compared for it."""
