@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,17 +41,20 @@ LONGEST = (
     "tests/integration/test_encryption.py",
     "tests/integration/test_fleet.py",
     "tests/faults/test_servers.py",
+    "tests/deploy/",
+    "tests/cli/",
     "tests/api/test_fuzz.py",
     "tests/services/",
-    "tests/cli/",
     "tests/api/test_stop.py",
     "tests/faults/",
     "tests/integration/",
-    "tests/deploy/",
     "tests/api/",
     "tests/workflow/",
 )
 """They go first: a file is one worker's, and a long one at the end would keep the others waiting."""
+
+TOGETHER = ("tests/cli/", "tests/deploy/")
+"""Folders that are one worker's as a whole: what they share takes seconds of a core to start."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -62,6 +66,17 @@ def pytest_xdist_auto_num_workers() -> int:
     for started in [subprocess.Popen(starting) for _ in range(3)]:
         started.wait()
     return 3 if time.monotonic() - began < STRAINED_SECONDS else 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)
