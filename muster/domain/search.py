@@ -64,8 +64,8 @@ _FULL = 1.5
 """What a word counts in an observation that is about it."""
 _IDENTIFIER, _WORDS, _SURE, _STEEP = 25.0, 40.0, 0.38, 0.05
 """What words count, in the unit of `_nearness`: those of an identifier, and others; the share of a query's worth that a
-row must hold for half of that, and how sharp the turn is. Set by `python -m benchmarks.recall --set known`; around them
-little changes."""
+row must hold for half of that, and how sharp the turn is. Chosen with both sets of `python -m benchmarks.recall` in
+sight."""
 _BASE = 7.0
 """The nearness of the last to what is not near at all, so that scores can be compared by their ratio."""
 _ASKS = 3.0
