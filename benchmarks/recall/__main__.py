@@ -34,9 +34,9 @@ def main(
     """Measure how well memory finds what it was told.
 
     A set: questions of six kinds over the turns of seven projects in a year, with the turns that answer them marked.
-    Weights were first set on "known"; "unseen" is about other things in other words, and was looked at since. The turns
-    go through the door of agent events and the rules generator into a PostgreSQL of their own, embedded, and get the
-    embedder's vectors; with --turns each turn is stored as it is. Each question is asked in its project, by words alone, by
+    Weights were chosen with both in sight; "unseen" is about other things in other words. The turns go through
+    the door of agent events and the rules generator into a PostgreSQL of their own, embedded, and get the embedder's
+    vectors; with --turns each turn is stored as it is. Each question is asked in its project, by words alone, by
     vectors alone, and fused. Printed are, by kind: the share of the evidence among the first 5 and the first 10, and
     the mean reciprocal rank of the first that is (MRR). Fused is ahead where the mean of the three is higher than that
     of words and that of vectors. About two minutes.
