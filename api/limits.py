@@ -34,10 +34,8 @@ LEASE_SECONDS = 1.0
 """What was taken and not used by then is given up."""
 REFILL_SECONDS = 0.1
 """How long a lease is meant to last, and how long a refusal holds without another look."""
-WAIT_SECONDS = 0.04
-"""A request waits no longer for Valkey."""
 AWAY_SECONDS = 0.4
-"""After which it counts as away, and nobody waits for it."""
+"""A request waits no longer for Valkey: it counts as away then, and nobody waits for it."""
 _SOON_SECONDS = 0.02
 LOOK_SECONDS = 1.0
 """How often it is looked for while it is away."""
@@ -126,7 +124,7 @@ class Limits:
         if lease.left and now - lease.taken_at > LEASE_SECONDS:
             lease.size -= lease.left
             lease.left = 0
-        until = now + WAIT_SECONDS
+        until = now + AWAY_SECONDS
         while not lease.left and not self._down and lease.refused_until <= now < until:
             await self._take(lease, name, until - now)
             now = time.monotonic()
@@ -152,8 +150,7 @@ class Limits:
         return lease
 
     async def _take(self, lease: _Lease, name: tuple[UUID, UUID], seconds: float) -> None:
-        """A share of what is left for all processes. Those that ask meanwhile wait for the same one, and none of them
-        for long: who waits in vain is let through."""
+        """A share of what is left for all processes. Those that ask meanwhile wait for the same one."""
         lease.waiting += 1
         try:
             await asyncio.wait({self._begin(lease, name)}, timeout=seconds)
