@@ -27,7 +27,7 @@ _DECIDED = re.compile(
     r"settled on|opted|picked|"
     r"are going with|['’]re going with|went with|will go with|going with|will stick with|will (?:use|"
     r"switch|move|migrate|keep|drop))|"
-    r"(?:decision|decided|agreed|resolution)\s*(?::|is to\b|was to\b|on\b|to\b|that\b|against\b)|"
+    r"(?:decision|decided|agreed|resolution)\s*(?:is to|was to|on|to|that|against)|"
     r"let['’]s (?:go with|use|stick with|drop)|instead of using|(?:chose|chosen|choose|"
     r"picked) [^.\n]{1,80}? (?:over|instead of)|"
     r"going forward,? (?:we|i)|from now on|rather than [^.\n]{1,60}?because|must never|we never|we always)\b"
@@ -55,11 +55,28 @@ _BROKEN = re.compile(
     r"[A-Z]\w*(?:Error|Exception)\b|regression|times? out)",
 )
 _LEARNED = re.compile(
-    r"\b(?:i (?:found|noticed|learned|discovered|see) (?:that|out)|it turns out|note that|important:|"
+    r"\b(?:i (?:found|noticed|learned|discovered|see) (?:that|out)|it turns out|note that|"
     r"remember that|keep in mind|"
     r"apparently|discovered that|learned that)\b",
     re.IGNORECASE,
 )
+_LABELS = {
+    "decision": "decision|decided|resolution|agreed|entscheidung|beschluss|décision|decisión|decisione|decisão|"
+    "决定|決定|결정|решение",
+    "preference": "preference|convention|house rule|vorliebe|préférence|preferencia|preferenza|偏好",
+    "bugfix": "fix(?:ed)?|bug ?fix|root cause|resolved|solution|workaround|lösung|ursache|correctif|solución|"
+    "根本原因|原因|修复|解决",
+    "error": "bug|(?:known )?(?:issue|problem)|error|failure|fehler|erreur|problème|problema|"
+    "错误|バグ|エラー|버그|오류",
+    "discovery": "note|nb|fyi|important|remember|learned|lesson(?: learned)?|finding|til|hinweis|wichtig|merke|"
+    "nota|importante|注意|重要|メモ|참고|중요",
+    "request": "to[- ]?do|task|action(?: item)?|next step|aufgabe|à faire|tarea|待办|할 일",
+}
+_LABELLED = {
+    kind: re.compile(rf"\W{{0,4}}(?:{labels})\**(?:\s?[:：]|\s[-–—]\s)\**\s*(?=\w)", re.IGNORECASE)
+    for kind, labels in _LABELS.items()
+}
+"""What people write before what they note down: "Decision: …"."""
 _BECAUSE = re.compile(
     r"\b(?:because|since|so that|due to|the reason|weil|da sonst|parce que|porque)\b|因为|ため|から", re.I
 )
@@ -97,7 +114,7 @@ _LEAD = re.compile(
     re.I,
 )
 _DECIDED_LEAD = re.compile(
-    r"^(?:decision:\s*|(?:we|i)(?:['’]ve| have)? (?:all )?(?:decided|agreed|chose|"
+    r"^(?:(?:we|i)(?:['’]ve| have)? (?:all )?(?:decided|agreed|chose|"
     r"opted) (?:that we (?:will|should) |to )|"
     r"let['’]s (?=go|use|stick|drop)|the decision is to )",
     re.IGNORECASE,
@@ -157,14 +174,16 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     first = next((line for line in lines if not _COURTESY.fullmatch(line[:200])), lines[0] if lines else part)
     for kind, pattern in (("decision", _DECIDED), ("preference", _PREFERS)):
         for line in lines:
-            if not line.endswith(("?", "？")) and pattern.search(line[:600]):
+            if not line.endswith(("?", "？")) and (pattern.search(line[:600]) or _LABELLED[kind].match(line)):
                 return kind, line
     if act.kind is Kind.PROMPT and (_ASKS.match(first) or not _QUESTION.search(first[:400])):
         return "request", first
     for kind, pattern in (("bugfix", _FIXED), ("error", _BROKEN), ("discovery", _LEARNED)):
         for line in lines:
-            if pattern.search(line[:600]):
+            if pattern.search(line[:600]) or _LABELLED[kind].match(line):
                 return kind, line
+    if _LABELLED["request"].match(first):
+        return "request", first
     # A question with something said beside it states that.
     told = [line for line in lines if not _QUESTION.search(line[:400]) and not _COURTESY.fullmatch(line[:200])]
     asked = [line for line in lines if _QUESTION.search(line[:400])]
@@ -182,6 +201,8 @@ def _telling(line: str) -> int:
 
 def _title(kind: str, sentence: str) -> str:
     line = one_line(_LEAD.sub("", sentence), 300)
+    if kind in _LABELLED and (label := _LABELLED[kind].match(line)):
+        line = line[label.end() :]
     if kind == "decision":
         line = _DECIDED_LEAD.sub("", line)
     return one_line(line[:1].upper() + line[1:] if line else sentence)
