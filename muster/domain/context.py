@@ -18,6 +18,16 @@ GROUPS = (DECISIONS, ERRORS, FACTS, FILES, SUMMARIES)
 _OF_TYPE = {"decision": DECISIONS, "convention": DECISIONS, "bugfix": ERRORS, "error": ERRORS, "failure": ERRORS}
 _LETTERS = re.compile(r"[A-Za-z ]")
 _HEADING = "# What is known\n"
+# Of what is told, wherever it is printed: also as a JSON string, with a name before it, with numbers of lines.
+_NEW = r"(?:\\r)?(?:\\n|\n)"
+_NUMBER = r"[ \t]*(?:\d+(?:[\t→:|]|\\t)[ \t]*)?"
+_START, _END = rf"(?:^|{_NEW})(?:\w+: )?{_NUMBER}", rf"(?={_NEW}|\r|\"|$)(?:{_NEW}{_NUMBER}(?={_NEW}|$))*"
+_REST = r"(?:(?!\\n)[^\n])*"
+_TOLD_LINE = re.compile(
+    rf"{_START}- \*\*{_REST}?\(\d{{4}}-\d\d-\d\d\) `[\da-f]{{8}}(?:-[\da-f]{{4}}){{3}}-[\da-f]{{12}}`{_END}"
+    rf"(?:{_NEW}{_NUMBER}  - {_REST})*"
+)
+_TOLD_HEADING = re.compile(rf"{_START}#+ (?:What is known|{'|'.join(GROUPS)}){_END}")
 
 
 class Told(NamedTuple):
@@ -67,6 +77,13 @@ def tell(chosen: Iterable[tuple[str, Row]], budget: int) -> Told:
         if group in lines:
             parts += [f"\n## {group}\n", *(line for line, _ in lines[group])]
     return Told("".join(parts), [{**item, "group": group} for group, _, item in told], budget - left)
+
+
+def without_told(text: str) -> str:
+    """Whoever prints what it was told has not found it out."""
+    if ") `" not in text or not _TOLD_LINE.search(text):
+        return text
+    return _TOLD_HEADING.sub("", _TOLD_LINE.sub("", text))
 
 
 def _forms(item: Row) -> Sequence[str]:

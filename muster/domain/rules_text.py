@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from muster.domain.context import without_told
+
 READ_CHARS = 24_000
 """Of one text. What is longer is read at its ends."""
 
@@ -25,8 +27,8 @@ _MARKUP = re.compile(r"^(?:[#>*•\-–\s]+|\d{1,3}[.)]\s+)|(?<!\w)[*_]{1,3}(?=\
 
 
 def cleaned(text: str, limit: int = READ_CHARS) -> str:
-    """Storable, without colours and carriage returns, and of bounded length."""
-    text = clipped(text, limit * 2)
+    """Storable, without colours, carriage returns and what was told anyway, and of bounded length."""
+    text = without_told(clipped(text, limit * 2))
     text = _ANSI.sub("", text) if "\x1b" in text else text
     if "\r" in text:
         # A progress bar writes over itself: the last of it is what stays on the screen.

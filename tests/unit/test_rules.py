@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muster.domain.agents import OutputLine
+from muster.domain.context import group_of, tell
 from muster.domain.ids import derived_id
 from muster.domain.memory import Event, NewObservation
 from muster.domain.rules import GENERATOR, observe
 from muster.domain.rules_summary import summarise, untold
-from muster.domain.rules_text import dated, language_of
+from muster.domain.rules_text import cleaned, dated, language_of
 from muster.domain.transcripts import MAX_PIECES, Transcript
 
 SESSION = UUID(int=7)
@@ -59,6 +60,32 @@ Traceback (most recent call last):
     return int(value)
 ValueError: invalid literal for int() with base 10: 'licence'
 """
+
+
+# -- What it was told ------------------------------------------------------------------------------------------------
+
+
+def told() -> str:
+    ids = "0193a1b2-0000-8000-8000-00000000000"
+    known = [
+        {"id": f"{ids}1", "type": "decision", "title": "Use tabs", "narrative": "We decided to use tabs.",
+         "facts": ["since 2019"], "occurred_at": "2026-11-02T10:00:00+00:00"},
+        {"id": f"{ids}2", "type": "error", "title": "ImportLockError at night", "narrative": None, "facts": [],
+         "occurred_at": "2026-11-03T10:00:00+00:00"},
+    ]  # fmt: skip
+    return tell([(group_of(one), one) for one in known], 1000).markdown
+
+
+@pytest.mark.parametrize("indent", ["", "  ", "%6d\t"])
+def test_what_an_agent_was_told_is_not_made_into_what_it_found(indent: str) -> None:
+    """Else each agent that reads its context would leave a copy for the next."""
+    numbered = "\n".join(indent.replace("%6d", f"{n:6}") + line for n, line in enumerate(told().splitlines(), 1))
+    assert made(event(numbered, "output"), event({"text": numbered})) == []
+    one = only(event(f"{numbered}\nDecision: spaces after all\n- **bold** as the (2026-11-04) list is"))
+    assert one.title == "Spaces after all"
+    assert one.narrative == "Decision: spaces after all\n- **bold** as the (2026-11-04) list is"
+    read = {"tool_name": "Read", "tool_input": {"file_path": "/tmp/context.md"}, "tool_response": numbered}
+    assert "tabs" not in cleaned(json.dumps(read)) + "".join(str(each) for each in made(event(read)))
 
 
 # -- What is said ---------------------------------------------------------------------------------------------------
