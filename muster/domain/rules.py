@@ -14,7 +14,7 @@ from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import line_of
 from muster.domain.rules_reading import Act, Kind, read
 from muster.domain.rules_stories import broken
-from muster.domain.rules_talk import said
+from muster.domain.rules_talk import is_labelled, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
 from muster.domain.rules_work import Work
 
@@ -76,7 +76,7 @@ def _asked(act: Act) -> NewObservation:
 def _written(act: Act) -> list[NewObservation]:
     """Of plain output: what went wrong in it, or what it says."""
     text = commands.excerpt(act.text, 12_000)
-    if len(text) < 20 or not any(map(str.isalpha, text)):
+    if (len(text) < 20 and not is_labelled(text)) or not any(map(str.isalpha, text)):
         act.note = "output with hardly a word in it"
         return []
     if commands.has_trace(text):

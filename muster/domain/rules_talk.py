@@ -77,6 +77,12 @@ _LABELLED = {
     for kind, labels in _LABELS.items()
 }
 """What people write before what they note down: "Decision: …"."""
+
+
+def is_labelled(text: str) -> bool:
+    return any(label.match(text) for label in _LABELLED.values())
+
+
 _BECAUSE = re.compile(
     r"\b(?:because|since|so that|due to|the reason|weil|da sonst|parce que|porque)\b|因为|ため|から", re.I
 )

@@ -122,6 +122,12 @@ def test_a_statement_is_kept_as_what_it_is(text: str, kind: str, title: str) -> 
         assert title in one.title
 
 
+def test_a_short_line_is_kept_where_it_says_what_it_is() -> None:
+    one = only(event({"stream": "stdout", "text": "Decision: use blue"}, "agent.output", "muster"))
+    assert (one.type, one.title) == ("decision", "Use blue")
+    assert made(event({"stream": "stdout", "text": "use blue"}, "agent.output", "muster")) == []
+
+
 def test_a_speaker_and_a_day_are_kept() -> None:
     one = only(event({"speaker": "Caroline", "text": "I went to the support group yesterday, it was so powerful."}))
     assert one.title.startswith("Caroline: ")
