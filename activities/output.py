@@ -67,7 +67,6 @@ class Output:
         if self._showing and self._keeping:
             await self._showing
             await self._keeping
-            await self._mirror.output_ended(self._workspace_id, self._agent_id)
 
     async def _show(self) -> None:
         while self._to_show:

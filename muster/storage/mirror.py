@@ -36,9 +36,11 @@ _REST_SECONDS = 1.0
 _OUTPUT_KEPT = 1000
 _EARLY_SECONDS = 600
 _REFRESHED_SECONDS = 600
+_ENDINGS = frozenset(f"agent.{status}" for status in FINAL_AGENT)
 
 # ARGV: time to live of final rows, then JSON of {rows: [[key, version, json, final, queue, member, score|false]],
-# events: [[workspace, position, json]]}. A row's JSON begins with its version, which spares decoding the rest.
+# events: [[workspace, position, json]], ended?: [channel of output]}. A row's JSON begins with its version, which
+# spares decoding the rest.
 # Answers 'wiped' when this Valkey has lost, or never had, the picture.
 _APPLY = """
 local change = cjson.decode(ARGV[2])
@@ -74,6 +76,7 @@ for _, event in ipairs(change.events) do
         redis.call('SET', mark, told)
     end
 end
+for _, channel in ipairs(change.ended or {}) do redis.call('PUBLISH', channel, '{"end":true}') end
 return unknown and 'wiped' or 'ok'
 """
 
@@ -100,17 +103,11 @@ class Mirror:
 
     async def output(self, workspace_id: UUID, agent_id: UUID, lines: Sequence[OutputLine]) -> None:
         """Show lines live. They are kept elsewhere."""
+        if self._resting():
+            return
         message = json.dumps(
             {"lines": [[line.n, line.stream, line.at.isoformat(), line.text] for line in lines]}, ensure_ascii=False
         )
-        await self._show(agent_id, message)
-
-    async def output_ended(self, workspace_id: UUID, agent_id: UUID) -> None:
-        await self._show(agent_id, '{"end": true}')
-
-    async def _show(self, agent_id: UUID, message: str) -> None:
-        if self._resting():
-            return
         key = keys.output(agent_id)
         try:
             pipe = self._valkey.pipeline(transaction=False)
@@ -128,6 +125,8 @@ class Mirror:
         change = {
             "rows": rows,
             "events": [[event["workspace_id"], event["position"], _text(event)] for event in published],
+            # Whoever reads its output hears of it, also of one that wrote nothing.
+            "ended": [keys.output(UUID(event["agent_id"])) for event in published if event["type"] in _ENDINGS],
         }
         try:
             answer = await self._apply(

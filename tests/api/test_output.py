@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -29,6 +30,14 @@ async def test_output_is_seen_as_it_is_written(fleet: Api) -> None:
     async with fleet.follow(path, last=3) as stream:
         assert (await stream.next()).id == 4
         assert (await stream.next()).type == "end"
+
+
+async def test_whoever_follows_an_agent_that_writes_nothing_hears_of_its_end(fleet: Api) -> None:
+    agent = await fleet.spawn("sleep", "0.7")
+    async with fleet.follow(f"/v1/agents/{agent['id']}/output") as stream:
+        end = await stream.until(lambda event: event.type == "end", 15)
+    heard_after = datetime.now(UTC) - datetime.fromisoformat(end.data["finished_at"])
+    assert heard_after.total_seconds() < 2
 
 
 async def test_much_output_is_streamed_whole_to_those_who_come_early_and_late(fleet: Api) -> None:
