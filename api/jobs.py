@@ -14,6 +14,7 @@ from api.answers import Cursor, Json, Lane, Limit, Shown, problems
 from api.auth import must_reach_all, needs, router_of
 from api.context import Context, Row, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
+from muster.domain.errors import Forbidden
 from muster.domain.ids import memory_workflow_id
 from muster.domain.memory import ErrorClass, JobKind, JobOutcome, JobStatus
 from muster.domain.tasks import Spec, Text
@@ -184,6 +185,8 @@ async def retry_job(request: Request, job: JobId, key: IdempotencyKey = None) ->
 async def cancel_job(request: Request, job: JobId, key: IdempotencyKey = None) -> Any:
     """What is being made of it at this moment is dropped."""
     here, tenant = await asking(request)
+    if tenant.task_id is not None:
+        raise Forbidden("an agent does not decide what is remembered of it")
 
     async def work(sent: Sent) -> Answer:
         return Answer(200, _job(here, await jobs.cancel(here.db, tenant, job)))

@@ -14,6 +14,7 @@ from api.answers import Cursor, Forgotten, Json, Limit, problems
 from api.auth import must_have, must_reach_all, needs, router_of
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
+from muster.domain.errors import Forbidden
 from muster.domain.states import ProjectStatus
 from muster.domain.tasks import Spec, Text
 from muster.domain.tenants import Scope
@@ -138,6 +139,8 @@ async def get_project(request: Request, project: Ref) -> Any:
 )
 async def update_project(request: Request, project: Ref, change: ProjectChange) -> Any:
     here, tenant = await asking(request)
+    if tenant.task_id is not None:
+        raise Forbidden("an agent does not change its project")
     changed = change.model_dump(mode="json", exclude_unset=True)
     return Json(await projects.update(here.db, tenant, project, changed))
 

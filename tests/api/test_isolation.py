@@ -437,18 +437,44 @@ async def test_a_key_of_a_project_reaches_that_project(
             is_problem(answer, 422, "unknown_reference")
 
 
-async def test_an_agent_reaches_its_task_and_its_project(tenants: tuple[Tenant, Tenant], url: str) -> None:
-    ours, _ = tenants
+async def an_agent(ours: Tenant, **task: str) -> tuple[dict[str, Any], str]:
+    """With its token."""
     script = 'echo "{\\"key\\": \\"$MUSTER_API_KEY\\"}"; exec sleep 600'
     runner = {"kind": "command", "argv": ["sh", "-c", script]}
-    agent = await made(ours.api, "/v1/agents", {"task": {"title": "mother", "runner": runner}})
+    agent = await made(ours.api, "/v1/agents", {"task": {"title": "mother", "runner": runner, **task}})
 
     async def told() -> str:
         lines = (await ours.api.get(f"/v1/agents/{agent['id']}/output")).json()["items"]
         assert lines
         return str(lines[0]["text"]).split('"')[3]
 
-    key = await eventually(told)
+    return agent, await eventually(told)
+
+
+async def test_an_agent_changes_nothing_about_its_project(tenants: tuple[Tenant, Tenant], url: str) -> None:
+    ours, _ = tenants
+    agent, key = await an_agent(ours, project=ours.mark)
+    try:
+        async with Api(url, key) as api:
+            for operation in ("get_project", "get_job", "get_memory_settings"):
+                method, path, _ = request(operation, ours)
+                assert (await api.request(method, path)).status_code == 200, operation
+            before = await ours.eyes.snapshot()
+            for operation in (
+                "update_project", "delete_project", "cancel_job", "update_memory_settings", "forget_session",
+            ):  # fmt: skip
+                method, path, options = request(operation, ours)
+                is_problem(await api.request(method, path, **options), 403, "forbidden")
+            answer = await api.patch(f"/v1/projects/{ours.mark}", json={"status": "archived"})
+            is_problem(answer, 403, "forbidden")
+            assert await ours.eyes.snapshot() == before
+    finally:
+        await ours.api.post(f"/v1/agents/{agent['id']}/kill", json={"grace_seconds": 0}, params={"wait": True})
+
+
+async def test_an_agent_reaches_its_task_and_its_project(tenants: tuple[Tenant, Tenant], url: str) -> None:
+    ours, _ = tenants
+    agent, key = await an_agent(ours)
     async with Api(url, key) as api:
         assert (await api.get(f"/v1/tasks/{agent['task_id']}")).json()["id"] == agent["task_id"]
         assert [one["id"] for one in (await api.get("/v1/tasks")).json()["items"]] == [agent["task_id"]]
