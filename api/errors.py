@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,11 +16,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from muster.domain.errors import MusterError
+from muster.domain.errors import DaySpent, MusterError
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = {"unavailable": 2, "workspace_full": 1, "request_in_flight": 1, "not_yet": 1, "rate_limited": 1}
+RETRY_AFTER = {
+    "unavailable": 2, "workspace_full": 1, "queue_full": 2, "request_in_flight": 1, "not_yet": 1, "rate_limited": 1,
+}  # fmt: skip
 """Seconds."""
+_DAY_SECONDS = 86_400
 
 
 class Invalid(BaseModel):
@@ -107,6 +111,8 @@ def problem(
     headers = dict(headers or {})
     if retryable and code in RETRY_AFTER:
         headers["Retry-After"] = str(RETRY_AFTER[code])
+    elif code == DaySpent.code:  # days are UTC, and so is the clock's zero
+        headers["Retry-After"] = str(_DAY_SECONDS - int(time.time()) % _DAY_SECONDS)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="muster"'
     # ASCII: what people sent may hold what UTF-8 cannot.

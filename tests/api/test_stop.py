@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -373,4 +374,17 @@ async def test_a_day_that_is_spent_ends_what_runs(new_house: NewHouse) -> None:
     assert usage["agent_seconds_left"] == 0
     assert (await house.api.get(f"/v1/tasks/{waiting}")).json()["status"] == "pending"
     body = {"task": {"title": "t", "runner": HELLO}}
-    is_problem(await house.api.post("/v1/agents", json=body), 429, "day_spent")
+    spent = await house.api.post("/v1/agents", json=body)
+    is_problem(spent, 429, "day_spent")
+    assert (time.time() + int(spent.headers["retry-after"]) + 30) % 86_400 < 60, "tomorrow, in UTC"
+
+
+async def test_who_is_refused_is_told_when_to_come_again(new_house: NewHouse) -> None:
+    house = await new_house(1, max_waiting_tasks=1)
+    await house.api.spawn(*SLEEP)
+    await house.tasks(1, "true")
+    body = {"title": "t", "runner": HELLO}
+    for path, sent, code in (("/v1/tasks", body, "queue_full"), ("/v1/agents", {"task": body}, "workspace_full")):
+        refused = await house.api.post(path, json=sent)
+        is_problem(refused, 429, code)
+        assert int(refused.headers["retry-after"]) >= 1
