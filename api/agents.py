@@ -26,7 +26,7 @@ from muster.domain.ids import new_id
 from muster.domain.states import FINAL_AGENT, AgentStatus, TaskStatus
 from muster.domain.tasks import KillAllStart, KillCommand, KillRequest, SpawnRequest, Spec, TaskSpec
 from muster.domain.tenants import Scope, Tenant
-from muster.storage import agents, idempotency, projects, tasks
+from muster.storage import agents, fleet, idempotency, projects, tasks
 
 router = router_of("agents")
 
@@ -122,11 +122,13 @@ async def _spawn_for(here: Context, tenant: Tenant, task_id: UUID, sent: Sent) -
             return None
         if (before := await here.commands.spawned(tenant.workspace_id, task_id, sent.id)) is not None:
             return before.agent_id
+    if row["status"] not in (TaskStatus.FAILED, TaskStatus.PENDING):
+        raise IllegalMove(f"task {task_id} is {row['status']}; it cannot be given an agent")
+    if not sent.again:
+        await fleet.must_have_room(here.db, tenant.workspace_id)
     if row["status"] == TaskStatus.FAILED:
         await submit_again(here, tenant, row, sent, "respawn")
         return None
-    if row["status"] != TaskStatus.PENDING:
-        raise IllegalMove(f"task {task_id} is {row['status']}; it cannot be given an agent")
     try:
         # A second id where the first was refused: that answer would come again for ever.
         request_id = new_id() if sent.again else sent.id

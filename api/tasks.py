@@ -20,7 +20,7 @@ from muster.domain.errors import Forbidden, IllegalMove, NotFound, Unavailable, 
 from muster.domain.states import FINAL_TASK, Reason, TaskStatus
 from muster.domain.tasks import CancelRequest, Label, Spec, Submitted, TaskSpec, TaskStart, Text
 from muster.domain.tenants import Scope, Tenant
-from muster.storage import idempotency, projects, tasks
+from muster.storage import fleet, idempotency, projects, tasks
 from workflows.steps import start_options
 
 router = router_of("tasks")
@@ -42,6 +42,8 @@ async def submit_new(
     if not tenant.reaches_all:
         project_id = project_id or tenant.project_id
         spec = await _within_reach(here, tenant, spec)
+    if mode == "spawn" and not sent.again:
+        await fleet.must_have_room(here.db, tenant.workspace_id)
     start = TaskStart(
         workspace_id=tenant.workspace_id,
         task_id=sent.id,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from muster.domain.errors import NotFound
+from muster.domain.errors import NotFound, WorkspaceFull
 from muster.domain.fleet import Admission
 from muster.domain.states import AgentStatus
 from muster.storage.database import Database, Who, workspace_of
@@ -41,6 +41,20 @@ async def active(db: Database, workspace_id: UUID) -> Fleet:
     if not rows:
         raise NotFound(f"there is no workspace {workspace_id}")
     return Fleet(Admission(rows[0][0]), rows[0][1])
+
+
+async def must_have_room(db: Database, workspace_id: UUID) -> None:
+    """What the move refuses anyhow, told before there is a workflow that asks for it: whoever keeps asking for a slot
+    would cost Temporal as much as whoever has one."""
+    rows = await db.read(
+        workspace_id,
+        "SELECT max_concurrent_agents FROM workspaces w WHERE id = %s AND admission = 'open' AND NOT day_is_spent(w) "
+        "AND max_concurrent_agents <= (SELECT count(*) FROM agents a WHERE a.workspace_id = w.id "
+        "                              AND a.status IN ('spawning', 'running'))",
+        (workspace_id,),
+    )
+    if rows:
+        raise WorkspaceFull(f"the workspace runs {rows[0][0]} agents, as many as it may")
 
 
 async def ends(db: Database, workspace_id: UUID, agent_ids: Sequence[UUID]) -> dict[AgentStatus, int]:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from muster.domain import credentials
 from muster.domain.ids import DEFAULT_USER, new_id
@@ -379,12 +380,27 @@ async def test_a_day_that_is_spent_ends_what_runs(new_house: NewHouse) -> None:
     assert (time.time() + int(spent.headers["retry-after"]) + 30) % 86_400 < 60, "tomorrow, in UTC"
 
 
-async def test_who_is_refused_is_told_when_to_come_again(new_house: NewHouse) -> None:
+async def test_who_is_refused_is_told_when_to_come_again(new_house: NewHouse, settings: Settings) -> None:
     house = await new_house(1, max_waiting_tasks=1)
     await house.api.spawn(*SLEEP)
-    await house.tasks(1, "true")
-    body = {"title": "t", "runner": HELLO}
-    for path, sent, code in (("/v1/tasks", body, "queue_full"), ("/v1/agents", {"task": body}, "workspace_full")):
-        refused = await house.api.post(path, json=sent)
+    (waiting,) = await house.tasks(1, "true")
+    new = {"title": "t", "runner": HELLO}
+    for path, body, code in (
+        ("/v1/agents", {"task": new}, "workspace_full"),
+        ("/v1/agents", {"task_id": waiting}, "workspace_full"),
+        ("/v1/tasks", new, "queue_full"),
+    ):
+        refused = await house.api.post(path, json=body)
         is_problem(refused, 429, code)
         assert int(refused.headers["retry-after"]) >= 1
+    # Whoever keeps asking for a slot costs Temporal nothing: of these three, the last alone had a workflow.
+    assert settings.temporal_address
+    temporal = await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
+
+    async def looked_at() -> None:
+        query = f"WorkflowType = 'TaskWorkflow' AND MusterWorkspace = '{house.id}'"
+        found = [one.status async for one in temporal.list_workflows(query)]
+        assert WorkflowExecutionStatus.FAILED in found
+        assert len(found) == 3
+
+    await eventually(looked_at)
