@@ -83,6 +83,17 @@ async def over_budget(db: Database, workspace_id: UUID) -> list[Spender]:
     return [Spender(*row) for row in rows]
 
 
+async def may_be_spent(db: Database, workspace_id: UUID, seconds: float) -> bool:
+    """Whether the day's seconds could be over that soon, if as many agents ran as may."""
+    rows = await db.read(
+        workspace_id,
+        "SELECT daily_agent_seconds - agent_seconds_today(id) <= max_concurrent_agents * %s "
+        "FROM workspaces WHERE id = %s AND daily_agent_seconds IS NOT NULL",
+        (seconds, workspace_id),
+    )
+    return bool(rows and rows[0][0])
+
+
 async def standing(db: Database, who: Who) -> dict[str, Any]:
     """Whether it takes work, who says so, and what it has."""
     rows = await db.read(
