@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
@@ -340,12 +341,21 @@ async def admit(request: Request, needed: str) -> Tenant:
     )
 
 
+def _must_be_known(request: Request, queries: set[str]) -> None:
+    """A filter that is misspelt would otherwise list, or end, everything."""
+    if unknown := [name for name in request.query_params if name not in queries]:
+        error = {"type": "extra_forbidden", "loc": ("query", unknown[0]), "msg": "there is no such parameter"}
+        raise RequestValidationError([error])
+
+
 class Guarded(APIRoute):
     """A route that knows who asks before FastAPI reads the body."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.needed: str = (self.openapi_extra or {})[_NEEDS]
+        # What speaks a protocol of others may be sent more than this knows of.
+        self._queries = {field.alias for field in self.dependant.query_params} if self.path.startswith("/v1/") else None
 
     def answering(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers whoever was let in."""
@@ -358,6 +368,8 @@ class Guarded(APIRoute):
             if self.needed == OPEN:
                 return await answer(request)
             request.scope["tenant"] = await admit(request, self.needed)
+            if request.scope["query_string"] and self._queries is not None:
+                _must_be_known(request, self._queries)
             response = await answer(request)
             if isinstance(response, EventStream):
                 response.credential = credential(request)

@@ -364,7 +364,7 @@ async def test_writes_and_refusals_leave_a_line_and_reads_do_not(api: Api, caplo
     await api.get("/v1/tasks", headers={"Authorization": "Bearer wrong"})
     lines = [vars(record) for record in caplog.records if record.name == "api.access"]
     assert [(line["message"], line["status"]) for line in lines] == [
-        ("GET /v1/projects/none", 404), ("POST /v1/projects", 201), ("GET /v1/tasks", 401),
+        ("GET /v1/projects/none", 422), ("POST /v1/projects", 201), ("GET /v1/tasks", 401),
     ]  # fmt: skip
     assert all(line["key_id"] and line["workspace"] for line in lines[:2])
     assert lines[2]["key_id"] is None

@@ -83,6 +83,20 @@ async def test_a_bad_query_is_refused(api: Api, path: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/v1/activity?request_id=x&limit=1", "request_id"),
+        ("GET", "/v1/memory/search?query=x&projekt=y", "projekt"),
+        ("POST", "/v1/agents/kill-all?project=apollo", "project"),
+        ("POST", "/v1/agent-events?waits=1", "waits"),
+    ],
+)
+async def test_a_parameter_that_is_not_there_is_refused(api: Api, method: str, path: str, name: str) -> None:
+    document = is_problem(await api.request(method, path), 422, "invalid_request")
+    assert document["errors"] == [{"at": f"query.{name}", "message": "there is no such parameter"}]
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/nowhere",
