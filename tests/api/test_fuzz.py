@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +24,7 @@ from schemathesis.checks import CHECKS as ALL_CHECKS
 from schemathesis.checks import load_all_checks
 from schemathesis.core.failures import FailureGroup
 
+from api import limits
 from muster.domain.states import MemberRole
 from muster.settings import Settings
 from tests.api.conftest import Api, admin
@@ -65,7 +68,9 @@ def harmless(body: Any) -> None:
 class Askers:
     """Everybody who sends each case, one after the other; the owner last, since what it sends takes things away."""
 
-    keys: dict[str, str | None]
+    keys: dict[str, str]
+    useless: Iterator[str | None]
+    """What nobody sends: no key, and one that has expired."""
     mark: str
     """Stands in the texts of the owner's workspace, and nowhere else."""
 
@@ -101,7 +106,7 @@ def fuzz(
             # Simple ones would be shared by most requests, and two that do not exist by nobody.
             case.headers.pop("Idempotency-Key", None)
             case.path_parameters.update({name: known[name] for name in case.path_parameters})
-        for who, key in askers.keys.items():
+        for who, key in (("nobody", next(askers.useless)), *askers.keys.items()):
             if key:
                 case.headers["Authorization"] = f"Bearer {key}"
             try:
@@ -181,15 +186,19 @@ async def place(settings: Settings, url: str, worker: None) -> AsyncIterator[tup
                 "job": remembered["job"],
                 "kind": "event",
             }
-            # Another tenant's key, one of another project that lacks the scope, none.
-            keys = {"nobody": None, "poor": poor["key"], "other": other["key"], "owner": owner["key"]}
-            yield known, Askers(keys, mark)
+            soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+            expired = await key_in(chief, place, expires_at=soon)
+            await asyncio.sleep(2)
+            # Of another project and without the scope, another tenant's.
+            keys = {"poor": poor["key"], "other": other["key"], "owner": owner["key"]}
+            yield known, Askers(keys, itertools.cycle((None, expired["key"])), mark)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["as told", "otherwise"])
 async def test_nothing_breaks_it_and_nothing_is_told_to_whom_it_does_not_concern(
-    url: str, place: tuple[dict[str, str], Askers], mode: GenerationMode
+    url: str, place: tuple[dict[str, str], Askers], mode: GenerationMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "WRONG_KEYS_PER_SECOND", 1_000_000)
     answered = await every_operation(url, mode, *place)
     assert answered[200 if mode == GenerationMode.POSITIVE else 422] > 50, answered
