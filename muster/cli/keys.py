@@ -42,13 +42,14 @@ def list_(api: Api, revoked: bool, as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ["id", "status", "role", "scopes", "used", "expires", "created", "name"],
+        ["id", "status", "role", "scopes", "project", "used", "expires", "created", "name"],
         [
             [
                 ident(key["id"]),
                 _status(key),
                 key["role"] if key["workspace_id"] else "administrator",
                 _scopes(key["scopes"]),
+                ident(key["project_id"]) if key["project_id"] else "all",
                 age(key["last_used_at"]) or "never",
                 _day(key["expires_at"]),
                 age(key["created_at"]),

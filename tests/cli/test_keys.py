@@ -55,7 +55,8 @@ def test_a_keys_life(cli: Cli, with_key: As) -> None:
     (found,) = listed(cli, name)
     assert (found["scopes"], found["role"]) == (["tasks:read", "tasks:write"], "member")
     table = cli("keys", "list").stdout
-    assert table.splitlines()[0].split() == ["ID", "STATUS", "ROLE", "SCOPES", "USED", "EXPIRES", "CREATED", "NAME"]
+    columns = ["ID", "STATUS", "ROLE", "SCOPES", "PROJECT", "USED", "EXPIRES", "CREATED", "NAME"]
+    assert table.splitlines()[0].split() == columns
     assert key.rpartition("_")[2] not in table
 
     rotated = cli("keys", "rotate", found["id"], "--overlap", "1h")
@@ -79,6 +80,8 @@ def test_a_key_of_a_project(cli: Cli, with_key: As) -> None:
     cli("projects", "create", slug)
     key = in_json(cli("keys", "create", slug, "--scope", "all", "--project", slug, "--json"))
     assert [project["slug"] for project in in_json(with_key("projects", "list", "--json", key=key["key"]))] == [slug]
+    (row,) = [line for line in cli("keys", "list").stdout.splitlines() if line.startswith(key["id"])]
+    assert f" {key['project_id']} " in row
     refused = with_key("keys", "list", key=key["key"])
     assert (refused.returncode, "one project only" in refused.stderr) == (1, True)
 
