@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from muster.domain.ids import new_id
 from muster.domain.states import FINAL_AGENT, AgentStatus, TaskStatus
 from muster.domain.tasks import KillAllStart, KillCommand, KillRequest, SpawnRequest, Spec, TaskSpec
 from muster.domain.tenants import Scope, Tenant
-from muster.storage import agents, fleet, idempotency, projects, tasks
+from muster.storage import agents, idempotency, projects, tasks
 
 router = router_of("agents")
 
@@ -124,11 +125,15 @@ async def _spawn_for(here: Context, tenant: Tenant, task_id: UUID, sent: Sent) -
             return before.agent_id
     if row["status"] not in (TaskStatus.FAILED, TaskStatus.PENDING):
         raise IllegalMove(f"task {task_id} is {row['status']}; it cannot be given an agent")
-    if not sent.again:
-        await fleet.must_have_room(here.db, tenant.workspace_id)
+    async with here.slots.asked(tenant.workspace_id) if not sent.again else nullcontext():
+        return await _spawned(here, tenant, row, sent)
+
+
+async def _spawned(here: Context, tenant: Tenant, row: Row, sent: Sent) -> UUID | None:
     if row["status"] == TaskStatus.FAILED:
         await submit_again(here, tenant, row, sent, "respawn")
         return None
+    task_id = UUID(row["id"])
     try:
         # A second id where the first was refused: that answer would come again for ever.
         request_id = new_id() if sent.again else sent.id

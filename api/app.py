@@ -44,6 +44,7 @@ from api.edge import LOOPBACK, Edge
 from api.hub import Hub
 from api.limits import Limits
 from api.pokes import Pokes
+from api.slots import Slots
 from muster.models.embeddings import Embeddings
 from muster.settings import Settings
 from muster.storage.agent_events import Recorder
@@ -92,8 +93,8 @@ def create_app(settings: Settings) -> FastAPI:
         )  # fmt: skip
         recorder = Recorder(db)
         app.state.context = Context(
-            settings, db, live, hub, commands, keyring, limits, {}, pokes=pokes, embeddings=embeddings,
-            recorder=recorder,
+            settings, db, live, hub, commands, keyring, limits, {}, pokes=pokes, slots=Slots(db),
+            embeddings=embeddings, recorder=recorder,
         )  # fmt: skip
         try:
             yield

@@ -13,6 +13,7 @@ from api.commands import Commands
 from api.hub import Hub
 from api.limits import Limits
 from api.pokes import Pokes
+from api.slots import Slots
 from muster.domain.ids import agent_workflow_id, task_workflow_id
 from muster.domain.tenants import Tenant
 from muster.models.embeddings import Embeddings
@@ -36,6 +37,7 @@ class Context:
     probes: dict[str, asyncio.Task[Any]]
     """Probes under way, by boundary."""
     pokes: Pokes
+    slots: Slots
     embeddings: Embeddings
     recorder: Recorder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from muster.domain.errors import Forbidden, IllegalMove, NotFound, Unavailable, 
 from muster.domain.states import FINAL_TASK, Reason, TaskStatus
 from muster.domain.tasks import CancelRequest, Label, Spec, Submitted, TaskSpec, TaskStart, Text
 from muster.domain.tenants import Scope, Tenant
-from muster.storage import fleet, idempotency, projects, tasks
+from muster.storage import idempotency, projects, tasks
 from workflows.steps import start_options
 
 router = router_of("tasks")
@@ -42,8 +43,6 @@ async def submit_new(
     if not tenant.reaches_all:
         project_id = project_id or tenant.project_id
         spec = await _within_reach(here, tenant, spec)
-    if mode == "spawn" and not sent.again:
-        await fleet.must_have_room(here.db, tenant.workspace_id)
     start = TaskStart(
         workspace_id=tenant.workspace_id,
         task_id=sent.id,
@@ -64,7 +63,8 @@ async def submit_new(
         weight=tenant.weight,
     )
     try:
-        return await here.commands.submit(start, options, again=False)
+        async with here.slots.asked(tenant.workspace_id) if mode == "spawn" and not sent.again else nullcontext():
+            return await here.commands.submit(start, options, again=False)
     except NoWorker:
         if sent.hash is None:  # without a key
             # Sent again it would be another task; so this one must not come to life later.
