@@ -37,10 +37,9 @@ if "TMPDIR" not in os.environ and _has_room(MEMORY):
 os.environ.setdefault("GOGC", "400")
 
 LONGEST = (
-    "tests/faults/test_processes.py",
+    "tests/faults/test_deaths.py",
     "tests/integration/test_encryption.py",
     "tests/integration/test_fleet.py",
-    "tests/faults/test_servers.py",
     "tests/deploy/",
     "tests/cli/",
     "tests/api/test_fuzz.py",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -15,11 +14,10 @@ from typing import Any
 import pytest
 
 from muster.services import probes, runtime
-from muster.services.errors import StartupError
 from muster.settings import Settings
 
 from . import cluster
-from .conftest import Muster, eventually, nobody_left, processes_of
+from .conftest import Muster, eventually, processes_of
 
 
 async def test_start_status_stop(muster: Muster, home: Path) -> None:
@@ -66,24 +64,6 @@ async def test_start_status_stop(muster: Muster, home: Path) -> None:
     assert not (home / "runtime.json").exists()
     nothing = muster("stop")
     assert (nothing.returncode, "no Muster runs" in nothing.stdout) == (0, True)
-
-
-async def test_a_killed_supervisor_leaves_no_orphan_and_is_recognised(muster: Muster, home: Path) -> None:
-    await asyncio.to_thread(cluster.seed, home)
-    assert muster("start").returncode == 0
-    record = json.loads((home / "runtime.json").read_text())
-    os.kill(record["pid"], signal.SIGKILL)
-    await nobody_left(home, 5)
-    shown = muster("status")
-    assert shown.returncode == 1
-    assert str(record["pid"]) in shown.stdout
-    with pytest.raises(StartupError, match="muster start"):
-        runtime.resolve(Settings(_env_file=None, MUSTER_HOME=home))  # type: ignore[call-arg]
-    # The pid belongs to somebody else by now.
-    (home / "runtime.json").write_text(json.dumps(record | {"pid": os.getpid()}))
-    assert json.loads(muster("status", "--json").stdout)["stale"]
-    stopped = muster("stop")
-    assert (stopped.returncode, "left by one that died" in stopped.stdout) == (0, True)
 
 
 async def test_up_ends_with_ctrl_c_and_says_where_things_are(muster: Muster, home: Path) -> None:

@@ -1,0 +1,238 @@
+"""Our own processes die, and each of the servers, in the middle of a running fleet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from muster.domain import credentials
+from muster.domain.ids import new_id
+from muster.services import runtime
+from muster.services.errors import StartupError
+from muster.services.home import Home
+from muster.settings import Settings
+from muster.storage import access
+from tests.integration.fleet import Fleet, System, a_system
+from tests.services.conftest import eventually, family, nobody_left, processes_of
+
+from .conftest import CAP, all_at_work, at_work, lost, mixed, survived
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="module")
+async def system() -> AsyncIterator[System]:
+    async with a_system(
+        MAX_CONCURRENT_AGENTS=str(CAP), MUSTER_HEARTBEAT_TIMEOUT_SECONDS="3", MUSTER_SWEEP_SECONDS="2"
+    ) as system:
+        yield system
+
+
+async def test_the_worker_is_killed(system: System) -> None:
+    """Its agents die with it, are found lost, and their tasks go on elsewhere.
+
+    An agent that ends in the very moment its worker dies, too late to be recorded, is run again: nobody can know.
+    So at this moment none is about to end.
+    """
+    fleet = mixed(system)
+    async with survived(system, fleet):
+        await fleet.in_full_swing(CAP)
+        await fleet.held()
+        running = await all_at_work(system)
+        system.kill("worker")
+
+        async def died_with_it() -> None:
+            assert processes_of(fleet.folder) == []
+
+        await eventually(died_with_it, 4)
+
+        async def works_again() -> None:
+            assert not set(await at_work(system)) & set(running)
+
+        # A second time, with those that were lost before: that does not count against a task's own attempts.
+        await eventually(works_again, 25)
+        again = await all_at_work(system)
+        system.kill("worker")
+        await eventually(died_with_it, 4)
+        fleet.release()
+    assert (await lost(system, running), await lost(system, again)) == (CAP, CAP)
+
+
+async def test_the_worker_hangs_for_longer_than_a_heartbeat_may_take(system: System) -> None:
+    """Its agents are given up and run on. They end before others take their place: no work is done twice, and no
+    task hears that its agent was killed."""
+    fleet = Fleet(system)
+    fleet.hold.touch()
+    begin = f"while [ -e {fleet.hold} ]; do sleep 0.2; done;"
+    for number in range(CAP + 5):
+        # Of those that run meanwhile, one ends every few moments, before and after the worker is back.
+        fleet.add("completes", fleet.script(2.0 + 0.4 * number if number < CAP else 0.1, begin))
+    async with survived(system, fleet):
+        await fleet.submit()
+        running = await all_at_work(system)
+        fleet.release()
+        worker = system.pid("worker")
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(4.0)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+    assert await lost(system, running) > 0, "none was given up: this shows nothing"
+
+
+async def test_the_api_is_killed(system: System) -> None:
+    """While it takes tasks, and twice: whoever asks again with the same key makes no second one."""
+    fleet = mixed(system)
+
+    async def some_are_there() -> None:
+        rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
+        assert rows[0][0] >= 8
+
+    async with survived(system, fleet) as witness:
+        submitting = asyncio.create_task(fleet.submit(at_once=4))
+        await eventually(some_are_there)
+        system.kill("api")
+        await submitting
+        system.kill("api")
+    rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
+    assert rows == [(len(fleet.tasks),)]
+    assert witness.connections >= 2
+
+
+async def test_everything_is_killed(system: System) -> None:
+    """The supervisor, and with it all else. The next start goes on where this one was.
+
+    An administrator's key that opens nothing is as good as lost: another is made.
+    """
+    fleet, home = mixed(system), Home(system.home)
+    useless = credentials.key(new_id(), credentials.new_secret())
+    async with survived(system, fleet, seconds=60):
+        await fleet.in_full_swing(CAP)
+        await fleet.held()
+        os.kill(system.record.pid, 9)
+        await nobody_left(system.home, 5)
+        await nobody_left(fleet.folder, 8)
+        await asyncio.to_thread(what_it_left_is_recognised, system)
+        fleet.release()
+        home.write(home.admin_file, useless)
+        await system.start()
+        assert home.read(home.admin_file) != useless
+        await asyncio.to_thread(system.cli, "ps")
+
+
+def what_it_left_is_recognised(system: System) -> None:
+    file = Home(system.home).runtime_file
+    left = file.read_text()
+    record = json.loads(left)
+    shown = system.muster("status")
+    assert shown.returncode == 1
+    assert str(record["pid"]) in shown.stdout
+    with pytest.raises(StartupError, match="muster start"):
+        runtime.resolve(Settings(_env_file=None, MUSTER_HOME=system.home))
+    # The pid belongs to somebody else by now.
+    file.write_text(json.dumps(record | {"pid": os.getpid()}))
+    assert json.loads(system.muster("status", "--json").stdout)["stale"]
+    stopped = system.muster("stop")
+    assert (stopped.returncode, "left by one that died" in stopped.stdout) == (0, True)
+    file.write_text(left)
+
+
+async def test_a_restart_in_the_middle(system: System) -> None:
+    """`muster restart`: agents end with it, and are run again. Keys are known again."""
+    fleet, home = mixed(system), Home(system.home)
+    secret, first = home.read(home.secret_file), home.read(home.admin_file)
+    assert secret
+    assert system.settings.database_url
+    url = system.settings.database_url.get_secret_value()
+    other = await access.make_administrator_key(url, secret.encode(), "another")
+    async with survived(system, fleet, seconds=60):
+        await fleet.in_full_swing(CAP)
+        await fleet.held()
+        running = await all_at_work(system)
+        await system.stop()
+        assert processes_of(fleet.folder) == []
+        fleet.release()
+        await system.start()
+        assert (home.read(home.secret_file), home.read(home.admin_file)) == (secret, first)
+        async with system.api() as api:
+            for key in (first, other):
+                answer = await api.get("/v1/tasks", headers={"Authorization": f"Bearer {key}"})
+                assert answer.status_code == 200, answer.text
+    assert await lost(system, running) == len(running)
+
+
+# -- The servers -----------------------------------------------------------------------------------------------------
+
+
+async def test_temporal_is_killed(system: System) -> None:
+    fleet = mixed(system)
+    async with survived(system, fleet):
+        await fleet.in_full_swing(CAP)
+        system.kill("temporal")
+
+
+async def test_postgres_is_killed(system: System) -> None:
+    fleet = mixed(system)
+    async with survived(system, fleet):
+        await fleet.in_full_swing(CAP)
+        system.kill("postgres")
+
+
+async def test_postgres_hangs_for_longer_than_a_heartbeat_may_take(system: System) -> None:
+    """Nobody is taken for dead who only cannot write."""
+    fleet = mixed(system)
+    async with survived(system, fleet):
+        await fleet.in_full_swing(CAP)
+        await fleet.held()
+        running = await all_at_work(system)
+        pid = system.record.children["postgres"].pid
+        assert pid
+        stopped = family(pid)
+        for one in stopped:
+            os.kill(one, signal.SIGSTOP)
+        await asyncio.sleep(10)
+        for one in stopped:
+            os.kill(one, signal.SIGCONT)
+        assert set(running) <= set(await at_work(system))
+        fleet.release()
+    assert await lost(system, running) == 0
+
+
+async def test_valkey_is_killed(system: System) -> None:
+    fleet = mixed(system)
+    async with survived(system, fleet) as witness:
+        await fleet.in_full_swing(CAP)
+        system.kill("valkey")
+    assert witness.connections == 1, "a client noticed that Valkey was away"
+
+
+async def test_valkey_is_wiped(system: System) -> None:
+    fleet = mixed(system)
+    async with survived(system, fleet) as witness:
+        await fleet.in_full_swing(CAP)
+        async with system.valkey() as valkey:
+            await valkey.flushall()
+    assert witness.connections == 1, "a client noticed that Valkey was wiped"
+
+
+async def test_all_servers_are_killed_while_tasks_are_taken(system: System) -> None:
+    """Whoever asks again with the same key finds what the first try has left, whatever that is."""
+    fleet = mixed(system)
+
+    async def some_are_there() -> None:
+        rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
+        assert rows[0][0] >= 12
+
+    async with survived(system, fleet, seconds=60):
+        submitting = asyncio.create_task(fleet.submit(at_once=4))
+        await eventually(some_are_there)
+        for name in ("temporal", "valkey", "postgres"):
+            system.kill(name)
+        await submitting
+    rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
+    assert rows == [(len(fleet.tasks),)]
