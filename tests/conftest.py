@@ -33,8 +33,10 @@ def _has_room(folder: str) -> bool:
 if "TMPDIR" not in os.environ and _has_room(MEMORY):
     tempfile.tempdir = MEMORY
 
-# Temporal collects garbage less often: its heap is small here, and a twentieth of its time went into that.
+# Temporal collects garbage less often: its heap is small here, and a twentieth of its time went into that. And each
+# server keeps to one core, of which there are fewer than servers: a tenth went into handing work from one to another.
 os.environ.setdefault("GOGC", "400")
+os.environ.setdefault("GOMAXPROCS", "1")
 
 LONGEST = (
     "tests/faults/test_deaths.py",
