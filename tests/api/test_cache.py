@@ -8,19 +8,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.api.conftest import Api, a_stack, admin, environment, serving, somebody_polls
+from muster.settings import Settings
+from tests.api.conftest import Api, admin, environment, serving, somebody_polls
+
+QUEUE = "forgetful"
 
 WORKER = "import asyncio, worker; from muster.settings import Settings; worker.CACHED_WORKFLOWS = 4; "
 WORKER += "asyncio.run(worker.main(Settings()))"
 
 
-async def test_more_workflows_than_the_worker_remembers(tmp_path: Path) -> None:
+async def test_more_workflows_than_the_worker_remembers(settings: Settings, tmp_path: Path) -> None:
     """A workflow that is dropped from the cache lets go, and goes on from its history when it moves."""
     log = tmp_path / "worker.log"
-    async with a_stack() as (settings, _), serving(settings) as url, Api(url, admin(settings)) as api:
+    settings = settings.model_copy(update={"temporal_task_queue": QUEUE})
+    env = environment(settings) | {"MUSTER_TASK_QUEUE": QUEUE}
+    async with serving(settings) as url, Api(url, admin(settings)) as api:
         with log.open("wb") as file:
             worker = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                [sys.executable, "-c", WORKER], cwd=settings.home, env=environment(settings), stdout=file, stderr=file
+                [sys.executable, "-c", WORKER], cwd=settings.home, env=env, stdout=file, stderr=file
             )
 
         try:
