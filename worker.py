@@ -66,7 +66,7 @@ from muster.settings import Settings
 from muster.storage.database import Database
 from muster.storage.mirror import Mirror
 from workflows.agent import AgentWorkflow
-from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
+from workflows.fleet import AdmitWorkflow, ApplyLimitsWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.memory import MemorySweepWorkflow, MemoryWorkflow
 from workflows.memory_retention import MemoryRetentionWorkflow
 from workflows.sandbox import Sandbox
@@ -75,8 +75,8 @@ from workflows.task import TaskWorkflow
 log = logging.getLogger("worker")
 
 WORKFLOWS = [
-    TaskWorkflow, AgentWorkflow, KillAllWorkflow, StopWorkspaceWorkflow, AdmitWorkflow, MemoryWorkflow,
-    MemorySweepWorkflow, MemoryRetentionWorkflow,
+    TaskWorkflow, AgentWorkflow, KillAllWorkflow, StopWorkspaceWorkflow, AdmitWorkflow, ApplyLimitsWorkflow,
+    MemoryWorkflow, MemorySweepWorkflow, MemoryRetentionWorkflow,
 ]  # fmt: skip
 
 CACHED_WORKFLOWS = 160
@@ -143,6 +143,7 @@ async def main(settings: Settings) -> None:
                 of_agents.settle_agent,
                 of_fleets.kill_agents,
                 of_fleets.admit_workspace,
+                of_fleets.apply_limits,
                 of_fleets.end_agents,
                 of_memory.look_memory,
                 of_memory.sweep_memory,

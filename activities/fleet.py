@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.messages import Messages
 from activities.patience import patiently
-from muster.domain.fleet import Admit, EndAgents, Ending
+from muster.domain.fleet import Admit, EndAgents, Ending, LimitsChanged
 from muster.domain.states import FINAL_AGENT, AgentStatus, Reason
 from muster.domain.tasks import KillAllResult, KillAllStart, KillWish
 from muster.storage import agents, fleet, moves
@@ -31,6 +31,12 @@ class FleetActivities:
     async def admit_workspace(self, admit: Admit) -> None:
         changes = await moves.admit_workspace(self._db, admit.workspace_id, admit.by, admit.admission, admit.reason)
         await self._messages.spread(changes)
+
+    @activity.defn
+    async def apply_limits(self, changed: LimitsChanged) -> None:
+        """What the sweep does, without waiting for it."""
+        await self._messages.spread(await moves.fill_workspace(self._db, changed.workspace_id))
+        await end_over_budget(self._db, self._mirror, self._messages, changed.workspace_id)
 
     @activity.defn
     async def end_agents(self, request: EndAgents) -> Ending:

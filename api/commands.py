@@ -37,7 +37,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from muster.domain.errors import BY_CODE, MusterError, Unavailable
-from muster.domain.fleet import Admission, Admit, StopProgress, StopStart
+from muster.domain.fleet import Admission, Admit, LimitsChanged, StopProgress, StopStart
 from muster.domain.ids import agent_workflow_id, new_id, task_workflow_id
 from muster.domain.tasks import (
     CancelRequest,
@@ -52,7 +52,7 @@ from muster.domain.tenants import Actor
 from muster.payloads import data_converter
 from muster.settings import Settings
 from workflows.agent import AgentWorkflow
-from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
+from workflows.fleet import AdmitWorkflow, ApplyLimitsWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.steps import WORKSPACE, StartOptions
 from workflows.task import TaskWorkflow
 
@@ -301,6 +301,25 @@ class Commands:
                     rpc_timeout=_limit(),
                 )
             await client.get_workflow_handle_for(AdmitWorkflow.run, workflow_id).result()
+
+    async def apply_limits(self, workspace_id: UUID, by: Actor) -> None:
+        """Begun, if Temporal takes it up soon: the sweep does the same."""
+        try:
+            async with self._asking(2.0) as client:
+                await client.start_workflow(
+                    ApplyLimitsWorkflow.run,
+                    LimitsChanged(workspace_id=workspace_id),
+                    id=f"limits-{new_id()}.{workspace_id}",
+                    task_queue=self._settings.temporal_task_queue,
+                    execution_timeout=timedelta(minutes=1),
+                    search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(workspace_id))]),
+                    static_summary="Apply changed limits",
+                    static_details=_why(None, by),
+                    priority=_FIRST,
+                    rpc_timeout=timedelta(seconds=2),
+                )
+        except (MusterError, Gone, RPCError) as error:
+            log.info("changed limits of workspace %s are left to the sweep: %s", workspace_id, error)
 
     async def version(self) -> str:
         """Of the server, once it has answered for the namespace."""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import Body, Request
 from pydantic import Field, model_validator
+from starlette.background import BackgroundTask
 
 from api import answers
 from api.answers import Cursor, Json, Limit, Shown, problems
@@ -29,8 +30,8 @@ MaxConcurrentAgents = Annotated[
     Field(
         ge=1,
         le=10_000,
-        description="Agents at once. More are given to those that wait with the next thing that happens in the "
-        "workspace, or within MUSTER_SWEEP_SECONDS; fewer end none that runs.",
+        description="Agents at once. More are given at once to those that wait, or, while Temporal or the workers are "
+        "away, within MUSTER_SWEEP_SECONDS of their return; fewer end none that runs.",
     ),
 ]
 MaxWaitingTasks = Annotated[int, Field(ge=1, le=1_000_000, description="Tasks that may wait; more are refused.")]
@@ -50,6 +51,10 @@ LIMITS = frozenset(
         "daily_agent_seconds", "weight",
     }
 )  # fmt: skip
+
+
+_FOR_THOSE_THERE = frozenset({"max_concurrent_agents", "daily_agent_seconds"})
+"""What else is limited is looked at when somebody asks for it."""
 
 
 class NewWorkspace(Spec):
@@ -212,7 +217,8 @@ async def get_workspace(request: Request, workspace: Ref) -> Any:
 )
 async def update_workspace(request: Request, workspace: Ref, change: WorkspaceChange) -> Any:
     """Limits are changed by administrators only: a tenant that sets its own has none. They hold for what is asked
-    from then on, those of requests after at most 2 seconds; agents that run are not ended."""
+    from then on, those of requests after at most 2 seconds. Agents that run are ended by nothing but a day's
+    agent-seconds that are spent."""
     here, tenant = await asking(request)
     must_reach_all(tenant)
     found = await workspaces.get(here.db, tenant, workspace)
@@ -220,4 +226,9 @@ async def update_workspace(request: Request, workspace: Ref, change: WorkspaceCh
     if limits and not tenant.administrator:
         raise Forbidden(f"only an administrator of this instance may change {', '.join(limits)}")
     inside = replace(tenant, workspace_id=UUID(found["id"]))
-    return Json(await workspaces.update(here.db, inside, change.model_dump(mode="json", exclude_unset=True)))
+    row = await workspaces.update(here.db, inside, change.model_dump(mode="json", exclude_unset=True))
+    told = None
+    if _FOR_THOSE_THERE & change.model_fields_set:
+        # Behind the answer: the change is made, and a Temporal that does not answer must not hold it up.
+        told = BackgroundTask(here.commands.apply_limits, inside.workspace_id, tenant.actor)
+    return Json(row, background=told)

@@ -7,9 +7,9 @@ from datetime import timedelta
 from temporalio import workflow
 
 from muster.domain.errors import MusterError
-from muster.domain.fleet import Admission, Admit, EndAgents, StopProgress, StopStart
+from muster.domain.fleet import Admission, Admit, EndAgents, LimitsChanged, StopProgress, StopStart
 from muster.domain.tasks import KillAllResult, KillAllStart
-from workflows.steps import Refused, admit_workspace, end_agents, kill_agents
+from workflows.steps import Refused, admit_workspace, apply_limits, end_agents, kill_agents
 
 _WATCHING_SECONDS = 3.0
 _ROUNDS_AT_ONCE = 10
@@ -36,6 +36,18 @@ class AdmitWorkflow:
     async def run(self, admit: Admit) -> None:
         try:
             await admit_workspace(admit)
+        except Refused as refusal:
+            raise refusal.failure() from None
+
+
+@workflow.defn(failure_exception_types=[MusterError])
+class ApplyLimitsWorkflow:
+    """Gives agents to those for whom there is room now, and ends those whose time is spent."""
+
+    @workflow.run
+    async def run(self, changed: LimitsChanged) -> None:
+        try:
+            await apply_limits(changed)
         except Refused as refusal:
             raise refusal.failure() from None
 

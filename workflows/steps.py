@@ -16,7 +16,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType, ParentClosePolicy
 
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
-from muster.domain.fleet import Admit, EndAgents, Ending
+from muster.domain.fleet import Admit, EndAgents, Ending, LimitsChanged
 from muster.domain.forgetting import Expiry
 from muster.domain.ids import agent_workflow_id, memory_workflow_id, task_workflow_id
 from muster.domain.memory import Drained, DrainRequest, DrainStart, JobKind, Look, lane_queue
@@ -154,6 +154,10 @@ async def kill_agents(start: KillAllStart) -> KillAllResult:
 
 async def admit_workspace(admit: Admit) -> None:
     await _move("admit_workspace", admit, type(None))
+
+
+async def apply_limits(changed: LimitsChanged) -> None:
+    await _move("apply_limits", changed, type(None))
 
 
 async def end_agents(request: EndAgents) -> Ending:

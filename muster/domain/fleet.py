@@ -30,6 +30,12 @@ class Admit(BaseModel):
     reason: str | None = None
 
 
+class LimitsChanged(BaseModel):
+    """Others hold from now on: for those that wait, and for those that run."""
+
+    workspace_id: UUID
+
+
 class StopStart(BaseModel):
     """Argument of a StopWorkspaceWorkflow."""
 

@@ -65,6 +65,9 @@ async def test_without_temporal_or_valkey_what_is_there_can_be_read(alone: Setti
         assert (await api.get("/v1/tasks")).json()["items"] == []
         problem = is_problem(await api.post("/v1/tasks", json=TASK), 503, "unavailable")
         assert problem["retryable"]
+        async with asyncio.timeout(1.5):  # whom it lets start hear of it later
+            raised = await api.patch("/v1/workspaces/default", json={"max_concurrent_agents": 9})
+        assert raised.json()["max_concurrent_agents"] == 9
         async with api.follow("/v1/events") as stream:
             with pytest.raises(TimeoutError):
                 await stream.next(0.5)

@@ -352,6 +352,25 @@ async def test_usage_tells_what_was_used_and_what_may_be(new_house: NewHouse, se
     assert (seen["active_agents"], seen["waiting_tasks"], seen["limits"]) == (2, 3, usage["limits"])
 
 
+async def test_a_limit_that_is_changed_holds_at_once(new_house: NewHouse) -> None:
+    house = await new_house(1)
+    await house.tasks(5, *SLEEP)
+    for slots in (2, 3, 4, 5):  # more often than a sweep, which does the same, comes by
+        changed = await house.api.patch(f"/v1/workspaces/{house.id}", json={"max_concurrent_agents": slots})
+        assert changed.status_code == 200, changed.text
+        await house.when("agents", seconds=3, running=slots)
+    changed = await house.api.patch(f"/v1/workspaces/{house.id}", json={"daily_agent_seconds": 1})
+    assert changed.status_code == 200, changed.text
+
+    async def told() -> None:
+        rows = await house.db.query(
+            house.id, "SELECT count(*) FROM agents WHERE workspace_id = %s AND reason = 'budget_exceeded'", (house.id,)
+        )
+        assert rows[0][0] == 5
+
+    await eventually(told, 10)
+
+
 async def test_output_is_kept_up_to_the_workspaces_limit(new_house: NewHouse) -> None:
     house = await new_house(2, max_output_bytes=2048)
     agent = await house.api.spawn(

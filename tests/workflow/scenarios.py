@@ -20,7 +20,7 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy
 
 from muster.domain.agents import AgentStart
-from muster.domain.fleet import Admission, Admit, StopStart
+from muster.domain.fleet import Admission, Admit, LimitsChanged, StopStart
 from muster.domain.forgetting import Expiry
 from muster.domain.memory import Drained
 from muster.domain.states import FINAL_AGENT
@@ -28,7 +28,7 @@ from muster.domain.tasks import CancelRequest, KillAllStart, Outcome, SpawnReque
 from tests.workflow.harness import Play, closed
 from tests.workflow.memories import memories
 from tests.workflow.stand_in import LOST, OK, failed
-from workflows.fleet import AdmitWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
+from workflows.fleet import AdmitWorkflow, ApplyLimitsWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.memory import MemorySweepWorkflow
 from workflows.memory_retention import MemoryRetentionWorkflow
 
@@ -263,6 +263,19 @@ async def stop_and_resume(world: Play) -> Handles:
     )
     await world.ended(waiting)
     return {"stop": stopping, "resume": resuming, "agent": world.agent(task), "waiting": world.of(waiting)}
+
+
+@scenario
+async def limits_raised(world: Play) -> Handles:
+    world.slots = 0
+    task = await world.task(OK)
+    world.slots = 1
+    handle = await world.client.start_workflow(
+        ApplyLimitsWorkflow.run, LimitsChanged(workspace_id=world.workspace),
+        id=f"limits-{world.workspace}", task_queue=world.queue,
+    )  # fmt: skip
+    await world.ended(task)
+    return {"limits": handle, "task": world.of(task)}
 
 
 @scenario

@@ -19,7 +19,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from muster.domain.agents import AgentStart, AskKill, SettleAgent
-from muster.domain.fleet import Admission, Admit, EndAgents, Ending
+from muster.domain.fleet import Admission, Admit, EndAgents, Ending, LimitsChanged
 from muster.domain.ids import agent_workflow_id, new_id, task_workflow_id
 from muster.domain.states import ACTIVE_AGENT, FINAL_AGENT, FINAL_TASK, AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import (
@@ -360,6 +360,12 @@ class Activities:
         await world.fill()
 
     @activity.defn
+    async def apply_limits(self, changed: LimitsChanged) -> None:
+        world = self.worlds[changed.workspace_id]
+        await world.enter("apply_limits")
+        await world.fill()
+
+    @activity.defn
     async def end_agents(self, request: EndAgents) -> Ending:
         world = self.worlds[request.workspace_id]
         await world.enter("end_agents")
@@ -380,5 +386,6 @@ class Activities:
     def all(self) -> list[Callable[..., Any]]:
         return [
             self.open_task, self.spawn_task, self.advance_task, self.reschedule_task, self.finish_task, self.ask_kill,
-            self.settle_agent, self.run_agent, self.kill_agents, self.admit_workspace, self.end_agents,
+            self.settle_agent, self.run_agent, self.kill_agents, self.admit_workspace,
+            self.apply_limits, self.end_agents,
         ]  # fmt: skip
