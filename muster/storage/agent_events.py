@@ -13,10 +13,9 @@ from muster.domain.errors import NotFound, ProjectArchived, Unavailable, Unknown
 from muster.domain.intake import Place
 from muster.domain.memory import NewEvent
 from muster.domain.privacy import Removed, as_json
-from muster.domain.tenants import Tenant
 from muster.storage import pages
 from muster.storage.database import Database, Who, workspace_of
-from muster.storage.sessions import reach
+from muster.storage.sessions import as_sent, reach
 
 _PLACES = 10_000
 """Projects whose exclusions are remembered. Whether they still hold is looked at with each writing."""
@@ -119,6 +118,7 @@ class Recorder:
         """What is to be known of them before they are written; `group` is filled with what there is to write."""
         workspace_id, known, heads = workspace_of(who), [], []
         fresh: dict[str, Place] = {}
+        by = as_sent(who)
         for n, event in enumerate(events):
             ref = event.project
             place = fresh.get(ref) or self._places.get((workspace_id, ref))
@@ -139,8 +139,10 @@ class Recorder:
             if scope not in group.scopes:
                 group.scopes[scope] = {
                     "n": n, "ref": str(_as_id(ref) or ref), "project": place.id, "stamp": place.stamp,
-                    "session": event.session, "sent": isinstance(who, Tenant),
+                    "session": event.session, "sent": by is not None, "by": by, "ids": [],
                 }  # fmt: skip
+            if by is not None:
+                group.scopes[scope]["ids"].append(event_id)
         if generate:
             named = [(n, one.project_id, one.session_id, one.id) for n, one in enumerate(known) if one.id is not None]
             for bundle in intake.bundles(workspace_id, named, batch=batch):

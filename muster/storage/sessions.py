@@ -22,6 +22,11 @@ def reach(who: Who) -> tuple[UUID, UUID | None, UUID | None]:
     return (who.workspace_id, who.project_id, who.task_id) if isinstance(who, Tenant) else (who, None, None)
 
 
+def as_sent(who: Who) -> dict[str, str] | None:
+    """Who sent it, for the trace; none of what Muster records itself."""
+    return who.actor.model_dump(mode="json", exclude_none=True) if isinstance(who, Tenant) else None
+
+
 async def start(
     db: Database, who: Who, session: NewSession, *, session_id: UUID | None = None
 ) -> tuple[dict[str, Any], bool]:
@@ -45,6 +50,7 @@ async def start(
                     "task_id": str(session.task_id) if session.task_id else None,
                     "metadata": scrub(session.metadata)[0],
                     "sent": isinstance(who, Tenant),
+                    "by": as_sent(who),
                     "started_at": as_utc(session.started_at).isoformat() if session.started_at else None,
                 }
             ),
@@ -55,7 +61,11 @@ async def start(
 
 async def end(db: Database, who: Who, session_id: UUID, *, request_id: str | None = None) -> dict[str, Any]:
     """The session, with the `job` that summarises it: one, however often it is ended, until there is more in it."""
-    return await db.move("SELECT session_end(%s, %s, %s, %s, %s)", (*reach(who), session_id, request_id))
+    by = as_sent(who)
+    return await db.move(
+        "SELECT session_end(%s, %s, %s, %s, %s, %s)",
+        (*reach(who), session_id, request_id, Jsonb(by) if by is not None else None),
+    )
 
 
 async def get(db: Database, who: Who, session_id: UUID) -> dict[str, Any]:

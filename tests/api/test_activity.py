@@ -46,6 +46,36 @@ async def test_it_says_who_with_what_from_where_and_what_changed(api: Api, works
     assert items[2]["detail"]["after"]["name"] == "Apollo"
 
 
+async def test_what_is_sent_to_memory_is_in_it(api: Api, workspace: dict[str, Any]) -> None:
+    key = await key_in(api, workspace)
+    request = uuid.uuid4().hex
+    ours = bearer(key) | {"X-Request-ID": request}
+    await made(api, "/v1/projects", {"slug": "apollo", "name": "Apollo"}, headers=inside(workspace))
+    session = await made(api, "/v1/sessions", {"project": "apollo", "title": "Landing"}, headers=ours)
+    event = {
+        "project": "apollo", "session": session["id"], "type": "note", "source": {"adapter": "test"},
+        "occurred_at": datetime.now(UTC).isoformat(), "payload": {"text": "the eagle"},
+    }  # fmt: skip
+    one = await made(api, "/v1/agent-events", event, headers=ours)
+    batch = [event | {"payload": n} for n in range(7)]
+    many = await made(api, "/v1/agent-events/batch", {"events": batch}, headers=ours)
+    assert (await api.post(f"/v1/sessions/{session['id']}/end", headers=ours)).status_code == 200
+    for path, body in (("/v1/agent-events", event), ("/v1/agent-events/batch", {"events": batch})):
+        assert (await api.post(path, json=body, headers=ours)).status_code == 200  # they are there: nothing is written
+    ended, batched, recorded, started = await log(api, workspace, request=request)
+    assert [item["action"] for item in (ended, batched, recorded, started)] == [
+        "session_ended", "events_recorded", "events_recorded", "session_started",
+    ]  # fmt: skip
+    for item in (ended, batched, recorded, started):
+        assert (item["entity_id"], item["user_id"], item["key_id"]) == (
+            session["id"], workspace["owner_id"], key["id"],
+        )  # fmt: skip
+        assert item["address"] == "127.0.0.1"
+    assert recorded["detail"] == {"events": 1, "sessions": [session["id"]], "first": [one["id"]]}
+    assert batched["detail"]["events"] == 7
+    assert batched["detail"]["first"] == [item["id"] for item in many["items"][:5]]
+
+
 async def test_it_knows_agents_from_those_who_spawned_them(fleet: Api, settings: Settings) -> None:
     assert settings.secret_key
     agent = await fleet.spawn("sleep", "60")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from muster.domain.errors import NotFound
+from muster.domain.errors import NotFound, UnknownReference
 from muster.domain.fleet import Admission
 from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.memory import NewEvent, NewSession, Source
 from muster.domain.states import MemberRole, Reason, TaskStatus
 from muster.domain.tasks import CommandRunner, KillWish, TaskSpec
 from muster.domain.tenants import Actor, Scope
 from muster.domain.tenants import Tenant as Asker
-from muster.storage import access, api_keys, moves, projects
+from muster.storage import access, api_keys, moves, projects, sessions
+from muster.storage.agent_events import Recorder
 
 from .conftest import NewTenant, Tenant
 
@@ -28,6 +32,13 @@ def somebody() -> Actor:
 
 def asker(tenant: Tenant, by: Actor | None = None, **reach: Any) -> Asker:
     return Asker(tenant.id, DEFAULT_USER, actor=by or somebody(), **reach)
+
+
+def event(text: str, session: UUID) -> NewEvent:
+    return NewEvent(
+        project="p", session=session, type="message", source=Source(adapter="test"), occurred_at=datetime.now(UTC),
+        payload={"text": text},
+    )  # fmt: skip
 
 
 async def trace(tenant: Tenant, entity: UUID) -> list[tuple[Any, ...]]:
@@ -138,6 +149,47 @@ async def test_people_and_settings_leave_traces(tenant: Tenant) -> None:
     assert (await trace(tenant, tenant.id))[-1] == (
         "workspace_updated", who.actor, {"before": {"weight": 1}, "after": {"weight": 9}},
     )  # fmt: skip
+
+
+async def test_what_is_sent_to_memory_leaves_traces(tenant: Tenant) -> None:
+    project, db, starter, ender = new_id(), tenant.db, somebody(), somebody()
+    await projects.create(db, tenant.id, project, slug="p", name="P", description=None)
+    one, again = NewSession(project="p", external_id="one"), asker(tenant)
+    session = UUID((await sessions.start(db, asker(tenant, starter), one))[0]["id"])
+    other = UUID((await sessions.start(db, again, NewSession(project="p")))[0]["id"])
+    assert not (await sessions.start(db, again, one))[1]
+
+    many, alone = somebody(), Actor(user_id=DEFAULT_USER, request_id="req-2")
+    recorder = Recorder(db)
+    sent = [event(f"secret plan {n}", session) for n in range(7)] + [event("secret plan", other)]
+    batch, *_ = await asyncio.gather(  # they share a transaction, and each is its own sender's
+        recorder.record(asker(tenant, many), sent, batch=True),
+        *(recorder.record(asker(tenant, alone), [event(f"alone {n}", other)]) for n in range(5)),
+    )
+    await recorder.record(again, sent, batch=True)
+    with pytest.raises(UnknownReference):
+        await recorder.record(again, [event("nowhere", new_id())])
+    for _ in range(2):
+        await sessions.end(db, asker(tenant, ender), session)
+    started, recorded, ended = await trace(tenant, session)
+    assert started[:2] == ("session_started", starter)
+    assert started[2]["after"]["project_id"] == str(project)
+    assert recorded[:2] == ("events_recorded", many)
+    assert recorded[2] == {
+        "events": 8, "sessions": [str(session), str(other)], "first": [str(one.id) for one in batch[:5]],
+    }  # fmt: skip
+    assert ended[:2] == ("session_ended", ender)
+    assert (ended[2]["before"], list(ended[2]["after"])) == ({}, ["ended_at"])
+    assert [(action, by) for action, by, _ in (await trace(tenant, other))[1:]] == [("events_recorded", alone)] * 5
+    assert "secret" not in str(await tenant.rows("SELECT to_jsonb(l)::text FROM activity_log l"))
+
+
+async def test_what_muster_records_itself_is_no_request(tenant: Tenant) -> None:
+    await projects.create(tenant.db, tenant.id, new_id(), slug="p", name="P", description=None)
+    session = UUID((await sessions.start(tenant.db, tenant.id, NewSession(project="p")))[0]["id"])
+    await Recorder(tenant.db).record(tenant.id, [event("done", session)])
+    await sessions.end(tenant.db, tenant.id, session)
+    assert await trace(tenant, session) == []
 
 
 async def test_what_was_refused_leaves_no_trace(tenant: Tenant) -> None:
