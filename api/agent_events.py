@@ -18,7 +18,16 @@ from api.bodies import Straight
 from api.context import Context, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.errors import MusterError
-from muster.domain.memory import FINAL_JOB, MAX_BATCH, ErrorClass, JobKind, JobOutcome, JobStatus, NewEvent
+from muster.domain.memory import (
+    EVENT_EXAMPLE,
+    FINAL_JOB,
+    MAX_BATCH,
+    ErrorClass,
+    JobKind,
+    JobOutcome,
+    JobStatus,
+    NewEvent,
+)
 from muster.domain.privacy import as_json
 from muster.domain.tasks import Spec, Text
 from muster.domain.tenants import Scope, Tenant
@@ -95,7 +104,7 @@ class AgentEventDetail(AgentEvent):
     observations: list[UUID] = Field(description="Those that were made of it.")
 
 
-class NewEvents(Spec):
+class NewEvents(Spec, json_schema_extra={"examples": [{"events": [EVENT_EXAMPLE]}]}):
     events: list[NewEvent] = Field(min_length=1, max_length=MAX_BATCH)
 
 

@@ -32,7 +32,15 @@ MAX_BODY_BYTES = 16 * 1024**3
 """What is brought in is read line by line, and never held whole."""
 
 MEDIA_TYPE = "application/x-ndjson"
-_LINES: dict[str, Any] = {MEDIA_TYPE: {"schema": {"type": "string"}}}
+_LINES: dict[str, Any] = {
+    MEDIA_TYPE: {
+        "schema": {"type": "string"},
+        "example": '{"kind":"muster-memory","version":1}\n'
+        '{"kind":"observation","id":"01939b6f-0000-7000-8000-000000000000","type":"decision",'
+        '"title":"Imports run at night only","occurred_at":"2026-11-21T12:00:00Z"}\n'
+        '{"kind":"end","sessions":0,"events":0,"observations":1}\n',
+    }
+}
 
 Project = Annotated[
     Text | None,

@@ -41,7 +41,10 @@ class Sent(BaseModel):
     project_id: Ref = Field(description="Id or slug of a project, or a new name: then there is one from now on.")
 
 
-class ClaudeMemStart(Sent):
+class ClaudeMemStart(
+    Sent,
+    json_schema_extra={"examples": [{"projectId": "apollo", "contentSessionId": "run-17", "platformSource": "claude"}]},
+):
     external_session_id: Name | None = None
     content_session_id: Name | None = None
     agent_id: Name | None = None
@@ -50,7 +53,19 @@ class ClaudeMemStart(Sent):
     metadata: dict[str, JsonValue] | None = None
 
 
-class ClaudeMemEvent(Sent):
+class ClaudeMemEvent(
+    Sent,
+    json_schema_extra={
+        "examples": [
+            {
+                "projectId": "apollo",
+                "contentSessionId": "run-17",
+                "eventType": "tool_use",
+                "payload": {"tool_name": "Bash"},
+            }
+        ]
+    },
+):
     source_type: Literal["hook", "worker", "provider", "server", "api"] = "api"
     event_type: Annotated[Text, Field(min_length=1, max_length=100)]
     occurred_at_epoch: float | None = Field(
@@ -65,7 +80,14 @@ class ClaudeMemEvent(Sent):
     source_event_id: Name | None = None
 
 
-class ClaudeMemMemory(Sent):
+class ClaudeMemMemory(
+    Sent,
+    json_schema_extra={
+        "examples": [
+            {"projectId": "apollo", "title": "Imports run at night only", "content": "By day the tables are locked."}
+        ]
+    },
+):
     content: Annotated[Text, Field(min_length=1, max_length=100_000)] | None = None
     narrative: Annotated[Text, Field(min_length=1, max_length=100_000)] | None = None
     title: Name | None = None
@@ -79,12 +101,14 @@ class ClaudeMemMemory(Sent):
     server_session_id: UUID | None = None
 
 
-class ClaudeMemSearch(Sent):
+class ClaudeMemSearch(Sent, json_schema_extra={"examples": [{"projectId": "apollo", "query": "when do imports run?"}]}):
     query: Annotated[Text, Field(min_length=1, max_length=10_000)]
     limit: int = Field(default=20, ge=1, le=100)
 
 
-class ClaudeMemAskContext(Sent):
+class ClaudeMemAskContext(
+    Sent, json_schema_extra={"examples": [{"projectId": "apollo", "query": "make the nightly import restartable"}]}
+):
     query: Annotated[Text, Field(min_length=1, max_length=10_000)]
     limit: int = Field(default=10, ge=1, le=50)
 

@@ -124,7 +124,12 @@ class EncodedPayload(BaseModel):
 
 
 class EncodedPayloads(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": "InRleHQi"}]}]
+        },
+    )
 
     payloads: list[EncodedPayload] = Field(default=[], max_length=10_000)
 

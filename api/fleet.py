@@ -33,11 +33,11 @@ Reason = Annotated[
 ]
 
 
-class Why(Spec):
+class Why(Spec, json_schema_extra={"examples": [{"reason": "a new release"}]}):
     reason: Reason = None
 
 
-class Stop(Spec):
+class Stop(Spec, json_schema_extra={"examples": [{"reason": "runaway costs", "grace_seconds": 10}]}):
     reason: Reason = None
     grace_seconds: float = Field(
         default=5.0, ge=0, le=3600, allow_inf_nan=False, description="Time between SIGTERM and SIGKILL."

@@ -72,7 +72,7 @@ class JobDetail(Job):
     history: list[JobMove] = Field(description="The last 200 moves, oldest first.")
 
 
-class JobFilter(Spec):
+class JobFilter(Spec, json_schema_extra={"examples": [{"kind": "event", "error_class": "rate_limit"}]}):
     """Failed and cancelled jobs, all or those that match."""
 
     project: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
@@ -92,7 +92,7 @@ class Lanes(Shown):
     items: list[Lane]
 
 
-class LaneSwitch(Spec):
+class LaneSwitch(Spec, json_schema_extra={"examples": [{"reason": "the model is being changed"}]}):
     reason: Annotated[Text, Field(min_length=1, max_length=1000)] | None = None
 
 

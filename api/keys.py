@@ -89,7 +89,7 @@ class NewKey(Spec):
         )
 
 
-class Rotation(Spec):
+class Rotation(Spec, json_schema_extra={"examples": [{"overlap_seconds": 3600}]}):
     overlap_seconds: int = Field(
         default=0,
         ge=0,

@@ -40,7 +40,7 @@ class NameProject(MusterError):
 ProjectRef = Annotated[Text, Field(min_length=1, max_length=200, description="Id or slug.")]
 
 
-class Search(Query):
+class Search(Query, json_schema_extra={"examples": [{"query": "when do imports run?", "project": "apollo"}]}):
     project: ProjectRef | list[ProjectRef] | None = Field(
         default=None, description="Id or slug, or several. Left out: every project that the key reaches."
     )
@@ -215,7 +215,14 @@ async def memory_timeline(
     return Json({"items": items[::-1], "next_cursor": following})
 
 
-class ContextWish(Spec):
+class ContextWish(
+    Spec,
+    json_schema_extra={
+        "examples": [
+            {"project": "apollo", "task": "Make the nightly import restartable", "files": ["imports/nightly.py"]}
+        ]
+    },
+):
     project: ProjectRef | None = Field(default=None, description="Id or slug. A key of one project may leave it out.")
     task: Text = Field(min_length=1, max_length=100_000, description="What is to be done, in words.")
     files: list[FilePath] = Field(default_factory=list, max_length=100, description="That it is about.")

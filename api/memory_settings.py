@@ -44,7 +44,9 @@ class MemorySettings(Shown):
     updated_at: datetime | None
 
 
-class MemoryChange(Spec):
+class MemoryChange(
+    Spec, json_schema_extra={"examples": [{"exclude_paths": [".env*", "secrets/**"], "retain_days": 365}]}
+):
     """What is named changes; the rest stays."""
 
     record_agents: bool | None = Field(default=None, description="Whether agents of its tasks are recorded.")

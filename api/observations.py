@@ -41,7 +41,10 @@ class NothingLeft(MusterError):
     status, code = 422, "nothing_left"
 
 
-class NewMemory(Spec):
+class NewMemory(
+    Spec,
+    json_schema_extra={"examples": [{"project": "apollo", "type": "decision", "title": "Imports run at night only"}]},
+):
     """Something worth knowing."""
 
     project: ProjectRef | None = Field(default=None, description="Id or slug. A key of one project may leave it out.")
@@ -59,7 +62,7 @@ class NewMemory(Spec):
     occurred_at: Moment | None = Field(default=None, description="Default: now.")
 
 
-class MemoryChange(Spec):
+class MemoryChange(Spec, json_schema_extra={"examples": [{"title": "Imports run at night only", "importance": 0.9}]}):
     """What is named changes; the rest stays."""
 
     type: Kind | None = None

@@ -41,13 +41,13 @@ Email = Annotated[
 ]
 
 
-class NewUser(Spec):
+class NewUser(Spec, json_schema_extra={"examples": [{"email": "ada@example.org", "name": "Ada"}]}):
     email: Email
     name: Name
     administrator: bool = Field(default=False, description="Of this instance: may hold keys that open everything.")
 
 
-class UserChange(Spec):
+class UserChange(Spec, json_schema_extra={"examples": [{"name": "Ada L."}]}):
     """What is named changes; the rest stays."""
 
     name: Name | None = None
@@ -71,7 +71,7 @@ class User(Shown):
     created_at: datetime
 
 
-class NewMember(Spec):
+class NewMember(Spec, json_schema_extra={"examples": [{"email": "ada@example.org", "role": "member"}]}):
     user_id: UUID | None = None
     email: Email | None = Field(default=None, description="Instead of user_id; a user is made when there is none.")
     name: Name | None = Field(default=None, description="Of a user that is made. Default: the email.")
@@ -84,7 +84,7 @@ class NewMember(Spec):
         return self
 
 
-class MemberChange(Spec):
+class MemberChange(Spec, json_schema_extra={"examples": [{"role": "admin"}]}):
     role: MemberRole = Field(examples=["admin"])
 
 

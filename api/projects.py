@@ -49,13 +49,13 @@ Description = Annotated[Text, Field(max_length=10_000)]
 Ref = Annotated[Text, Path(min_length=1, max_length=200, description="Id or slug.")]
 
 
-class NewProject(Spec):
+class NewProject(Spec, json_schema_extra={"examples": [{"slug": "apollo", "name": "Apollo"}]}):
     slug: Slug
     name: Name
     description: Description | None = None
 
 
-class ProjectChange(Spec):
+class ProjectChange(Spec, json_schema_extra={"examples": [{"name": "Apollo 11"}]}):
     """What is named changes; the rest stays."""
 
     slug: Slug | None = None

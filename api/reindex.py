@@ -37,7 +37,7 @@ class NoEmbeddings(MusterError):
     status, code = 409, "no_embeddings"
 
 
-class Reindex(Spec):
+class Reindex(Spec, json_schema_extra={"examples": [{"project": "apollo", "model": "text-embedding-3-small"}]}):
     project: Annotated[Text, Field(min_length=1, max_length=200)] = Field(description="Id or slug.")
     model: Model
 

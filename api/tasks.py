@@ -32,7 +32,7 @@ CLOSING_SECONDS = 2.0
 Ref = Annotated[Text, Query(min_length=1, max_length=200, description="Id or slug of a project.")]
 
 
-class Cancel(Spec):
+class Cancel(Spec, json_schema_extra={"examples": [{"reason": "not needed any more"}]}):
     reason: Text | None = Field(default=None, max_length=1000, description="Why; kept with the task.")
 
 

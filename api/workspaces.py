@@ -79,7 +79,9 @@ class NewWorkspace(Spec):
         return self
 
 
-class WorkspaceChange(Spec):
+class WorkspaceChange(
+    Spec, json_schema_extra={"examples": [{"max_concurrent_agents": 40, "daily_agent_seconds": 36_000}]}
+):
     """What is named changes; the rest stays. Limits are for administrators: a tenant that sets its own has none."""
 
     slug: Slug | None = None

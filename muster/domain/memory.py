@@ -157,7 +157,9 @@ FilePath = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(s
 Payload = Annotated[JsonValue, AfterValidator(storable_json)]
 
 
-class NewSession(Spec):
+class NewSession(
+    Spec, json_schema_extra={"examples": [{"project": "apollo", "platform": "claude-code", "external_id": "run-17"}]}
+):
     """A run of something that has events: an agent's, a person's with an assistant, a script's."""
 
     project: Short = Field(description="Id or slug of its project.")
@@ -177,7 +179,17 @@ class Source(Spec):
     )
 
 
-class NewEvent(Spec):
+EVENT_EXAMPLE = {
+    "project": "apollo",
+    "session": "01939b6f-0000-7000-8000-000000000000",
+    "type": "tool_use",
+    "source": {"adapter": "claude-code", "event_id": "run-17/4"},
+    "occurred_at": "2026-11-21T12:00:00Z",
+    "payload": {"tool_name": "Bash", "tool_input": {"command": "make test"}},
+}
+
+
+class NewEvent(Spec, json_schema_extra={"examples": [EVENT_EXAMPLE]}):
     """Something that happened in a session."""
 
     project: Short = Field(description="Id or slug.")

@@ -239,7 +239,7 @@ class Grant(BaseModel):
     attempt: int
 
 
-class KillRequest(Spec):
+class KillRequest(Spec, json_schema_extra={"examples": [{"grace_seconds": 10, "reason": "it loops", "retry": True}]}):
     grace_seconds: float = Field(
         default=5.0, ge=0, le=3600, allow_inf_nan=False, description="Time between SIGTERM and SIGKILL."
     )
