@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, model_validator
+from pydantic_core import CoreSchema
 
 from muster.domain.ids import task_workflow_id
 from muster.domain.states import AgentStatus, Reason, TaskStatus
@@ -72,10 +73,36 @@ Metadata = Annotated[dict[str, JsonValue], AfterValidator(storable_json)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
+_NEVER_CONVERTED = frozenset({"int", "float", "bool"})
+_BY_NAME = frozenset({"fields", "choices"})
+_NO_SCHEMAS = frozenset({"default", "metadata", "serialization"})
+
+
+def _unbending(schema: Any) -> Any:
+    """What pydantic would make a number or a truth value of is refused; an integer is a number, too. Its own `strict`
+    would also refuse texts for ids, dates and enums."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_unbending(part) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    told: dict[str, Any] = {}
+    for key, part in schema.items():
+        if key in _BY_NAME and isinstance(part, dict):
+            told[key] = {name: _unbending(named) for name, named in part.items()}
+        else:
+            told[key] = part if key in _NO_SCHEMAS else _unbending(part)
+    return told | {"strict": True} if told.get("type") in _NEVER_CONVERTED else told
+
+
 class Spec(BaseModel):
-    """Something a person wrote: unknown fields are mistakes."""
+    """Something a person wrote: unknown fields are mistakes, and so are `"5"` and `true` for 5."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        found: CoreSchema = _unbending(handler(source))
+        return found
 
 
 class RetryPolicy(Spec):

@@ -69,6 +69,8 @@ async def test_a_new_workspace_works(fleet: Api, workspace: dict[str, Any]) -> N
         {"slug": "s"},
         {"slug": "s", "name": "n", "max_concurrent_agents": 0},
         {"slug": "s", "name": "n", "weight": 1001},
+        {"slug": "s", "name": "n", "max_concurrent_agents": True},
+        {"slug": "s", "name": "n", "max_concurrent_agents": "5"},
         {"slug": "s", "name": "n", "max_body_bytes": 10},
         {"slug": "s", "name": "n", "requests_per_second": None},
         {"slug": "s", "name": "n", "admission": "open"},
