@@ -302,8 +302,9 @@ async def revoke_key(request: Request, key_id: UUID) -> Response:
 async def rotate_key(
     request: Request, key_id: UUID, rotation: Rotation | None = None, key: IdempotencyKey = None
 ) -> Any:
-    """The same name, scopes, role, project, user and end; another id and secret. The asking key must have itself
-    what the new one will: whoever rotates a key holds it."""
+    """The same name, scopes, role, project, user and end; another id and secret. The end is the one that the key has by
+    now: whoever rotates it once more during its overlap gets a key that ends with the overlap, since what was to end
+    must not prolong itself. The asking key must have itself what the new one will: whoever rotates a key holds it."""
     here, tenant = await asking(request)
     must_reach_all(tenant)
     overlap = rotation.overlap_seconds if rotation else 0

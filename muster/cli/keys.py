@@ -133,6 +133,8 @@ def revoke(api: Api, key: str, as_json: bool) -> None:
 def rotate(api: Api, key: str, overlap: int, as_json: bool) -> None:
     """Replace a key by a new one like it, and print that: this once.
 
+    It ends when the key would end by now; during an overlap, rotate the newer one.
+
     \b
     $ muster keys rotate 01939b6f-0000-7000-8000-000000000000 --overlap 1h
     """

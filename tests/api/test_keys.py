@@ -339,6 +339,18 @@ async def test_a_rotated_key_may_live_on_for_a_while(api: Api, workspace: dict[s
         is_problem(answer, 422, "invalid_request")
 
 
+async def test_a_key_that_is_to_end_does_not_prolong_itself(api: Api, workspace: dict[str, Any]) -> None:
+    key, headers = await key_in(api, workspace), inside(workspace)
+    path = f"/v1/keys/{key['id']}/rotate"
+    new = await made(api, path, {"overlap_seconds": 60}, headers=headers)
+    ends = (await api.get(f"/v1/keys/{key['id']}", headers=headers)).json()["expires_at"]
+    for asks in (headers, bearer(key)):
+        again = await made(api, path, {"overlap_seconds": 3600}, headers=asks)
+        assert again["expires_at"] == ends
+    assert (await api.get(f"/v1/keys/{key['id']}", headers=headers)).json()["expires_at"] == ends
+    assert (await made(api, f"/v1/keys/{new['id']}/rotate", {}, headers=headers))["expires_at"] is None
+
+
 async def test_whoever_rotates_a_key_could_have_made_it(api: Api, workspace: dict[str, Any]) -> None:
     owner = await key_in(api, workspace)
     admin_id = await new_member(api, workspace, MemberRole.ADMIN)
