@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -26,6 +26,9 @@ TICK_SECONDS = 1.0
 LIFE_SECONDS = 15 * 60.0
 """Of one connection, give or take a tenth: proxies and balancers get a chance to move clients."""
 BLOCKED_SECONDS = 30.0
+HANG_UP = "muster.hang_up"
+"""In the scope of a request: ends its connection, whatever still waits to be sent."""
+_ENDING_SECONDS = 1.0
 WAITING_FRAMES = 1_000
 """Beyond these a client is too slow: it is cut off, and resumes from Postgres when it comes back."""
 
@@ -165,8 +168,21 @@ class EventStream(Response):
             await asyncio.wait({sending, leaving})
         if self.inbox.cut.done():
             log.info("a client of %s was cut off: %s", scope["path"], self.inbox.cut.result())
+            if leaving.cancelled():  # it had not left by itself
+                await self._break_off(scope, receive, send)
         if not sending.cancelled() and (error := sending.exception()):
             raise error
+
+    async def _break_off(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whoever reads is told that this is the end. Whoever does not is left without one, and without a connection,
+        which the server that gave it offers to end (muster/cli/serve.py)."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING_SECONDS):
+                if self._sending_since is None:
+                    await self._send(send, b"", more=False)
+                elif hang_up := scope.get(HANG_UP):
+                    hang_up()
+                    await _left(receive)
 
     async def _send_all(self, send: Send) -> None:
         async with aclosing(self._source) as source:  # type: ignore[type-var]

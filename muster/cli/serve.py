@@ -9,13 +9,14 @@ import resource
 import socket
 import sys
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.edge import SECURITY
+from api.stream import HANG_UP
 from muster.settings import Settings
 
 IDLE_SECONDS = 30
@@ -133,6 +134,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._turned = self._inside = True
         self._stop_clock()
+        cast(dict[str, Any], self.scope)[HANG_UP] = self.transport.abort
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

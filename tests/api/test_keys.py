@@ -419,7 +419,9 @@ async def test_it_ends_everywhere_without_valkey(
     await asyncio.sleep(1)
 
 
-async def test_revoking_cuts_its_open_streams(api: Api, other: Api, workspace: dict[str, Any]) -> None:
+async def test_revoking_cuts_its_open_streams(
+    api: Api, other: Api, workspace: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     key = await key_in(api, workspace, "events:read")
     stays = await key_in(api, workspace, "events:read")
 
@@ -434,6 +436,7 @@ async def test_revoking_cuts_its_open_streams(api: Api, other: Api, workspace: d
         cut = [at - began for at in await asyncio.gather(*streams)]
     assert max(cut) < HEARD_SECONDS, cut
     assert not any(stream.done() for stream in others)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
     for stream in others:
         stream.cancel()
     await asyncio.wait(others)

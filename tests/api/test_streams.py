@@ -239,7 +239,7 @@ async def test_a_quiet_stream_is_kept_alive_and_ends_with_reconnect(
 
 
 async def test_a_client_that_does_not_read_is_cut_off(
-    api: Api, url: str, pen: Pen, monkeypatch: pytest.MonkeyPatch
+    api: Api, url: str, pen: Pen, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(streaming, "WAITING_FRAMES", 100)
     monkeypatch.setattr(hub, "_PAGE", 20)
@@ -264,6 +264,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
     assert not received.endswith(b"0\r\n\r\n")
     assert f"id: {start + 1}\n".encode() in received
     assert f"id: {start + 2_000}\n".encode() not in received
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def _all(client: socket.socket) -> bytes:
