@@ -33,7 +33,8 @@ IdempotencyKey = Annotated[
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
         description="Of your choice. A request that is repeated with it within 24 hours is answered as the first "
-        "was, with `Idempotent-Replayed: true`.",
+        "was, with `Idempotent-Replayed: true`. While the first is worked on, and until 10 s after an "
+        "API died over it, the answer is 409 with `Retry-After`.",
     ),
 ]
 
