@@ -31,7 +31,10 @@ async def page(
         who,
         "SELECT jsonb_build_object('id', l.id, 'at', l.at, 'user_id', l.user_id, 'key_id', l.key_id, "
         "   'agent_id', l.agent_id, 'action', l.action, 'entity_id', l.entity_id, 'address', l.address, "
-        "   'request_id', l.request_id, 'detail', l.detail) "
+        "   'request_id', l.request_id, 'detail', l.detail || coalesce(CASE l.action WHEN 'observation_updated' THEN ("
+        # As long as the observation is not forgotten.
+        "       SELECT jsonb_build_object('before', c.before, 'after', c.after) FROM observation_changes c "
+        "       WHERE c.workspace_id = l.workspace_id AND c.observation_id = l.entity_id AND c.at = l.at) END, '{}')) "
         "FROM activity_log l WHERE workspace_id = %s AND (%s::bigint IS NULL OR id < %s::bigint) "
         "AND (%s::text[] IS NULL OR action = ANY (%s::text[]::activity_action[])) "
         "AND (%s::uuid IS NULL OR entity_id = %s::uuid) AND (%s::uuid IS NULL OR user_id = %s::uuid) "

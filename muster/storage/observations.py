@@ -19,6 +19,8 @@ Row = dict[str, Any]
 LARGE_PAYLOAD = 16_384
 MAX_ITEMS = 100
 """Facts, concepts or files of one observation."""
+_CHANGED_TEXT, _CHANGED_ITEMS = 500, 20
+"""What is kept of a text, and of a list, that was changed."""
 
 
 def as_row(
@@ -193,8 +195,9 @@ async def change(db: Database, who: Who, observation_id: UUID, changed: dict[str
     """`changed` holds fields of NewObservation. Its words are new at once, its vector is made anew."""
     for _ in range(5):
         old = await get(db, who, observation_id)
-        fields = {name: old[name] for name in NewObservation.model_fields if name in old} | changed
-        new = NewObservation.model_validate(fields)
+        was = {name: old[name] for name in NewObservation.model_fields if name in old}
+        new = NewObservation.model_validate(was | changed)
+        before, after = _differences(NewObservation.model_validate(was), new)
         row = as_row(
             UUID(old["workspace_id"]), UUID(old["project_id"]), observation_id, new,
             session_id=as_id(old["session_id"]), task_id=as_id(old["task_id"]), agent_id=as_id(old["agent_id"]),
@@ -207,10 +210,13 @@ async def change(db: Database, who: Who, observation_id: UUID, changed: dict[str
             "AND version = %s FOR UPDATE), "
             "told AS (INSERT INTO activity_log (workspace_id, user_id, action, entity_id, detail) "
             "SELECT %s, current_user_id(), 'observation_updated', id, jsonb_build_object('fields', %s::text[]) "
-            "FROM held) "
+            "FROM held), "
+            "said AS (INSERT INTO observation_changes (workspace_id, project_id, observation_id, before, after) "
+            "SELECT %s, %s, id, %s, %s FROM held) "
             "SELECT observation_rewrite(%s, %s, %s) FROM held",
             (
                 workspace_of(who), observation_id, old["version"], workspace_of(who), sorted(changed),
+                workspace_of(who), UUID(old["project_id"]), Jsonb(before), Jsonb(after),
                 workspace_of(who), UUID(old["project_id"]), Jsonb(row),
             ),
         )  # fmt: skip
@@ -218,6 +224,21 @@ async def change(db: Database, who: Who, observation_id: UUID, changed: dict[str
             await count_terms(db, who, UUID(old["project_id"]))
             return await get(db, who, observation_id)
     raise RequestInFlight(f"observation {observation_id} is being changed by others")
+
+
+def _differences(was: NewObservation, new: NewObservation) -> tuple[Row, Row]:
+    """What a change takes away, and what it puts there: enough of it to know it by."""
+    old, now = was.model_dump(mode="json"), new.model_dump(mode="json")
+    names = [name for name in old if old[name] != now[name]]
+    return {name: _clipped(old[name]) for name in names}, {name: _clipped(now[name]) for name in names}
+
+
+def _clipped(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_clipped(item) for item in value[:_CHANGED_ITEMS]]
+    if isinstance(value, str) and len(value) > _CHANGED_TEXT:
+        return value[: _CHANGED_TEXT - 1] + "…"
+    return value
 
 
 _FIELDS: LiteralString = (

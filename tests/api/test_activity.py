@@ -76,6 +76,26 @@ async def test_what_is_sent_to_memory_is_in_it(api: Api, workspace: dict[str, An
     assert batched["detail"]["first"] == [item["id"] for item in many["items"][:5]]
 
 
+async def test_it_says_what_an_observation_was_before(api: Api, workspace: dict[str, Any]) -> None:
+    headers = inside(workspace)
+    await made(api, "/v1/projects", {"slug": "apollo", "name": "Apollo"}, headers=headers)
+    new = {"project": "apollo", "title": "By night", "facts": ["one"], "narrative": "long " * 1000}
+    found = await made(api, "/v1/observations", new, headers=headers)
+    change = {
+        "title": "By day", "facts": ["one", "token ghp_" + "a1B2" * 9], "narrative": None, "importance": 0.7,
+    }  # fmt: skip
+    changed = await api.patch(f"/v1/observations/{found['id']}", json=change, headers=headers)
+    assert changed.status_code == 200, changed.text
+    detail = (await log(api, workspace, entity=found["id"], action="observation_updated"))[0]["detail"]
+    assert detail["fields"] == sorted(change)
+    before, after = detail["before"], detail["after"]
+    assert set(before) == set(after) == {"title", "facts", "narrative"}, "the importance is what it was"
+    assert (before["title"], after["title"]) == ("By night", "By day")
+    assert (before["facts"], len(after["facts"]), after["narrative"]) == (["one"], 2, None)
+    assert len(before["narrative"]) == 500
+    assert "ghp_" not in str(after)
+
+
 async def test_it_knows_agents_from_those_who_spawned_them(fleet: Api, settings: Settings) -> None:
     assert settings.secret_key
     agent = await fleet.spawn("sleep", "60")

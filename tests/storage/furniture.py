@@ -117,6 +117,7 @@ async def furnish_memory(app: Connection, w: UUID, p: UUID, observation: UUID) -
         ("observations (workspace_id, project_id, id, type, title, content_hash) "
          "VALUES (%s, %s, %s, 't', 'o', 'h')", w, p, o),
         ("observation_sources VALUES (%s, %s, %s, %s)", w, p, o, o),
+        ("observation_changes VALUES (%s, %s, %s, now(), '{}', '{}')", w, p, o),
         ("observation_words (workspace_id, project_id, observation_id, words, weights, terms, occurred_at) "
          "VALUES (%s, %s, %s, '{1}', '{1:0.5}/1000000000', '{parser}', now())", w, p, o),
         ("memory_embeddings (workspace_id, project_id, observation_id, model, content_hash, embedding) "

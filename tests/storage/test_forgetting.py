@@ -15,7 +15,7 @@ from muster.domain.ids import new_id
 from muster.domain.memory import DrainRequest, ErrorClass, GenerationFailed, JobKind, NewObservation, NewSession
 from muster.domain.states import AgentStatus
 from muster.domain.tenants import Tenant as Who
-from muster.storage import forgetting, idempotency, jobs, moves, observations, recording, sessions
+from muster.storage import activity, forgetting, idempotency, jobs, moves, observations, recording, sessions
 from muster.storage.database import Database
 from muster.storage.idempotency import Answered, Taken
 
@@ -136,6 +136,20 @@ async def test_what_an_answer_tells_is_not_kept_beyond_it(own_url: str, memory: 
     assert "idempotency_keys" not in await where(own_url, "marker")
     for key in ("kept", "late", "later"):
         assert isinstance(await idempotency.begin(db, memory.workspace, key, "h", reads=True), Taken), key
+
+
+async def test_what_a_change_took_away_goes_with_its_observation(own_url: str, memory: Memory) -> None:
+    told = await memory.observation("marker told")
+    await observations.change(memory.db, memory.workspace, told, {"title": "other", "narrative": "other words"})
+    assert "observation_changes" in await where(own_url, "marker")
+    (noted,), _ = await activity.page(memory.db, memory.workspace, entity_id=told)
+    assert noted["detail"]["before"]["title"] == "marker told"
+
+    await forgetting.observation(memory.db, memory.workspace, told)
+
+    assert await where(own_url, "marker") == set()
+    _, noted = (await activity.page(memory.db, memory.workspace, entity_id=told))[0]
+    assert noted["detail"] == {"fields": ["narrative", "title"]}
 
 
 async def test_an_observation_goes_with_what_only_it_was_made_of(own_url: str, memory: Memory) -> None:

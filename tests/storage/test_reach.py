@@ -28,7 +28,7 @@ HELD = {
 MEMORY = (
     "memory_settings", "memory_usage", "memory_terms", "memory_sessions", "memory_jobs", "memory_job_events",
     "agent_events", "observations", "observation_sources", "observation_words", "memory_embeddings",
-    "memory_vectors_due", "memory_term_changes", "memory_forgettings",
+    "memory_vectors_due", "memory_term_changes", "memory_forgettings", "observation_changes",
 )  # fmt: skip
 HELD |= dict.fromkeys(MEMORY, "project_id")
 HIDDEN = {"activity_log", "api_keys"}

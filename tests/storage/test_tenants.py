@@ -19,7 +19,7 @@ from .furniture import HASH, NEW_KEY, OPEN, Connection, act, columns, furnish, m
 
 # Tables of tenants' rows whose own id is the tenant, or whose rows belong to people: each has tests of its own.
 APART = {"users", "workspaces"}
-NEVER_CHANGED = {"events", "activity_log", "memory_job_events"}
+NEVER_CHANGED = {"events", "activity_log", "memory_job_events", "observation_changes"}
 NEVER_DELETED = NEVER_CHANGED | {"api_keys"}
 # People are of no tenant. What a user may do in a workspace is a row of that workspace's.
 POINT_AT_PEOPLE = {("workspace_members", "users"), ("api_keys", "users")}
@@ -183,6 +183,7 @@ async def test_a_row_cannot_name_a_neighbour_of_another_tenant(own_url: str, app
         } | dict.fromkeys(("memory_sessions", "agent_events", "observations"), theirs["memory"])  # fmt: skip
         history = "INSERT INTO memory_job_events (workspace_id, project_id, job_id, to_status, attempt) "
         history += "VALUES (%s, %s, %s, 'queued', 0)"
+        change = "INSERT INTO observation_changes VALUES (%s, %s, %s, now(), '{}', '{}')"
         event = "INSERT INTO events VALUES (%s, 99, %s, 'task.failed', %s, %s, 1, now(), '{}')"
         added: dict[tuple[str, str], tuple[str, tuple[Any, ...]]] = {
             ("events", "task_id"): (event, (mine, new_id(), theirs["task"], None)),
@@ -190,6 +191,8 @@ async def test_a_row_cannot_name_a_neighbour_of_another_tenant(own_url: str, app
             ("api_keys", "project_id"): (NEW_KEY, (new_id(), mine, theirs["project"], ours["user"], HASH)),
             ("memory_job_events", "project_id"): (history, (mine, theirs["project"], job)),
             ("memory_job_events", "job_id"): (history, (mine, ours["project"], job)),
+            ("observation_changes", "project_id"): (change, (mine, theirs["project"], ours["memory"])),
+            ("observation_changes", "observation_id"): (change, (mine, ours["project"], theirs["memory"])),
         }
         for table, column, of in keys:
             statement: Any = named(
