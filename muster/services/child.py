@@ -130,6 +130,9 @@ class Child:
                 descriptor = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise StartupError(f"cannot write {program.log} ({error.strerror}); see MUSTER_HOME") from None
+            # Held back until the launcher has undone what it inherits: whoever ignores a signal, as what a script runs
+            # in its background does, would have the program told to stop before it listens, and never again.
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             try:
                 self._log_start = os.fstat(descriptor).st_size
                 self._process = await asyncio.create_subprocess_exec(
@@ -142,6 +145,7 @@ class Child:
                     start_new_session=True,  # Ctrl-C goes to the supervisor alone, which stops them in order
                 )
             finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
                 os.close(descriptor)
             self.since = datetime.now(UTC)
 

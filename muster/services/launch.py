@@ -72,6 +72,7 @@ def main() -> None:
     # The supervisor ignores or handles these; the program starts from the defaults.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execv(argv[0], argv)  # noqa: S606
     except OSError as error:

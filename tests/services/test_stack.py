@@ -22,7 +22,7 @@ from temporalio.client import Client
 
 from muster.services import identity, probes
 from muster.services.addresses import Addresses
-from muster.services.child import Child
+from muster.services.child import Child, Program
 from muster.services.errors import StartupError
 from muster.services.ports import Claims
 from muster.services.postgres import Postgres
@@ -222,6 +222,23 @@ async def test_external_servers_are_used_and_nothing_else_is_started(
         assert other.children == {}
         assert seen == addresses
         assert set(other.versions) == {"postgres", "valkey", "temporal"}
+
+
+async def test_a_child_stops_at_once_also_where_its_supervisor_ignores_the_signal(tmp_path: Path) -> None:
+    """As what a script runs in its background does: it is told while the launcher is not through yet."""
+
+    async def probe() -> None:
+        raise ConnectionError
+
+    program = Program("sleep", "Sleep", ["/bin/sleep", "30"], dict(os.environ), tmp_path / "log", probe,
+                      stop_signal=signal.SIGINT, stop_seconds=5)  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = Child(program)
+        await child.launch()
+        assert await child.stop()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.asynccontextmanager
