@@ -85,6 +85,7 @@ def _loading() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # once; what is not found now would stay, too
         gc.freeze()
         gc.enable()
 
