@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,6 +84,26 @@ def trim_log(path: Path) -> None:
         logger.warning("cannot trim %s: %s", path, error)
 
 
+_STOPPING = {signal.SIGINT, signal.SIGTERM}
+_holding = 0
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Until the launcher has undone what it inherits: whoever ignores a signal, as what a script runs in its background
+    does, would have the program told to stop before it listens, and never again. Several may be started at once."""
+    global _holding
+    if not _holding:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    _holding += 1
+    try:
+        yield
+    finally:
+        _holding -= 1
+        if not _holding:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
 class Child:
     def __init__(self, program: Program, on_change: Callable[[], None] | None = None) -> None:
         self.program = program
@@ -130,22 +150,19 @@ class Child:
                 descriptor = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise StartupError(f"cannot write {program.log} ({error.strerror}); see MUSTER_HOME") from None
-            # Held back until the launcher has undone what it inherits: whoever ignores a signal, as what a script runs
-            # in its background does, would have the program told to stop before it listens, and never again.
-            held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             try:
                 self._log_start = os.fstat(descriptor).st_size
-                self._process = await asyncio.create_subprocess_exec(
-                    *launcher_argv(program.run_as, program.argv, program.death_signal),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=descriptor,
-                    stderr=descriptor,
-                    env=dict(program.env),
-                    cwd=program.cwd,
-                    start_new_session=True,  # Ctrl-C goes to the supervisor alone, which stops them in order
-                )
+                with _signals_held():
+                    self._process = await asyncio.create_subprocess_exec(
+                        *launcher_argv(program.run_as, program.argv, program.death_signal),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=descriptor,
+                        stderr=descriptor,
+                        env=dict(program.env),
+                        cwd=program.cwd,
+                        start_new_session=True,  # Ctrl-C goes to the supervisor alone, which stops them in order
+                    )
             finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, held)
                 os.close(descriptor)
             self.since = datetime.now(UTC)
 
