@@ -194,6 +194,8 @@ async def place(settings: Settings, url: str, worker: None) -> AsyncIterator[tup
             yield known, Askers(keys, itertools.cycle((None, expired["key"])), mark)
 
 
+# Cases are thought of in a thread beside the API's loop, where a pool that opens a connection draws its jitter.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["as told", "otherwise"])
 async def test_nothing_breaks_it_and_nothing_is_told_to_whom_it_does_not_concern(
