@@ -39,6 +39,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.agents import AgentActivities
+from activities.budgets import Budgets
 from activities.context import Contexts, teller
 from activities.fleet import FleetActivities
 from activities.forgetting import ForgettingActivities
@@ -116,7 +117,8 @@ async def main(settings: Settings) -> None:
             worker=name, max_output_bytes=settings.max_output_bytes, api_url=settings.api_url,
             secret_key=_secret_key(settings), recording=recording, contexts=contexts,
         )  # fmt: skip
-        of_fleets = FleetActivities(db, mirror, messages)
+        budgets = Budgets(db, mirror, messages, sweep_seconds=settings.sweep_seconds)
+        of_fleets = FleetActivities(db, mirror, messages, budgets)
         of_vectors = VectorActivities(db, embeddings, pokes.poke)
         of_memory = MemoryActivities(
             db, generation, pokes.poke, of_vectors,
@@ -125,7 +127,7 @@ async def main(settings: Settings) -> None:
         of_vectors.busy = lambda: of_memory.making > 0
         of_forgetting = ForgettingActivities(db)
         upkeep = Upkeep(
-            client, db, mirror, messages, sweep_seconds=settings.sweep_seconds,
+            client, db, mirror, messages, budgets, sweep_seconds=settings.sweep_seconds,
             beside=(recording.catch_up, of_forgetting.finish),
         )  # fmt: skip
         worker = Worker(

@@ -112,7 +112,7 @@ class AgentActivities:
         changes = await moves.ask_kill(
             self._db, request.workspace_id, command.by, request.agent_id, command.wish
         )  # fmt: skip
-        await self._messages.spread(changes)
+        self._messages.spread(changes)
         return changes.agents[0]["status"] not in FINAL_AGENT
 
     @activity.defn
@@ -149,7 +149,7 @@ class AgentActivities:
                 result=finish.result,
             )
         )
-        await self._messages.spread(changes)
+        self._messages.spread(changes)
         agent = changes.agent or {}
         return Outcome(
             status=agent["status"],
@@ -230,7 +230,7 @@ class _Life:
             lambda: moves.start_agent(room._db, start.workspace_id, start.agent_id, room._worker)
         )  # fmt: skip
         self._began = True
-        await room._messages.spread(changes)
+        room._messages.spread(changes)
 
     async def line(self, stream: Stream, at: datetime, text: str) -> None:
         await self._output.line(stream, at, text)

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from temporalio import activity
 
+from activities.budgets import Budgets
 from activities.messages import Messages
 from activities.patience import patiently
 from muster.domain.fleet import Admit, EndAgents, Ending, LimitsChanged
-from muster.domain.states import FINAL_AGENT, AgentStatus, Reason
+from muster.domain.states import FINAL_AGENT, AgentStatus
 from muster.domain.tasks import KillAllResult, KillAllStart, KillWish
 from muster.storage import agents, fleet, moves
 from muster.storage.database import Database
@@ -24,19 +25,19 @@ _LOOK_SECONDS = 0.1
 
 
 class FleetActivities:
-    def __init__(self, db: Database, mirror: Mirror, messages: Messages) -> None:
-        self._db, self._mirror, self._messages = db, mirror, messages
+    def __init__(self, db: Database, mirror: Mirror, messages: Messages, budgets: Budgets) -> None:
+        self._db, self._mirror, self._messages, self._budgets = db, mirror, messages, budgets
 
     @activity.defn
     async def admit_workspace(self, admit: Admit) -> None:
         changes = await moves.admit_workspace(self._db, admit.workspace_id, admit.by, admit.admission, admit.reason)
-        await self._messages.spread(changes)
+        self._messages.spread(changes)
 
     @activity.defn
     async def apply_limits(self, changed: LimitsChanged) -> None:
         """What the sweep does, without waiting for it."""
-        await self._messages.spread(await moves.fill_workspace(self._db, changed.workspace_id))
-        await end_over_budget(self._db, self._mirror, self._messages, changed.workspace_id)
+        self._messages.spread(await moves.fill_workspace(self._db, changed.workspace_id))
+        await self._budgets.look(changed.workspace_id)
 
     @activity.defn
     async def end_agents(self, request: EndAgents) -> Ending:
@@ -96,17 +97,6 @@ class FleetActivities:
             beat.cancel()
         killed = sum(status == AgentStatus.KILLED for status in ends)
         return KillAllResult(asked=len(asked), killed=killed, ended=len(asked) - killed)
-
-
-async def end_over_budget(db: Database, mirror: Mirror, messages: Messages, workspace_id: UUID) -> None:
-    """Those that still run though the day's agent-seconds are spent."""
-    spent = await fleet.over_budget(db, workspace_id)
-    for agent in spent:
-        if not agent.told:
-            why = f"the workspace has used its {agent.seconds} agent-seconds of today"
-            wish = KillWish(reason=why, cause=Reason.BUDGET_EXCEEDED)
-            await mirror.apply(await moves.ask_kill(db, workspace_id, None, agent.id, wish))
-    await messages.killed_all(workspace_id, [agent.id for agent in spent])
 
 
 def _in(seconds: float) -> float:

@@ -28,9 +28,10 @@ class Messages:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def spread(self, changes: Changes, *, to_all_but: UUID | None = None) -> None:
-        """`to_all_but`: the task whose workflow made the move, and reads the answer."""
-        await self._mirror.apply(changes)
+    def spread(self, changes: Changes, *, to_all_but: UUID | None = None) -> None:
+        """Beside the move, whose caller has what it needs: the truth is in Postgres. `to_all_but`: the task whose
+        workflow made the move, and reads the answer."""
+        self._send(self._mirror.apply(changes))
         for grant in changes.grants:
             if grant.task_id != to_all_but:
                 self._send(self.grant(changes.workspace_id, grant))
@@ -60,7 +61,6 @@ class Messages:
             await asyncio.wait(self._sending, timeout=2)
 
     def _send(self, message: object) -> None:
-        # Beside the move, not in it: the slot's next owner is told while this one's workflow goes on.
         task = asyncio.ensure_future(message)  # type: ignore[call-overload]
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)

@@ -83,7 +83,7 @@ class TaskActivities:
         return await self._stand(changes, request.task_id)
 
     async def _stand(self, changes: Changes, task_id: UUID) -> Standing:
-        await self._messages.spread(changes, to_all_but=task_id)
+        self._messages.spread(changes, to_all_but=task_id)
         return standing(changes, task_id)
 
 

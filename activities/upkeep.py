@@ -16,12 +16,12 @@ from redis.exceptions import RedisError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.fleet import end_over_budget
+from activities.budgets import Budgets
 from activities.messages import Messages
 from muster.domain.errors import MusterError
 from muster.domain.ids import agent_workflow_id, task_workflow_id
 from muster.domain.tasks import Grant
-from muster.storage import chores, fleet, idempotency, moves
+from muster.storage import chores, idempotency, moves
 from muster.storage.chores import SWEEP_LOCK, QuietTask
 from muster.storage.database import Database
 from muster.storage.mirror import Mirror
@@ -29,7 +29,6 @@ from muster.storage.mirror import Mirror
 log = logging.getLogger(__name__)
 
 _RELAY_SECONDS = 2.0
-_BUDGET_SECONDS = 1.0
 _NEEDY_TASKS = 500
 _QUIET_TASKS = 50
 _FIRST = UUID(int=0)
@@ -42,20 +41,21 @@ class Upkeep:
         db: Database,
         mirror: Mirror,
         messages: Messages,
+        budgets: Budgets,
         *,
         sweep_seconds: float,
         beside: Sequence[Callable[[], Awaitable[object]]] = (),
     ) -> None:
         """`beside`: what else is caught up with in each sweep."""
         self._client, self._db, self._mirror, self._messages = client, db, mirror, messages
+        self._budgets = budgets
         self._sweep_seconds = sweep_seconds
         self._beside = beside
         self._turn = _FIRST
-        self._near_budget: list[UUID] = []
 
     async def run(self) -> None:
         """Until cancelled."""
-        await asyncio.gather(self._keep_valkey(), self._keep_sweeping(), self._keep_budgets())
+        await asyncio.gather(self._keep_valkey(), self._keep_sweeping(), self._budgets.watch())
 
     async def _keep_valkey(self) -> None:
         first = True
@@ -90,29 +90,13 @@ class Upkeep:
                 log.exception("the sweep failed")
             await asyncio.sleep(self._sweep_seconds)
 
-    async def _keep_budgets(self) -> None:
-        """A day that may be spent before the next sweep is looked at each second."""
-        while True:
-            await asyncio.sleep(_BUDGET_SECONDS)
-            try:
-                for workspace_id in self._near_budget:
-                    await end_over_budget(self._db, self._mirror, self._messages, workspace_id)
-            except (MusterError, OSError) as error:
-                log.debug("no look at budgets: %s", error)
-            except Exception:
-                log.exception("looking at budgets failed")
-
     async def sweep(self) -> None:
         """The net under messages that were lost with whoever was to send them."""
-        near = []
         for workspace in await chores.logs(self._db):
             changes = await moves.fill_workspace(self._db, workspace.workspace_id)
-            await self._messages.spread(changes)
-            await end_over_budget(self._db, self._mirror, self._messages, workspace.workspace_id)
-            if await fleet.may_be_spent(self._db, workspace.workspace_id, 2 * self._sweep_seconds):
-                near.append(workspace.workspace_id)
+            self._messages.spread(changes)
+            await self._budgets.look(workspace.workspace_id)
             await idempotency.forget_old(self._db, workspace.workspace_id)
-        self._near_budget = near
         # Those that need something, and some of the others in turns: each look costs Temporal a millisecond.
         quiet = await chores.quiet_tasks(self._db, seconds=self._sweep_seconds, after=None, limit=_NEEDY_TASKS)
         turn = await chores.quiet_tasks(self._db, seconds=self._sweep_seconds, after=self._turn, limit=_QUIET_TASKS)
@@ -154,5 +138,5 @@ class Upkeep:
         changes = await moves.abandon_task(
             self._db, quiet.workspace_id, quiet.task_id, f"the workflow that kept this task {ended}"
         )
-        await self._messages.spread(changes)
+        self._messages.spread(changes)
         log.warning("task %s: its workflow %s; recorded as lost", quiet.task_id, ended)

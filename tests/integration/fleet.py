@@ -210,7 +210,7 @@ class Fleet:
     def script(self, seconds: float, before: str = "") -> list[str]:
         """Works for a while, waits while the fleet is held, notes that it was here."""
         line = f'echo "$MUSTER_TASK_ID $MUSTER_ATTEMPT" >> {self.done}'
-        return ["sh", "-c", f"{before} sleep {seconds}; while [ -e {self.hold} ]; do sleep 0.2; done; {line}"]
+        return ["sh", "-c", f"{before} sleep {seconds}; while [ -e {self.hold} ]; do sleep 0.5; done; {line}"]
 
     def failing_once(self, seconds: float) -> list[str]:
         mark = f"{self.folder}/$MUSTER_TASK_ID"

@@ -94,7 +94,7 @@ class Town:
         """Until the end of the block, so that all that is queued in it waits together."""
         workspace, free = await self.workspace(), self._folder / new_id().hex
         for _ in range(SLOTS):
-            await self.queue(workspace, "sh", "-c", f"while [ ! -e {free} ]; do sleep 0.2; done")
+            await self.queue(workspace, "sh", "-c", f"while [ ! -e {free} ]; do sleep 0.5; done")
 
         async def taken() -> None:
             assert len(await self.starts(workspace)) == SLOTS

@@ -248,6 +248,7 @@ async def test_one_key_makes_one_task(system: System) -> None:
 async def test_two_hundred_spawns_at_a_cap_of_twenty(system: System) -> None:
     await system.sql("UPDATE workspaces SET max_concurrent_agents = 20 WHERE id = %s", DEFAULT_WORKSPACE)
     before = (await system.sql("SELECT count(*) FROM tasks"))[0][0]
+    refused_before = await system.count("WorkflowType = 'TaskWorkflow' AND ExecutionStatus = 'Failed'")
     async with system.api() as api:
 
         async def spawn(number: int) -> httpx.Response:
@@ -264,6 +265,9 @@ async def test_two_hundred_spawns_at_a_cap_of_twenty(system: System) -> None:
         refused = [answer for answer in answers if answer.status_code == 429]
         assert all(answer.json()["code"] == "workspace_full" and answer.headers["retry-after"] for answer in refused)
         assert (await system.sql("SELECT count(*) FROM tasks"))[0][0] == before + 20  # a refusal leaves nothing
+        # and most of them Temporal has never heard of
+        failed = await system.count("WorkflowType = 'TaskWorkflow' AND ExecutionStatus = 'Failed'")
+        assert failed - refused_before <= 40
 
         killed = await api.post("/v1/agents/kill-all", params={"wait": "true"}, json={"reason": "enough"})
         assert killed.status_code == 200, killed.text

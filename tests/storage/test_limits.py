@@ -202,7 +202,9 @@ async def test_open_again_hands_out_the_free_slots(new_tenant: NewTenant) -> Non
         await tenant.create(title, priority=priority) for title, priority in (("u", 5), ("!", 9), ("s", 5))
     ]
     changes = await admit(tenant, Admission.OPEN)
-    assert [grant.task_id for grant in sorted(changes.grants, key=lambda grant: grant.agent_id)] == [urgent, usual]
+    given = [event["task_id"] for event in changes.events if event["type"] == "agent.spawned"]
+    assert given == [str(urgent), str(usual)]
+    assert {grant.task_id for grant in changes.grants} == {urgent, usual}
     assert changes.workspace_id == tenant.id
     assert await status(tenant, second) == ("pending", "slot")
     assert (await admit(tenant, Admission.OPEN)).grants == [], "said twice"

@@ -195,6 +195,8 @@ class Model:
         self.conclude(task, status, reason)
 
     def reschedule(self, task: MTask, attempt: int, wait: float) -> None:
+        if not task.runs:
+            raise Refuse
         if task.status in (ASSIGNED, EXECUTING) and task.attempts == attempt:
             if task.active:
                 raise Refuse

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -19,6 +21,25 @@ from .conftest import OWNER, NewTenant, Tenant
 
 async def fail(tenant: Tenant, task: object, reason: Reason = Reason.EXIT_NONZERO) -> Changes:
     return await moves.finish_task(tenant.db, tenant.id, None, task, TaskStatus.FAILED, reason=reason)  # type: ignore[arg-type]
+
+
+async def test_moves_keep_their_plans(tenant: Tenant) -> None:
+    """A function that is made anew loses its settings, and is planned with each call."""
+    named = set(re.findall(r"SELECT (\w+)\(", Path(moves.__file__).read_text()))
+    rows = await tenant.db.read(
+        tenant.id, "SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    )
+    kept = {name for name, settings in rows if "plan_cache_mode=force_generic_plan" in (settings or ())}
+    assert len(named) >= 12
+    assert named - kept == set()
+
+
+async def test_what_stands_for_subtasks_only_has_no_attempts(tenant: Tenant) -> None:
+    parent = await tenant.create("parent", runner=None)
+    await tenant.create("child", parent_id=parent)
+    with pytest.raises(IllegalMove, match="has no runner"):
+        await moves.reschedule_task(tenant.db, tenant.id, parent, after_attempt=0, wait_seconds=0)
+    assert (await tenant.task(parent))["status"] == "executing"
 
 
 async def test_creating_twice_makes_one(tenant: Tenant) -> None:

@@ -28,8 +28,9 @@ async def test_an_agent_that_is_not_wanted_any_more_is_not_started(tenant: Tenan
     await moves.ask_kill(tenant.db, tenant.id, OWNER, agent, wish)
     mirror = Mirror(servers.valkey.url, terminal_ttl_seconds=10)
     nobody = cast(Any, None)  # there is no workflow to be told
+    messages = Messages(nobody, mirror)
     room = AgentActivities(
-        tenant.db, mirror, Messages(nobody, mirror), Runners(Forest(worker_mark(f"test {new_id()}"))),
+        tenant.db, mirror, messages, Runners(Forest(worker_mark(f"test {new_id()}"))),
         worker="worker-1", max_output_bytes=1024, secret_key="a pepper",
     )  # fmt: skip
     start = AgentStart(
@@ -38,6 +39,7 @@ async def test_an_agent_that_is_not_wanted_any_more_is_not_started(tenant: Tenan
     try:
         outcome = await ActivityEnvironment().run(room.run_agent, start)
     finally:
+        await messages.flush()
         await mirror.close()
     assert (outcome.status, outcome.reason, outcome.wish) == (AgentStatus.KILLED, Reason.KILLED, wish)
     row = await agents.get(tenant.db, tenant.id, agent)
