@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi_offline import FastAPIOffline
 
 from api import (
     activity,
@@ -29,10 +28,12 @@ from api import (
     memory,
     memory_settings,
     observations,
+    pages,
     people,
     projects,
     reindex,
     sessions,
+    signin,
     tasks,
     usage,
     workspaces,
@@ -109,9 +110,8 @@ def create_app(settings: Settings) -> FastAPI:
             await live.close()
             await db.close()
 
-    # Its documentation page brings its scripts along: no foreign script runs where the API can be reached.
-    app = FastAPIOffline(
-        redoc_url=None,
+    app = FastAPI(
+        openapi_url=None,  # see api/pages.py
         title="Muster",
         description=DESCRIPTION,
         version=health.version(),
@@ -136,7 +136,7 @@ def create_app(settings: Settings) -> FastAPI:
     rooms = (
         agent_events, memory, agents, tasks, events, projects, fleet, usage, keys, workspaces, people, activity, health,
         codec, jobs, mcp, archive, forgetting, reindex, claude_mem, claude_mem_memories, observations, sessions,
-        memory_settings,
+        memory_settings, pages, signin,
     )  # fmt: skip
     routes = [route for room in rooms for route in room.router.routes]
     app.router.routes[:0] = routes

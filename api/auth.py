@@ -177,7 +177,7 @@ class Keyring:
         """The one an administrator names."""
         found = self._workspaces.young(ref) or await self._workspaces.get(ref)
         if found is None:
-            raise Forbidden(f"there is no workspace {ref[:100]}")
+            raise Forbidden(f"there is no workspace {ref[:100]!r}")
         return found
 
     def forget(self, entity_id: UUID) -> None:
@@ -315,11 +315,11 @@ async def admit(request: Request, needed: str) -> Tenant:
         raise
     workspace = identity.workspace
     if workspace is None:
-        workspace = await keyring.workspace(named or _DEFAULT)
+        workspace = await keyring.workspace(_DEFAULT if named is None else named)
     request.scope["max_body"] = workspace.max_body_bytes  # the edge holds the body to it
     headers = request.scope["rate_limit"] = []
     await limits.admit(identity.holder, workspace.id, workspace.requests_per_second, headers)
-    if named and identity.workspace and named.lower() not in (str(workspace.id), workspace.slug):
+    if named is not None and identity.workspace and named.lower() not in (str(workspace.id), workspace.slug):
         raise Forbidden("this key belongs to another workspace")
     _must_open(needed, identity)
     return Tenant(

@@ -1,37 +1,32 @@
 """Temporal's remote codec: what it keeps encrypted, shown to those who may see it.
 
 Two kinds of clients ask. The `temporal` CLI sends a key. The Web UI runs in a browser, at another address than this
-API and without a key: it is let in from exactly its own address (CORS), with a cookie that `/codec/login` sets.
+API and without a key: it is let in from exactly its own address (CORS), with the cookie that `/login` sets.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import json
 import logging
-import os
-import time
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from temporalio.api.common.v1 import Payload
 
+from api import signin
 from api.answers import problems
-from api.auth import OPEN, Guarded, MissingScope, Unauthorized, must_reach_all, needs, router_of
+from api.auth import OPEN, Guarded, must_reach_all, needs, router_of
 from api.context import asking, context
-from api.errors import problem, refusal
+from api.errors import refusal
 from muster.domain.errors import Forbidden, MusterError
 from muster.domain.tenants import Scope
 from muster.payloads import INSTANCE, Keys, UnreadablePayload, is_sealed, owner_of
 from muster.settings import Settings
-
-if TYPE_CHECKING:
-    from muster.sealing import AESGCM
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +35,6 @@ PATHS = frozenset({"/codec/decode", "/codec/encode"})
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """A payload of the largest size there is, as base64."""
 
-COOKIE = "muster_codec"
-COOKIE_SECONDS = 12 * 3600
 _HEADERS = "Authorization, X-Namespace, Content-Type"
 _LOCAL = ("localhost", "127.0.0.1")
 
@@ -68,13 +61,8 @@ class _Remote(Guarded):
 
         async def remote(request: Request) -> Response:
             # Only to the Web UI's own pages: a cookie goes along with whatever a browser sends here.
-            cookie = request.cookies.get(COOKIE) if _cors(request).keys() > {"Vary"} else None
-            if cookie and not ({"authorization", "x-api-key"} & set(request.headers)):
-                key = _open_cookie(context(request).settings, cookie)
-                if key:
-                    header = (b"authorization", b"Bearer " + key.encode())
-                    request.scope["headers"] = [*request.scope["headers"], header]
-                    request = Request(request.scope, request.receive)
+            if _cors(request).keys() > {"Vary"}:
+                request = signin.with_key(request)
             try:
                 response = await answer(request)
             except MusterError as error:
@@ -230,104 +218,3 @@ def _answer(payloads: list[Payload]) -> Response:
         ]
     }
     return Response(json.dumps(answer, separators=(",", ":")), media_type="application/json")
-
-
-# -- Signing in, for a browser ---------------------------------------------------------------------------------------
-
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Muster: read payloads in the Temporal Web UI</title>
-<style nonce="{nonce}">
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 4rem auto; padding: 0 1rem; }}
-input {{ font: inherit; width: 100%; box-sizing: border-box; padding: .4rem; margin: .5rem 0 1rem; }}
-button {{ font: inherit; padding: .4rem 1rem; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #161616; color: #eee; }} }}
-</style>
-<h1>Read payloads</h1>
-<p role="status">{message}</p>
-<form method="post" action="login">
-<label for="key">A key with the scope <code>tasks:read</code>, of a whole workspace</label>
-<input id="key" name="key" type="password" autocomplete="off" required autofocus placeholder="mst_…">
-<button>Sign in for 12 hours</button>
-</form>
-<form method="post" action="login"><p><button name="out" value="1">Sign out</button></p></form>
-"""
-
-_ASKING = "The Temporal Web UI shows what Muster encrypted once this browser has signed in here."
-_SIGNED_IN = (
-    "Signed in. Once, in the Web UI: open its codec server settings (the glasses at the top), choose your browser's "
-    "setting over the cluster's, give {endpoint} as the endpoint, and turn on “Include cross-origin credentials”."
-)
-
-
-def _page(message: str, status: int = 200) -> Response:
-    nonce = base64.b64encode(os.urandom(16)).decode()
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    )
-    # With no referrer at all, a browser sends the form with `Origin: null`, which is nobody's.
-    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
-    return HTMLResponse(_PAGE.format(nonce=nonce, message=html.escape(message)), status, headers)
-
-
-@router.get("/login", openapi_extra=needs(OPEN), include_in_schema=False)
-async def login_page() -> Response:
-    return _page(_ASKING)
-
-
-@router.post("/login", openapi_extra=needs(OPEN), include_in_schema=False)
-async def login(request: Request) -> Response:
-    here = context(request)
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        return problem(request.scope, 415, "unsupported_media_type", "this is where a browser's form is sent")
-    form = parse_qs((await request.body()).decode("ascii", "replace"))
-    secure = request.url.scheme == "https"
-    options: dict[str, Any] = {"path": "/codec", "secure": secure, "httponly": True, "samesite": "strict"}
-    if "out" in form:
-        page = _page("Signed out.")
-        page.delete_cookie(COOKIE, **options)
-        return page
-    key, address = form.get("key", [""])[0].strip(), request.client.host if request.client else None
-    here.limits.check_address(address)
-    try:
-        identity = await here.keyring.identify(key)
-        if Scope.TASKS_READ not in identity.scopes:
-            raise MissingScope(f"this key lacks the scope {Scope.TASKS_READ}")
-        if identity.project_id or identity.task_id:
-            raise Forbidden("this key reaches one project only")
-    except (Unauthorized, Forbidden) as error:
-        if isinstance(error, Unauthorized):
-            here.limits.note_wrong(address)
-        return _page(f"Not signed in: {error.message}.", error.status)
-    page = _page(_SIGNED_IN.format(endpoint=request.url.replace(path="/codec", query="")))
-    page.set_cookie(COOKIE, _seal_cookie(here.settings, key), max_age=COOKIE_SECONDS, **options)
-    return page
-
-
-def _cookies(settings: Settings) -> AESGCM:
-    from muster.sealing import sealer
-
-    secret = settings.secret_key
-    assert secret is not None  # noqa: S101 - the app does not start without
-    return sealer(secret.get_secret_value().encode(), b"codec cookie")
-
-
-def _seal_cookie(settings: Settings, key: str) -> str:
-    """Not the key itself: a browser sends cookies to every port of a machine, and this one is of use here only."""
-    nonce = os.urandom(12)
-    content = json.dumps([int(time.time()) + COOKIE_SECONDS, key]).encode()
-    return base64.urlsafe_b64encode(nonce + _cookies(settings).encrypt(nonce, content, None)).decode()
-
-
-def _open_cookie(settings: Settings, cookie: str) -> str | None:
-    from muster.sealing import InvalidTag
-
-    try:
-        sealed = base64.urlsafe_b64decode(cookie)
-        until, key = json.loads(_cookies(settings).decrypt(sealed[:12], sealed[12:], None))
-    except (InvalidTag, ValueError):
-        return None
-    return str(key) if time.time() < until else None

@@ -6,7 +6,6 @@ Plain ASGI: the usual base class for middleware costs a task and a stream per re
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import logging
 import os
@@ -14,7 +13,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -43,9 +41,6 @@ SECURITY = [
 ]
 """Of every answer that does not say otherwise: nothing here is for a browser to run, frame, guess at or keep."""
 _SECURITY = frozenset(name for name, _ in SECURITY)
-
-_DOCS = "/docs"
-_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 class Edge:
@@ -103,7 +98,7 @@ class Edge:
             if refused := self._foreign(scope, host, origin, site):
                 await problem(scope, *refused)(scope, receive, answer)
             elif scope["method"] == "GET":
-                await self._app(scope, receive, _page(send, trace) if scope["path"] == _DOCS else answer)
+                await self._app(scope, receive, answer)
             else:
                 declared = int(length[:20]) if length and length.isdigit() else 0
                 await self._app(scope, self._limited(scope, receive, declared), answer)
@@ -195,30 +190,6 @@ def _secured(headers: Sequence[tuple[bytes, bytes]], trace: bytes) -> list[tuple
             own = {name for name, _ in headers}
             return [*headers, (b"x-request-id", trace), *(header for header in SECURITY if header[0] not in own)]
     return [*headers, (b"x-request-id", trace), *SECURITY]
-
-
-def _page(send: Send, trace: bytes) -> Send:
-    """The documentation is the one page for people: it may run the scripts it came with, and no others."""
-    start: Message = {}
-
-    async def answer(message: Message) -> None:
-        nonlocal start
-        if message["type"] == "http.response.start":
-            start = message
-            return
-        if start:
-            hashes = (sha256(script).digest() for script in _SCRIPT.findall(message.get("body", b"")))
-            scripts = b" ".join(b"'sha256-" + base64.b64encode(digest) + b"'" for digest in hashes)
-            policy = (
-                b"default-src 'none'; script-src 'self' " + scripts + b"; style-src 'self' 'unsafe-inline'; "
-                b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-            )
-            own = [*start.get("headers", ()), (b"content-security-policy", policy)]
-            await send({**start, "headers": _secured(own, trace)})
-            start = {}
-        await send(message)
-
-    return answer
 
 
 def _note(level: int, scope: Scope, status: int, began: float) -> None:

@@ -124,7 +124,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("API docs", f"{record.api}/docs"),
         ("Temporal Web UI", (found and found.temporal_ui) or "not known (MUSTER_TEMPORAL_UI_URL)"),
         ("State", record.home),
-        ("Administrator", "admin.key in there; the commands here use it"),
+        ("Administrator", "admin.key in there; the commands here use it, the API docs ask for it"),
         ("Try", TRY_NEXT),
     ]
 

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
-from api.codec import COOKIE, origins
+from api.codec import origins
+from api.signin import COOKIE
 from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE
 from muster.payloads import INSTANCE, Keys, data_converter
 from muster.services import binaries
@@ -229,7 +230,7 @@ async def test_no_other_page_may(root: Api, origin: str) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ["/v1/tasks", "/codec/login"])
+@pytest.mark.parametrize("path", ["/v1/tasks", "/login"])
 async def test_the_web_ui_may_ask_nothing_else(root: Api, path: str) -> None:
     headers = {"Origin": UI, "Sec-Fetch-Site": "cross-site"}
     assert (await root.post(path, json={"title": "t"}, headers=headers)).status_code == 403
@@ -238,14 +239,14 @@ async def test_the_web_ui_may_ask_nothing_else(root: Api, path: str) -> None:
 
 
 async def sign_in(browser: httpx.AsyncClient, **form: str) -> httpx.Response:
-    return await browser.post("/codec/login", data=form, headers={"Origin": str(browser.base_url).rstrip("/")})
+    return await browser.post("/login", data=form, headers={"Origin": str(browser.base_url).rstrip("/")})
 
 
 async def test_a_browser_signs_in_with_a_cookie_that_is_not_the_key(root: Api) -> None:
     one, key = await a_tenant(root)
     async with Api(str(root.base_url), None) as browser:
-        page = await browser.get("/codec/login")
-        assert page.status_code == 200
+        page = await browser.get("/login")
+        assert page.status_code == 401
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "script" not in page.text + policy
@@ -254,7 +255,7 @@ async def test_a_browser_signs_in_with_a_cookie_that_is_not_the_key(root: Api) -
         assert done.status_code == 200, done.text
         assert f"{str(root.base_url).rstrip('/')}/codec as the endpoint" in done.text
         cookie = done.headers["set-cookie"]
-        for part in ("HttpOnly", "SameSite=strict", "Path=/codec", "Max-Age=43200"):
+        for part in ("HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"):
             assert part in cookie, cookie
         assert "Secure" not in cookie
         assert key not in done.text + cookie
@@ -282,7 +283,7 @@ async def test_the_cookie_ends_with_its_key_and_its_time(root: Api, monkeypatch:
         await sign_in(browser, key=key)
         assert await ask(browser, "decode", seal(one), Origin=UI) == [PLAIN]
         with monkeypatch.context() as later:
-            later.setattr("api.codec.COOKIE_SECONDS", -1)
+            later.setattr("api.signin.COOKIE_SECONDS", -1)
             async with Api(str(root.base_url), None) as other:
                 answer = await sign_in(other, key=key)
                 value = answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
@@ -304,7 +305,7 @@ async def test_signing_in_with_what_opens_nothing(root: Api) -> None:
             assert "Not signed in" in answer.text
             assert "set-cookie" not in answer.headers
             assert "<script" not in answer.text
-        assert (await browser.post("/codec/login", json={"key": admin_of(root)})).status_code == 415
+        assert (await browser.post("/login", json={"key": admin_of(root)})).status_code == 415
 
 
 def admin_of(root: Api) -> str:

@@ -274,8 +274,9 @@ async def test_what_refers_to_anothers_is_refused(tenants: tuple[Tenant, Tenant]
     ):
         answer = await ours.api.post(path, json=body)
         assert answer.status_code == status, (path, body, answer.text)
-    answer = await ours.api.get("/v1/tasks", headers={"Muster-Workspace": theirs.workspace["slug"]})
-    is_problem(answer, 403, "forbidden")
+    for named in (theirs.workspace["slug"], ""):
+        answer = await ours.api.get("/v1/tasks", headers={"Muster-Workspace": named})
+        is_problem(answer, 403, "forbidden")
     assert await theirs.eyes.snapshot() == before
 
 

@@ -498,6 +498,12 @@ async def test_its_last_use_is_noted(api: Api, workspace: dict[str, Any]) -> Non
     await eventually(noted, 3)
 
 
+async def test_an_administrator_that_names_no_workspace_is_not_taken_to_mean_one(api: Api) -> None:
+    for named in ("", "nobodys"):
+        answer = await api.get("/v1/tasks", headers={"Muster-Workspace": named})
+        is_problem(answer, 403, "forbidden")
+
+
 # -- Telling nothing ------------------------------------------------------------------------------------------------
 
 

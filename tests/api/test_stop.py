@@ -371,6 +371,20 @@ async def test_a_limit_that_is_changed_holds_at_once(new_house: NewHouse) -> Non
     await eventually(told, 10)
 
 
+async def test_a_day_that_becomes_shorter_ends_in_time(new_house: NewHouse) -> None:
+    house = await new_house(2)
+    agents = [await house.api.spawn(*SLEEP) for _ in range(2)]
+    await house.when("agents", running=2)
+    used = (await house.api.get("/v1/usage")).json()["today"]["agent_seconds"]
+    limit = int(used) + 3  # in a second and a half, and mostly long before the next sweep
+    changed = await house.api.patch(f"/v1/workspaces/{house.id}", json={"daily_agent_seconds": limit})
+    assert changed.status_code == 200, changed.text
+    for agent in agents:
+        ended = await house.api.when(f"/v1/agents/{agent['id']}", "killed", seconds=30)
+        assert ended["reason"] == "budget_exceeded"
+    assert (await house.api.get("/v1/usage")).json()["today"]["agent_seconds"] < limit + 2 * 3
+
+
 async def test_output_is_kept_up_to_the_workspaces_limit(new_house: NewHouse) -> None:
     house = await new_house(2, max_output_bytes=2048)
     agent = await house.api.spawn(
