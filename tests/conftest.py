@@ -51,6 +51,8 @@ LONGEST = (
     "tests/integration/",
     "tests/api/",
     "tests/workflow/",
+    "tests/unit/test_embedder.py",
+    "tests/unit/test_privacy.py",
 )
 """They go first: a file is one worker's, and a long one at the end would keep the others waiting."""
 
