@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from temporalio import activity
 from temporalio.api.enums.v1 import IndexedValueType
@@ -33,7 +32,6 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -56,8 +54,8 @@ from muster import logs
 from muster.domain.errors import MusterError
 from muster.domain.forgetting import Expiry
 from muster.domain.memory import JobKind, lane_queue
+from muster.domain.version import BUILD
 from muster.models.embeddings import Embeddings
-from muster.payloads import data_converter
 from muster.runners.registry import Runners
 from muster.runners.tree import Forest
 from muster.runners.warden import Warden, sweep_dead
@@ -66,6 +64,7 @@ from muster.services.temporal import SEARCH_ATTRIBUTES
 from muster.settings import Settings
 from muster.storage.database import Database
 from muster.storage.mirror import Mirror
+from muster.temporal import connection
 from workflows.agent import AgentWorkflow
 from workflows.fleet import AdmitWorkflow, ApplyLimitsWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.memory import MemorySweepWorkflow, MemoryWorkflow
@@ -96,7 +95,7 @@ async def main(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
 
     name = f"{socket.gethostname()}:{os.getpid()}"
-    client = await connect(settings, identity=f"worker@{name}")
+    client = await Client.connect(**connection(settings), identity=f"worker@{name}")
     await _ensure_search_attributes(client, settings.temporal_namespace)
     db = Database(_secret(settings), size=settings.database_pool_size, name="muster-worker", wait_seconds=30)
     mirror = Mirror(settings.external_valkey_url or "", terminal_ttl_seconds=settings.terminal_ttl_seconds)
@@ -152,6 +151,7 @@ async def main(settings: Settings) -> None:
                 of_forgetting.expire_memory,
             ],
             interceptors=[Refusals()],
+            build_id=BUILD,
             workflow_runner=Sandbox(),
             max_concurrent_activities=settings.worker_max_agents,
             max_cached_workflows=CACHED_WORKFLOWS,
@@ -202,6 +202,7 @@ def lanes(client: Client, settings: Settings, of_memory: MemoryActivities) -> li
             task_queue=lane_queue(settings.temporal_task_queue, kind),
             activities=[of_memory.drain_memory],
             interceptors=[Refusals()],
+            build_id=BUILD,
             max_concurrent_activities=number,
             max_concurrent_activity_task_polls=min(2, number),
             max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -291,18 +292,6 @@ async def _schedule_retention(client: Client, queue: str) -> None:
             await client.create_schedule(name, schedule)
     except RPCError as error:
         log.warning("could not schedule memory's retention (%s): the next start of a worker tries again", error.message)
-
-
-async def connect(settings: Settings, identity: str) -> Client:
-    """TLS, API keys and profiles come from the SDK's own environment configuration."""
-    options: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
-    options |= {
-        "target_host": settings.temporal_address,
-        "namespace": settings.temporal_namespace,
-        "data_converter": data_converter(settings.payload_key_ring),
-        "identity": identity,
-    }
-    return await Client.connect(**options)
 
 
 def _hear_the_core() -> None:

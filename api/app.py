@@ -46,6 +46,7 @@ from api.hub import Hub
 from api.limits import Limits
 from api.pokes import Pokes
 from api.slots import Slots
+from muster.domain.version import VERSION
 from muster.models.embeddings import Embeddings
 from muster.settings import Settings
 from muster.storage.agent_events import Recorder
@@ -114,7 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=None,  # see api/pages.py
         title="Muster",
         description=DESCRIPTION,
-        version=health.version(),
+        version=VERSION,
         lifespan=lifespan,
         redirect_slashes=False,
         separate_input_output_schemas=False,

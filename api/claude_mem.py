@@ -11,7 +11,6 @@ from uuid import UUID
 from fastapi import Path, Query, Request
 from pydantic import Field
 
-from api import health
 from api.answers import Json, problems
 from api.auth import ANY_KEY, OPEN, needs, router_of
 from api.claude_mem_words import (
@@ -39,6 +38,7 @@ from muster.domain.errors import Forbidden, NotFound, SlugTaken
 from muster.domain.ids import new_id
 from muster.domain.memory import MAX_BATCH
 from muster.domain.tenants import Scope, Tenant
+from muster.domain.version import VERSION
 from muster.storage import projects, sessions
 
 PREFIX = "/compat/claude-mem"
@@ -85,7 +85,7 @@ async def info(request: Request) -> Any:
         {
             "name": OWN_PLATFORM,
             "runtime": "muster",
-            "version": health.version(),
+            "version": VERSION,
             "authMode": "api-key",
             "postgres": {"status": boundaries["postgres"]["status"]},
             "boundaries": boundaries,

@@ -27,12 +27,9 @@ from temporalio.client import (
 )
 from temporalio.common import (
     Priority,
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -49,11 +46,11 @@ from muster.domain.tasks import (
     TaskStart,
 )  # fmt: skip
 from muster.domain.tenants import Actor
-from muster.payloads import data_converter
 from muster.settings import Settings
+from muster.temporal import connection
 from workflows.agent import AgentWorkflow
 from workflows.fleet import AdmitWorkflow, ApplyLimitsWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
-from workflows.steps import WORKSPACE, StartOptions
+from workflows.steps import WORKSPACE, StartOptions, searchable
 from workflows.task import TaskWorkflow
 
 log = logging.getLogger(__name__)
@@ -108,15 +105,7 @@ class Commands:
         if self._client is None:
             async with self._connecting:
                 if self._client is None:
-                    # TLS and API keys: from the SDK's own environment configuration.
-                    connection: Any = ClientConfig.load_client_connect_config()
-                    connection |= {
-                        "target_host": self._settings.temporal_address,
-                        "namespace": self._settings.temporal_namespace,
-                    }
-                    self._client = await Client.connect(
-                        **connection, data_converter=data_converter(self._settings.payload_key_ring), lazy=True
-                    )  # fmt: skip
+                    self._client = await Client.connect(**connection(self._settings), lazy=True)
         return self._client
 
     @asynccontextmanager
@@ -231,7 +220,7 @@ class Commands:
                     task_queue=self._settings.temporal_task_queue,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(start.workspace_id))]),
+                    search_attributes=searchable(start.workspace_id),
                     static_summary="Kill all agents",
                     static_details=start.request.reason or "",
                     rpc_timeout=_limit(),
@@ -250,7 +239,7 @@ class Commands:
             task_queue=self._settings.temporal_task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(start.workspace_id))]),
+            search_attributes=searchable(start.workspace_id),
             static_summary="Stop everything",
             static_details=_why(start.request.reason, start.by),
             priority=_FIRST,
@@ -294,7 +283,7 @@ class Commands:
                     task_queue=self._settings.temporal_task_queue,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(admit.workspace_id))]),
+                    search_attributes=searchable(admit.workspace_id),
                     static_summary="Resume" if admit.admission == Admission.OPEN else "Drain",
                     static_details=_why(admit.reason, admit.by),
                     priority=_FIRST,
@@ -312,7 +301,7 @@ class Commands:
                     id=f"limits-{new_id()}.{workspace_id}",
                     task_queue=self._settings.temporal_task_queue,
                     execution_timeout=timedelta(minutes=1),
-                    search_attributes=TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(workspace_id))]),
+                    search_attributes=searchable(workspace_id),
                     static_summary="Apply changed limits",
                     static_details=_why(None, by),
                     priority=_FIRST,

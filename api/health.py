@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,6 +17,7 @@ from api.context import Context, asking, context
 from muster.domain.errors import MusterError
 from muster.domain.memory import GenerationFailed
 from muster.domain.tenants import Tenant
+from muster.domain.version import VERSION
 from muster.settings import mask
 from muster.storage import jobs, pings
 
@@ -26,13 +26,6 @@ router = router_of("health", prefix="")
 PROBE_SECONDS = 1.8
 
 Probe = Callable[[Context], Awaitable[dict[str, Any]]]
-
-
-def version() -> str:
-    try:
-        return importlib.metadata.version("muster")
-    except importlib.metadata.PackageNotFoundError:  # a checkout that is only on the path
-        return "unknown"
 
 
 async def _temporal(here: Context) -> dict[str, Any]:
@@ -158,4 +151,4 @@ async def get_info(request: Request) -> Any:
     found, memory = await asyncio.gather(
         boundaries(here, *_PROBES), _look(here, reach, lambda here: _memory(here, tenant))
     )
-    return Json({"version": version(), "boundaries": {**found, "memory": memory}})
+    return Json({"version": VERSION, "boundaries": {**found, "memory": memory}})

@@ -13,11 +13,12 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from api import health, mcp_server, tools
+from api import mcp_server, tools
 from api.auth import ANY_KEY, needs, router_of
 from api.errors import problem
 from api.inside import Inside
 from muster.domain.tenants import Tenant
+from muster.domain.version import VERSION
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -100,7 +101,7 @@ def _made() -> StreamableHTTPSessionManager:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     return StreamableHTTPSessionManager(
-        mcp_server.server(health.version(), _offered), json_response=True, stateless=True, max_request_body_size=2**40
+        mcp_server.server(VERSION, _offered), json_response=True, stateless=True, max_request_body_size=2**40
     )  # the edge holds bodies to their size
 
 

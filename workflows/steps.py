@@ -7,7 +7,7 @@ long as Postgres is away; what a retry cannot mend comes back as `Refused`.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 from temporalio import workflow
@@ -31,12 +31,15 @@ from muster.domain.tasks import (
     TaskAt,
     TaskStart,
 )  # fmt: skip
+from muster.domain.version import BUILD
 
 WORKSPACE = SearchAttributeKey.for_keyword("MusterWorkspace")
 PROJECT = SearchAttributeKey.for_keyword("MusterProject")
 RUNNER = SearchAttributeKey.for_keyword("MusterRunner")
 TASK = SearchAttributeKey.for_keyword("MusterTask")
 ATTEMPT = SearchAttributeKey.for_int("MusterAttempt")
+BUILDS = SearchAttributeKey.for_keyword_list("BuildIds")
+"""Temporal's own: whose code a workflow has run on."""
 
 _ONCE = RetryPolicy(maximum_attempts=1)
 
@@ -127,14 +130,12 @@ async def agent(start: AgentStart, title: str) -> workflow.ChildWorkflowHandle[o
         parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
         cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
         static_summary=summary(f"{title} · attempt {start.attempt}"),
-        search_attributes=TypedSearchAttributes(
-            [
-                SearchAttributePair(WORKSPACE, str(start.workspace_id)),
-                SearchAttributePair(TASK, str(start.task_id)),
-                SearchAttributePair(RUNNER, start.runner),
-                SearchAttributePair(ATTEMPT, start.attempt),
-                *([SearchAttributePair(PROJECT, str(start.project_id))] if start.project_id else []),
-            ]
+        search_attributes=searchable(
+            start.workspace_id,
+            SearchAttributePair(TASK, str(start.task_id)),
+            SearchAttributePair(RUNNER, start.runner),
+            SearchAttributePair(ATTEMPT, start.attempt),
+            project_id=start.project_id,
         ),
     )
     return handle
@@ -208,6 +209,19 @@ def summary(text: str) -> str:
     return line if len(line.encode()) <= 200 else line.encode()[:197].decode(errors="ignore") + "…"
 
 
+def searchable(
+    workspace_id: UUID, *more: SearchAttributePair[Any], project_id: UUID | None = None
+) -> TypedSearchAttributes:
+    """What a workflow is found by.
+
+    Temporal notes the build of the worker that takes up a workflow, unless it is there already. Said at the start, it
+    spares the server one of three writes of each workflow to its list.
+    """
+    project = [SearchAttributePair(PROJECT, str(project_id))] if project_id else []
+    builds = SearchAttributePair(BUILDS, ["unversioned", f"unversioned:{BUILD}"])
+    return TypedSearchAttributes([SearchAttributePair(WORKSPACE, str(workspace_id)), *more, *project, builds])
+
+
 class StartOptions(TypedDict):
     id: str
     search_attributes: TypedSearchAttributes
@@ -223,13 +237,11 @@ def start_options(
     asked = f" Asked for by request `{start.by.request_id}`." if start.by.request_id else ""
     return StartOptions(
         id=task_workflow_id(start.workspace_id, start.task_id),
-        search_attributes=TypedSearchAttributes(
-            [
-                SearchAttributePair(WORKSPACE, str(start.workspace_id)),
-                SearchAttributePair(TASK, str(start.task_id)),
-                SearchAttributePair(RUNNER, runner or "none"),
-                *([SearchAttributePair(PROJECT, str(project_id))] if project_id else []),
-            ]
+        search_attributes=searchable(
+            start.workspace_id,
+            SearchAttributePair(TASK, str(start.task_id)),
+            SearchAttributePair(RUNNER, runner or "none"),
+            project_id=project_id,
         ),
         static_summary=summary(title),
         static_details=f"Priority {priority} of 10. See `muster show {start.task_id}`.{asked}",
@@ -245,12 +257,7 @@ def memory_start_options(start: DrainStart) -> StartOptions:
     of = f"session `{start.session_id}`" if start.session_id else f"project `{start.project_id}`"
     return StartOptions(
         id=memory_workflow_id(start.workspace_id, start.session_id or start.project_id),
-        search_attributes=TypedSearchAttributes(
-            [
-                SearchAttributePair(WORKSPACE, str(start.workspace_id)),
-                SearchAttributePair(PROJECT, str(start.project_id)),
-            ]
-        ),
+        search_attributes=searchable(start.workspace_id, project_id=start.project_id),
         static_summary="Memory",
         static_details=f"Works on the jobs of {of}. See `muster jobs`.",
         priority=Priority(fairness_key=str(start.workspace_id)),

@@ -86,9 +86,9 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from muster.services.runtime import version
+        from muster.domain.version import VERSION
 
-        click.echo(f"muster {version()}")
+        click.echo(f"muster {VERSION}")
         ctx.exit()
 
 

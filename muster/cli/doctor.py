@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import click
 
 from muster.cli.parts import leave, pending_migrations, secret
+from muster.domain.version import VERSION
 from muster.services import binaries, probes, runtime
 from muster.services.errors import StartupError
 from muster.settings import Settings, mask
@@ -49,7 +50,7 @@ def doctor() -> None:
 
 async def _examine(settings: Settings) -> list[Finding]:
     findings = [
-        Finding("Muster", runtime.version()),
+        Finding("Muster", VERSION),
         Finding("Python", platform.python_version(), detail=sys.executable),
     ]
     findings += _wheels(settings)

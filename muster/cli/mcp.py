@@ -40,7 +40,7 @@ async def _serve(door: _Outside) -> None:
     from mcp.server.stdio import stdio_server
 
     from api import mcp_server, tools
-    from muster.services import runtime
+    from muster.domain.version import VERSION
 
     allowed: frozenset[str] | None = None
 
@@ -50,7 +50,7 @@ async def _serve(door: _Outside) -> None:
             allowed = await door.allowed()
         return door, frozenset(tools.TOOLS) if allowed is None else allowed
 
-    server = mcp_server.server(runtime.version(), offered)
+    server = mcp_server.server(VERSION, offered)
     # A client that goes away ends its servers this way, and what waits for more input would not notice.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
     async with stdio_server() as (reads, writes):

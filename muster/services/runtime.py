@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -41,13 +40,6 @@ class Record(BaseModel):
     @property
     def alive(self) -> bool:
         return process_start(self.pid) == self.started
-
-
-def version() -> str:
-    try:
-        return importlib.metadata.version("muster")
-    except importlib.metadata.PackageNotFoundError:  # a checkout that is only on the path
-        return "unknown"
 
 
 def process_start(pid: int) -> str | None:

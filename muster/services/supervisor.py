@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from muster.domain.version import VERSION
 from muster.services import probes, runtime
 from muster.services.addresses import Addresses
 from muster.services.child import Program
@@ -110,7 +111,7 @@ class Supervisor:
         await self._stack.launch_embedder()
         self._ready = True
         self._write()
-        logger.info("Muster %s is ready at %s", runtime.version(), self.record.api)
+        logger.info("Muster %s is ready at %s", VERSION, self.record.api)
 
     def _environment(self) -> dict[str, str]:
         env = dict(os.environ)
@@ -173,7 +174,7 @@ class Supervisor:
             ready=self._ready,
             api=f"http://{name}:{self._api_port}",
             ports={"api": self._api_port, **self._stack.ports},
-            versions={"muster": runtime.version(), **self._stack.versions},
+            versions={"muster": VERSION, **self._stack.versions},
             addresses=found
             and found.model_copy(
                 update={

@@ -12,11 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from temporalio.client import Client
 
 from muster.settings import Settings
+from muster.temporal import connection
 from tests.api.conftest import Api, admin, eventually, is_problem
 from tests.api.people import key_in, made, new_workspace
-from worker import connect
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -213,7 +214,7 @@ async def test_it_goes_by_itself_once_a_day(own: Api, settings: Settings, worker
     await brought(own, project, json.dumps({"kind": "settings", "settings": {"retain_days": 30}}).encode())
     await brought(own, project, archive("old", days=50))
     await brought(own, project, archive("young"))
-    schedule = (await connect(settings, identity="a test")).get_schedule_handle("memory-retention")
+    schedule = (await Client.connect(**connection(settings))).get_schedule_handle("memory-retention")
     (every,) = (await schedule.describe()).schedule.spec.intervals
     assert every.every == timedelta(days=1)
     await schedule.trigger()

@@ -6,7 +6,11 @@ import asyncio
 import time
 import uuid
 
+from temporalio.client import Client
+
+from muster.domain.version import VERSION
 from muster.settings import Settings
+from muster.temporal import connection
 from tests.api.conftest import SLOTS, Api, is_problem
 
 
@@ -42,6 +46,19 @@ async def test_a_spawned_agent_runs_and_tells_its_result(fleet: Api, settings: S
     assert [event["type"] for event in events] == [
         "task.assigned", "agent.spawned", "agent.running", "task.executing", "agent.completed", "task.completed",
     ]  # fmt: skip
+
+
+async def test_temporal_learns_the_build_with_the_start(fleet: Api, settings: Settings) -> None:
+    """Who takes up a workflow has nothing to add: to write its line in Temporal's list again costs like to begin it."""
+    agent = await fleet.spawn("true")
+    await fleet.when(f"/v1/tasks/{agent['task_id']}", "completed")
+    client = await Client.connect(**connection(settings))
+    for workflow_id in (agent["workflow_id"], f"task-{agent['task_id']}.{agent['workspace_id']}"):
+        handle = client.get_workflow_handle(workflow_id)
+        first = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+        begun = first.search_attributes.indexed_fields["BuildIds"].data
+        known = (await handle.describe()).raw_info.search_attributes.indexed_fields["BuildIds"].data
+        assert begun == known == f'["unversioned","unversioned:muster-{VERSION}"]'.encode()
 
 
 async def test_a_task_is_there_when_its_creation_is_answered(fleet: Api) -> None:

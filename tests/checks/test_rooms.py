@@ -22,14 +22,15 @@ ROOMS: dict[str, set[str]] = {
         "muster.domain", "muster.storage", "muster.runners", "muster.models", "temporalio", "pydantic", "redis",
     },
     "api": {
-        "muster.domain", "muster.storage", "muster.settings", "muster.payloads", "muster.logs", "workflows",
-        "temporalio", "fastapi", "fastapi_offline", "starlette", "pydantic", "redis", "muster.sealing", "limits",
-        "pydantic_core", "muster.models", "mcp", "mcp_types",
+        "muster.domain", "muster.storage", "muster.settings", "muster.temporal", "muster.payloads", "muster.logs",
+        "workflows", "temporalio", "fastapi", "fastapi_offline", "starlette", "pydantic", "redis", "muster.sealing",
+        "limits", "pydantic_core", "muster.models", "mcp", "mcp_types",
     },
-    "muster/services": {"muster.settings", "pydantic", "psycopg", "redis", "temporalio"},
+    "muster/services": {"muster.domain.version", "muster.settings", "pydantic", "psycopg", "redis", "temporalio"},
     "muster/settings.py": {"pydantic", "pydantic_settings"},
     "muster/logs.py": {"muster.settings", "structlog"},
     "muster/payloads.py": {"muster.domain", "muster.settings", "muster.sealing", "temporalio"},
+    "muster/temporal.py": {"muster.payloads", "muster.settings", "temporalio"},
     "muster/sealing.py": {"cryptography"},
 }  # fmt: skip
 ENTRANCES = {"muster.cli", "worker", "tests", "benchmarks"}
