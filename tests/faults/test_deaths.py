@@ -68,13 +68,19 @@ async def test_the_worker_hangs_for_longer_than_a_heartbeat_may_take(system: Sys
     """Its agents are given up and run on. They end before others take their place: no work is done twice, and no
     task hears that its agent was killed."""
     fleet = Fleet(system)
-    fleet.hold.touch()
+    late = fleet.folder / "late"
+    for mark in (fleet.hold, late):
+        mark.touch()
     begin = f"while [ -e {fleet.hold} ]; do sleep 0.5; done;"
     for number in range(CAP + 5):
-        # Of those that run meanwhile, one ends every few moments, before and after the worker is back.
-        fleet.add("completes", fleet.script(2.0 + 0.4 * number if number < CAP else 0.1, begin))
+        # Half of those that run meanwhile end while the worker hangs, the others when it is known that they were given
+        # up. Who ends in that very moment is run again: nobody can know.
+        if CAP // 2 <= number < CAP:
+            fleet.add("completes", fleet.script(0.1, f"{begin} while [ -e {late} ]; do sleep 0.5; done;"))
+        else:
+            fleet.add("completes", fleet.script(0.5 + 0.4 * number if number < CAP else 0.1, begin))
     async with survived(system, fleet):
-        await fleet.submit()
+        await fleet.submit(at_once=1)  # in this order
         running = await all_at_work(system)
         fleet.release()
         worker = system.pid("worker")
@@ -83,7 +89,14 @@ async def test_the_worker_hangs_for_longer_than_a_heartbeat_may_take(system: Sys
             await asyncio.sleep(4.0)
         finally:
             os.kill(worker, signal.SIGCONT)
-    assert await lost(system, running) > 0, "none was given up: this shows nothing"
+
+        async def given_up() -> None:
+            assert await lost(system, running) == CAP - CAP // 2
+
+        try:
+            await eventually(given_up, 20)
+        finally:
+            late.unlink()
 
 
 async def test_the_api_is_killed(system: System) -> None:

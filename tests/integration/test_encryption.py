@@ -20,10 +20,11 @@ from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
 
+from api.commands import Commands
 from muster.domain.ids import DEFAULT_WORKSPACE, workspace_of_workflow
 from muster.payloads import INSTANCE, data_converter, is_sealed
 from muster.settings import PayloadKeys, Settings
-from tests.api.conftest import SLOTS, Api, a_stack, a_worker, admin, eventually, serving, somebody_polls
+from tests.api.conftest import SLOTS, Api, a_stack, a_worker, admin, eventually, serving
 from tests.integration.fleet import a_system
 
 MARKER = f"marmalade{uuid4().hex}"
@@ -60,8 +61,14 @@ async def running(stack: Settings, keys: str | None) -> AsyncIterator[Api]:
     """An API and a worker that know these keys."""
     settings = stack.model_copy(update={"payload_keys": SecretStr(keys) if keys else None})
     variables = {"MUSTER_PAYLOAD_KEYS": keys} if keys else {}
-    async with serving(settings) as url, a_worker(settings, **variables), Api(url, admin(settings)) as api:
-        await somebody_polls(api)
+    async with serving(settings) as url, a_worker(settings, **variables) as worker, Api(url, admin(settings)) as api:
+        commands = Commands(settings)
+
+        async def polls() -> None:
+            # Temporal knows those before it for a while.
+            assert any(name.endswith(f":{worker.pid}") for name in await commands.workers())
+
+        await eventually(polls, 100, every=0.2)
         yield api
 
 
