@@ -66,7 +66,10 @@ async def running(stack: Settings, keys: str | None) -> AsyncIterator[Api]:
 
         async def polls() -> None:
             # Temporal knows those before it for a while.
-            assert any(name.endswith(f":{worker.pid}") for name in await commands.workers())
+            known = await commands.workers()
+            assert any(name.endswith(f":{worker.pid}") for name in known), (
+                known, worker.pid, worker.poll(), (settings.home / "worker.log").read_text()[-3000:],
+            )  # fmt: skip
 
         await eventually(polls, 100, every=0.2)
         yield api
