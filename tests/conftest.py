@@ -16,7 +16,7 @@ import pytest
 from tests.services import cluster
 
 MEMORY = "/dev/shm"
-AT_A_TIME = ((1.7, 4), (2.2, 3), (4.0, 2))
+AT_A_TIME = ((2.5, 3), (4.0, 2))
 """Files, where three processes that only start take less than so many seconds together: some 1.2 where two cores have
 nothing else to do."""
 
@@ -62,7 +62,7 @@ TOGETHER = ("tests/cli/", "tests/deploy/")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Four are more than two cores carry, but most tests wait for servers, processes and clocks. Each has a whole
+    """Three are more than two cores carry, but most tests wait for servers, processes and clocks. Each has a whole
     Muster under it, though: where three that only start take long, their waits would give up on each other."""
     starting = [sys.executable, "-c", "import worker"]
     subprocess.run(starting, check=True)  # what disks and bytecode take the first time
