@@ -111,7 +111,7 @@ class Servers:
         )
 
     async def _postgres(self, stack: AsyncExitStack, home: Home) -> None:
-        await asyncio.to_thread(cluster.seed, home.path)
+        await asyncio.to_thread(cluster.seed, home.path, migrated=False)
         server, port = Postgres(home, dict(os.environ)), self.ports["postgres"]
         program = await server.prepare()
         stack.callback(server.clean)

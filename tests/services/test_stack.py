@@ -39,7 +39,7 @@ MakeSettings = Callable[..., Settings]
 async def shared() -> AsyncIterator[tuple[Stack, Addresses]]:
     """One stack for the tests that only look."""
     with tempfile.TemporaryDirectory(prefix="muster-test-") as folder:
-        await asyncio.to_thread(cluster.seed, Path(folder))
+        await asyncio.to_thread(cluster.seed, Path(folder), migrated=False)
         stack = Stack(Settings(_env_file=None, MUSTER_HOME=folder, TEMPORAL_NAMESPACE="elsewhere", **FREE_PORTS))  # type: ignore[call-arg, arg-type]
         async with stack as addresses:
             yield stack, addresses
@@ -93,7 +93,7 @@ async def test_temporal_is_tuned_and_bound_to_loopback(shared: tuple[Stack, Addr
 
 
 async def test_killed_children_come_back_on_their_ports(make_settings: MakeSettings, home: Path) -> None:
-    await asyncio.to_thread(cluster.seed, home)
+    await asyncio.to_thread(cluster.seed, home, migrated=False)
     stack = Stack(make_settings())
     async with stack as addresses:
         # A session that is busy notices its postmaster's death last, and holds the shared memory.
@@ -127,7 +127,7 @@ async def test_servers_die_with_a_supervisor_that_is_killed_and_start_again(
         "asyncio.run(main())\n"
     )
     settings = make_settings()
-    await asyncio.to_thread(cluster.seed, home)
+    await asyncio.to_thread(cluster.seed, home, migrated=False)
     env = {**os.environ, "MUSTER_HOME": str(home), "MUSTER_TEMPORAL_PORT": "0", "MUSTER_TEMPORAL_UI_PORT": "0"}
     pipe = asyncio.subprocess.PIPE
     supervisor = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=env, stdout=pipe)
@@ -152,7 +152,7 @@ async def test_a_second_stack_on_the_same_home_is_refused(shared: tuple[Stack, A
 async def test_two_homes_side_by_side_one_with_a_long_path(make_settings: MakeSettings, home: Path) -> None:
     long = home.parent / ("a-rather-long-name-of-a-folder-" * 4) / "it's, odd"
     first, second = Stack(make_settings()), Stack(make_settings(MUSTER_HOME=long))
-    await asyncio.to_thread(cluster.seed, home)
+    await asyncio.to_thread(cluster.seed, home, migrated=False)
     async with first as one, second as other:
         await sql(other.database_url, "CREATE TABLE mine ()")
         assert not await sql(one.database_url, "SELECT FROM pg_tables WHERE tablename = 'mine'")
@@ -263,7 +263,7 @@ async def test_half_made_cluster_is_made_anew(make_settings: MakeSettings, home:
 
 
 async def test_a_stranger_with_the_pid_in_the_lock_file_is_no_obstacle(make_settings: MakeSettings, home: Path) -> None:
-    await asyncio.to_thread(cluster.seed, home)
+    await asyncio.to_thread(cluster.seed, home, migrated=False)
     lock = home / "postgres" / "data" / "postmaster.pid"
     async with only_postgres(make_settings()):
         kept = lock.read_text().splitlines()
@@ -277,7 +277,7 @@ async def test_a_stranger_with_the_pid_in_the_lock_file_is_no_obstacle(make_sett
 async def test_root_without_user_namespaces_steps_down_to_nobody(
     make_settings: MakeSettings, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await asyncio.to_thread(cluster.seed, home)
+    await asyncio.to_thread(cluster.seed, home, migrated=False)
     data, runs = home / "postgres" / "data", identity._runs
 
     async def no_namespaces(run_as: identity.RunAs, binary: Path) -> bool:

@@ -25,7 +25,7 @@ from muster.domain.tenants import Actor
 from muster.services.child import Child
 from muster.services.home import Home
 from muster.services.ports import free_port
-from muster.services.postgres import Postgres
+from muster.services.postgres import DATABASE, Postgres
 from muster.services.valkey import Valkey
 from muster.storage import migrations, moves
 from muster.storage.database import Database
@@ -91,7 +91,7 @@ async def servers() -> AsyncIterator[Servers]:
         children = [Child(await postgres.prepare()), Child(await valkey.prepare())]
         await asyncio.gather(*(child.start() for child in children))
         servers = Servers(postgres, children[0], valkey, children[1])
-        await sql(servers.url("postgres"), f"CREATE DATABASE {_TEMPLATE}")
+        await sql(servers.url("postgres"), f"CREATE DATABASE {_TEMPLATE} TEMPLATE {DATABASE}")
         await migrations.migrate(servers.url(_TEMPLATE))
         yield servers
     finally:
