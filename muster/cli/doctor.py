@@ -62,6 +62,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     database, valkey = secret(settings), settings.external_valkey_url or ""
     address, namespace = settings.temporal_address or "", settings.temporal_namespace
     embedded = bool(record and record.addresses and record.addresses.temporal == address and "temporal" in record.ports)
+    probes.load(("postgres", "valkey", "temporal"))
     checks = [
         _check("PostgreSQL", mask(database), lambda: probes.postgres(database)),
         _check("Valkey", mask(valkey), lambda: probes.valkey(valkey)),
@@ -98,7 +99,7 @@ async def _check(name: str, where: str, probe: Callable[[], Awaitable[str]]) -> 
     began = time.perf_counter()
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            version = await probe()  # the first one also pays for imports and the connection
+            version = await probe()  # the first one also pays for the connection
             began = time.perf_counter()
             await probe()
     except TimeoutError:

@@ -6,12 +6,23 @@ The embedded ones are asked without client libraries, whose imports would cost t
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 REPLY_BYTES = 1 << 20
+_CLIENTS = {"temporal": "temporalio.client", "postgres": "psycopg", "valkey": "redis.asyncio"}
+
+
+def load(services: Iterable[str]) -> None:
+    """The libraries that `temporal`, `postgres` and `valkey` ask with, before the time for an answer runs. To import
+    them takes a busy machine seconds, in which nothing else here moves: a server that answers would be called silent.
+    """
+    for service in services:
+        importlib.import_module(_CLIENTS[service])
 
 
 async def http_get(host: str, port: int, path: str) -> tuple[int, bytes]:

@@ -86,6 +86,8 @@ class Stack:
                 )
             self.keep_embedder()
 
+        mine = {"temporal": temporal, "postgres": self._postgres, "valkey": valkey}
+        probes.load(name for name, service in mine.items() if service is None)
         jobs: list[Coroutine[Any, Any, None]] = []
         jobs.append(self._run(temporal.prepare()) if temporal else self._check_temporal())
         jobs.append(self._run(self._postgres.prepare()) if self._postgres else self._check_postgres())
@@ -128,7 +130,9 @@ class Stack:
             "postgres": self._check_postgres,
             "valkey": self._check_valkey,
         }
-        await all_or_none([check() for name, check in checks.items() if name in needs])
+        needed = [name for name in checks if name in needs]
+        probes.load(needed)
+        await all_or_none([checks[name]() for name in needed])
 
     async def add(self, program: Program, timeout: float = 30.0) -> None:
         """Run one more child, supervised like the rest."""

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -211,6 +212,36 @@ async def test_an_external_server_that_is_silent_is_named_in_time(
     assert "secret" not in str(failure.value)
     assert variable in str(failure.value)
     assert processes_of(home) == []
+
+
+async def test_a_server_is_not_silent_because_its_client_is_long_in_coming(
+    shared: tuple[Stack, Addresses], tmp_path: Path
+) -> None:
+    """On a machine that is busy, imports take longer than an answer may."""
+    _, addresses = shared
+    program = """if True:
+        import asyncio, importlib.abc, sys, time
+
+        class Slow(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path=None, target=None):
+                if name in ("temporalio", "psycopg", "redis"):
+                    time.sleep(1.0)
+
+        sys.meta_path.insert(0, Slow())
+        from muster.services import stack
+        from muster.settings import Settings
+
+        stack.EXTERNAL_SECONDS = 2.0
+        asyncio.run(stack.Stack(Settings()).check(("temporal", "postgres", "valkey")))
+    """
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", "TEMPORAL_"))}
+    env |= {
+        "MUSTER_HOME": str(tmp_path), "DATABASE_URL": addresses.database_url, "VALKEY_URL": addresses.valkey_url,
+        "TEMPORAL_ADDRESS": addresses.temporal, "TEMPORAL_NAMESPACE": addresses.temporal_namespace,
+    }  # fmt: skip
+    command = (sys.executable, "-c", program)
+    ended = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
 
 
 async def test_external_servers_are_used_and_nothing_else_is_started(
