@@ -23,7 +23,8 @@ import pytest_asyncio
 
 from muster.domain.memory import ErrorClass, GenerationFailed
 from muster.models import embedder
-from muster.models.embedder import MODEL, App, Blocks, Encoder, parts
+from muster.models.blocks import Blocks
+from muster.models.embedder import MODEL, App, Encoder, parts
 from muster.models.embeddings import Embeddings
 from muster.services.ports import free_port
 

@@ -257,9 +257,9 @@ def test_it_takes_as_long_as_the_text_is(part: str) -> None:
         scrub_text(text)
         return time.thread_time() - began
 
-    short = min(seconds(60_000) for _ in range(3))
-    assert seconds(600_000) < 10 * short * 2 + 0.05
-    assert short < 0.2, "nor is it slow from the start"
+    short = min(seconds(100_000) for _ in range(3))
+    assert seconds(2_000_000) < 20 * short * 4 + 0.05
+    assert short < 0.3, "nor is it slow from the start"
 
 
 def test_globs_are_quick_too() -> None:
