@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Collection, Coroutine, Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -18,6 +18,9 @@ from muster import logs
 from muster.services import probes, runtime
 from muster.services.errors import StartupError
 from muster.settings import Settings
+
+if TYPE_CHECKING:
+    from api.commands import Commands
 
 HEALTHCHECK_SECONDS = 5.0
 
@@ -113,7 +116,10 @@ async def _api_ready(settings: Settings) -> str:
 def worker(healthcheck: bool) -> None:
     """Run one worker alone, with the services the settings name or the Muster that runs here."""
     if healthcheck:
-        _exit_with(_worker_polls(runtime.resolve(Settings(), needs=["temporal"])))
+        settings = runtime.resolve(Settings(), needs=["temporal"])
+        from api.commands import Commands  # which takes its time, and that is not the servers'
+
+        _exit_with(_worker_polls(Commands(settings), settings))
 
     import uvloop
 
@@ -127,12 +133,10 @@ def worker(healthcheck: bool) -> None:
     uvloop.run(run(runtime.resolve(Settings())))
 
 
-async def _worker_polls(settings: Settings) -> str:
+async def _worker_polls(commands: Commands, settings: Settings) -> str:
     """Temporal has heard from it within the last minute, and its process is there: one alone says little."""
-    from api.commands import Commands
-
     mine = f"worker@{socket.gethostname()}:"
-    polling = [identity for identity in await Commands(settings).workers() if identity.startswith(mine)]
+    polling = [identity for identity in await commands.workers() if identity.startswith(mine)]
     living = [identity for identity in polling if runtime.process_start(int(identity.removeprefix(mine)))]
     if not living:
         raise StartupError(
