@@ -7,9 +7,11 @@ match is small, since rarity and meaning rank beside it.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from functools import lru_cache
 
 _VOWELS = frozenset("aeiouy")
+_SYLLABLE = re.compile(r"[aeiouy]+[^aeiouy]")
 
 # As they are written once accents are gone.
 STOP_WORDS: dict[str, frozenset[str]] = {
@@ -84,9 +86,9 @@ _RELATED = {
     "runner": "run", "imag": "image", "pag": "page", "db": "databas", "repo": "repositori", "doc": "document",
 }  # fmt: skip
 
-# Longest first. What stays of a word must be long enough to tell it from others.
-_SUFFIXES: dict[str, tuple[str, ...]] = {
-    language: tuple(sorted(suffixes.split(), key=len, reverse=True))
+# What stays of a word must be long enough to tell it from others.
+_SUFFIXES: dict[str, frozenset[str]] = {
+    language: frozenset(suffixes.split())
     for language, suffixes in {
         "de": "ungen ung heiten heit keiten keit ierungen ierung ieren iert ten tet te ern em en er es et e s n t",
         "fr": "issements issement ements ement ations ation ateurs ateur euses euse eurs eur ives ive ifs if ees ee "
@@ -109,10 +111,15 @@ def stem(word: str, language: str = "en") -> str:
     """`word` in lower case and without accents."""
     if language == "en":
         return _english(word)
-    for suffix in _SUFFIXES.get(language, ()):
-        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
-            return word[: -len(suffix)]
-    return word
+    return word[: _end(word, _SUFFIXES.get(language, ()), 4)]
+
+
+def _end(word: str, endings: Container[str], keep: int = 0) -> int:
+    """Where the longest of these endings begins that leaves so many letters; where the word ends, if none does."""
+    for start in range(max(keep, len(word) - _LONGEST), len(word)):
+        if word[start:] in endings:
+            return start
+    return len(word)
 
 
 def guess_language(words: list[str]) -> str:
@@ -130,7 +137,7 @@ def guess_language(words: list[str]) -> str:
 
 def _measure(word: str) -> int:
     """How many times a vowel is followed by a consonant: roughly its syllables."""
-    return len(re.findall(r"[aeiouy]+[^aeiouy]", word))
+    return len(_SYLLABLE.findall(word))
 
 
 def _short(word: str) -> bool:
@@ -209,36 +216,33 @@ def _past(word: str) -> str:
     return word
 
 
-_STEPS = (
-    # ending, what takes its place, how much of a word must stand before it
-    ("isational", "is", 1), ("isation", "is", 1), ("ational", "ate", 1), ("fulness", "ful", 1), ("ousness", "ous", 1),
-    ("iveness", "ive", 1), ("tional", "tion", 1), ("biliti", "ble", 1), ("iviti", "ive", 1), ("aliti", "al", 1),
-    ("lessli", "less", 1), ("ation", "ate", 1), ("entli", "ent", 1), ("ousli", "ous", 1), ("fulli", "ful", 1),
-    ("alism", "al", 1), ("alli", "al", 1), ("ator", "ate", 1), ("abli", "able", 1), ("iser", "is", 1), ("li", "", 1),
-)  # fmt: skip
-_LATER = (
-    ("icate", "ic", 1), ("iciti", "ic", 1), ("alise", "al", 1), ("ative", "", 2), ("ical", "ic", 1), ("ness", "", 1),
-    ("ful", "", 1),
-)  # fmt: skip
-_LAST = (
+# What takes an ending's place, and how much of a word must stand before it.
+_STEPS: dict[str, tuple[str, int]] = {
+    "isational": ("is", 1), "isation": ("is", 1), "ational": ("ate", 1), "fulness": ("ful", 1), "ousness": ("ous", 1),
+    "iveness": ("ive", 1), "tional": ("tion", 1), "biliti": ("ble", 1), "iviti": ("ive", 1), "aliti": ("al", 1),
+    "lessli": ("less", 1), "ation": ("ate", 1), "entli": ("ent", 1), "ousli": ("ous", 1), "fulli": ("ful", 1),
+    "alism": ("al", 1), "alli": ("al", 1), "ator": ("ate", 1), "abli": ("able", 1), "iser": ("is", 1), "li": ("", 1),
+}  # fmt: skip
+_LATER: dict[str, tuple[str, int]] = {
+    "icate": ("ic", 1), "iciti": ("ic", 1), "alise": ("al", 1), "ative": ("", 2), "ical": ("ic", 1), "ness": ("", 1),
+    "ful": ("", 1),
+}  # fmt: skip
+_LAST = {
     "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "al", "er", "or",
     "ic",
-)  # fmt: skip
+}  # fmt: skip
+_LONGEST = max(len(ending) for endings in (*_SUFFIXES.values(), _STEPS, _LATER, _LAST) for ending in endings)
 
 
 def _ending(word: str) -> str:
     for steps in (_STEPS, _LATER):
-        for ending, instead, before in steps:
-            if word.endswith(ending):
-                rest = word[: -len(ending)]
-                if _measure(rest) >= before:
-                    word = rest + instead
-                break
+        start = _end(word, steps)
+        if start < len(word):
+            instead, before = steps[word[start:]]
+            if _measure(word[:start]) >= before:
+                word = word[:start] + instead
     if word.endswith("ion") and len(word) > 5 and word[-4] in "st":
         # -ion before the rest: "connection" is of one measure less than "connector".
         word = word[:-3]
-    for ending in _LAST:
-        if word.endswith(ending):
-            rest = word[: -len(ending)]
-            return rest if _measure(rest) > 1 else word
-    return word
+    rest = word[: _end(word, _LAST)]
+    return rest if _measure(rest) > 1 else word
