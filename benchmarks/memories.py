@@ -20,10 +20,6 @@ SIZE = 512
 TOPICS = 400
 VOCABULARY = 30_000
 _SYLLABLES = [a + b for a in ("tr", "st", "pl", *"bcdfghjklmnprstvwz") for b in "aeiou"]
-_INDEX = (
-    f"CREATE INDEX memory_embeddings_{SIZE} ON memory_embeddings "
-    f"USING hnsw ((embedding::halfvec({SIZE})) halfvec_cosine_ops) WHERE vector_dims(embedding) = {SIZE}"
-)
 _KINDS = ("decision", "bugfix", "feature", "discovery", "change")
 _TABLES = (
     "projects", "memory_sessions", "observations", "observation_words", "memory_embeddings", "memory_term_changes",
@@ -107,6 +103,10 @@ async def load(
         # COPY takes no policies; in this transaction its owner is above them.
         for table in _TABLES:
             await connection.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY".encode())
+        index = f"memory_embeddings_{SIZE}"
+        found = await connection.execute("SELECT pg_get_indexdef(%s::regclass)", (index,))
+        made_anew = (await found.fetchall())[0][0]
+        await connection.execute(f"DROP INDEX {index}".encode())
         for number, session in enumerate(known):
             await connection.execute(
                 "INSERT INTO memory_sessions (id, workspace_id, project_id, key) VALUES (%s, %s, %s, %s)",
@@ -125,8 +125,7 @@ async def load(
         for table in _TABLES:
             await connection.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY".encode())
         await connection.execute("SET LOCAL maintenance_work_mem = '512MB'")
-        await connection.execute(f"DROP INDEX memory_embeddings_{SIZE}".encode())
-        await connection.execute(_INDEX.encode())
+        await connection.execute(made_anew.encode())
         await connection.commit()
         await connection.set_autocommit(True)
         await connection.execute("SET ROLE muster_app")

@@ -21,10 +21,6 @@ from .conftest import make_workspace
 ROWS, OTHERS, SIZE, CLUSTERS, QUESTIONS = 18_000, 2_000, 256, 120, 12
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _TABLES = ("observations", "observation_words", "memory_embeddings", "memory_term_changes", "memory_vectors_due")
-_INDEX = (
-    f"CREATE INDEX memory_embeddings_{SIZE} ON memory_embeddings "
-    f"USING hnsw ((embedding::halfvec({SIZE})) halfvec_cosine_ops) WHERE vector_dims(embedding) = {SIZE}"
-)
 
 
 class Crowd:
@@ -85,9 +81,12 @@ class Crowd:
             # COPY takes no policies: for once, the owner is above them. The index is made once all are there.
             for table in _TABLES:
                 await connection.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY".encode())
-            await connection.execute(f"DROP INDEX memory_embeddings_{SIZE}".encode())
+            index = f"memory_embeddings_{SIZE}"
+            found = await connection.execute("SELECT pg_get_indexdef(%s::regclass)", (index,))
+            made_anew = (await found.fetchall())[0][0]
+            await connection.execute(f"DROP INDEX {index}".encode())
             await self._copy(connection)
-            await connection.execute(_INDEX.encode())
+            await connection.execute(made_anew.encode())
             for table in _TABLES:
                 await connection.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY".encode())
             await connection.execute("ANALYZE")

@@ -90,3 +90,11 @@ async def test_new_ids_are_uuid7_and_sort_by_time(own_url: str) -> None:
     assert ids == sorted(ids)
     assert {(item[14], item[19] in "89ab") for item in ids} == {("7", True)}
     assert migrations.all_migrations()[0].checksum == migrations.all_migrations()[0].checksum
+
+
+async def test_vectors_of_every_length_have_an_index_made_with_the_same_effort(own_url: str) -> None:
+    rows = await sql(
+        own_url, "SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '%% USING hnsw %%halfvec_cosine_ops%%'"
+    )
+    assert len(rows) == 7
+    assert all("(ef_construction='128')" in definition for (definition,) in rows), rows
