@@ -38,6 +38,11 @@ def epoch() -> str:
     return f"{PREFIX}epoch"
 
 
+def rebuild(rebuild_id: UUID) -> str:
+    """Present as long as nothing was wiped since this rebuild began."""
+    return f"{PREFIX}rebuild:{rebuild_id}"
+
+
 def log(workspace_id: UUID) -> str:
     """The last position of the workspace's event log that was published."""
     return f"{PREFIX}log:{workspace_id}"

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from muster.domain.agents import OutputLine
+from muster.domain.ids import new_id
 from muster.domain.states import FINAL_AGENT, FINAL_TASK
 from muster.storage import chores, events, keys
 from muster.storage.database import Database
@@ -36,6 +37,7 @@ _REST_SECONDS = 1.0
 _OUTPUT_KEPT = 1000
 _EARLY_SECONDS = 600
 _REFRESHED_SECONDS = 600
+_REBUILD_SECONDS = 3600
 _ENDINGS = frozenset(f"agent.{status}" for status in FINAL_AGENT)
 
 # ARGV: time to live of final rows, then JSON of {rows: [[key, version, json, final, queue, member, score|false]],
@@ -81,6 +83,14 @@ return unknown and 'wiped' or 'ok'
 """
 
 
+# Says that the picture is whole, unless what was painted first was wiped before the last of it was there.
+_SEAL = """
+if redis.call('DEL', KEYS[1]) == 0 then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'NX')
+return 1
+"""
+
+
 class Mirror:
     """One worker's hand on Valkey."""
 
@@ -88,6 +98,7 @@ class Mirror:
         self._valkey = connect(url)
         self._ttl = terminal_ttl_seconds
         self._apply = self._valkey.register_script(_APPLY)
+        self._seal = self._valkey.register_script(_SEAL)
         self._resting_until = 0.0
         self.stale = asyncio.Event()
         """Set when something was not mirrored: the picture needs a rebuild."""
@@ -176,13 +187,17 @@ class Mirror:
         """Write the picture anew. Returns how many rows it holds."""
         self.stale.clear()
         try:
-            written = await self._paint(db, self._ttl)
-            await self._forget_unknown(db, written)
-            await self._valkey.set(keys.epoch(), int(time.time()), nx=True)
+            while True:
+                mark = keys.rebuild(new_id())
+                await self._valkey.set(mark, 1, ex=_REBUILD_SECONDS)
+                written = await self._paint(db, self._ttl)
+                await self._forget_unknown(db, written)
+                if await self._seal(keys=[mark, keys.epoch()], args=[int(time.time())]):
+                    return len(written)
+                log.warning("Valkey was wiped while its picture was rebuilt; beginning again")
         except BaseException:
             self.stale.set()
             raise
-        return len(written)
 
     async def refresh(self, db: Database) -> None:
         """Write what is open or has just ended: a worker that died may have recorded it and not come this far."""

@@ -217,6 +217,29 @@ async def test_a_wiped_valkey_is_rebuilt_and_the_bus_goes_on(
     await picture_is_right(own, valkey)
 
 
+@pytest.mark.parametrize("wiped_after", ["_paint", "_forget_unknown"])
+async def test_what_is_wiped_in_the_middle_of_a_rebuild_is_rebuilt(
+    own: Tenant, mirror: Mirror, valkey: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch, wiped_after: str
+) -> None:
+    await live(own, mirror, 1)
+    step, times = getattr(mirror, wiped_after), 0
+
+    async def and_wipe(*arguments: Any) -> Any:
+        nonlocal times
+        done, times = await step(*arguments), times + 1
+        if times == 1:
+            await valkey.flushall()
+        return done
+
+    monkeypatch.setattr(mirror, wiped_after, and_wipe)
+    await mirror.rebuild(own.db)
+    await mirror.relay(own.db)
+    assert times == 2
+    assert not await mirror.wiped()
+    await picture_is_right(own, valkey)
+    assert [key async for key in valkey.scan_iter(f"{keys.PREFIX}rebuild:*")] == []
+
+
 async def test_a_rebuild_forgets_what_is_no_more(own: Tenant, mirror: Mirror, valkey: redis.asyncio.Redis) -> None:
     await mirror.apply(await own.created())
     ghost = new_id()
