@@ -19,9 +19,10 @@ from typing import Any
 from uuid import UUID
 
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from muster.domain.agents import OutputLine
 from muster.domain.ids import new_id
@@ -190,6 +191,7 @@ class Mirror:
             while True:
                 mark = keys.rebuild(new_id())
                 await self._valkey.set(mark, 1, ex=_REBUILD_SECONDS)
+                self._resting_until = 0.0  # it answers
                 written = await self._paint(db, self._ttl)
                 await self._forget_unknown(db, written)
                 if await self._seal(keys=[mark, keys.epoch()], args=[int(time.time())]):
@@ -252,7 +254,8 @@ def connect(url: str) -> redis.Redis:
         decode_responses=True,
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 1),  # one more try covers a connection that the server closed; the rest is ours
+        # One more try covers a connection that the server closed; the rest is ours.
+        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
         max_connections=64,
     )
 

@@ -303,9 +303,21 @@ async def test_a_stopped_valkey_delays_little_and_is_caught_up_with(
         assert mirror.stale.is_set()
     finally:
         os.kill(pid, signal.SIGCONT)
-    await asyncio.sleep(1.1)
     await mirror.rebuild(own.db)
     await mirror.relay(own.db)
+    await mirror.apply(await own.created())
+    assert not mirror.stale.is_set(), "it answers again: nothing is kept from it"
+    await picture_is_right(own, valkey)
+
+
+async def test_connections_that_valkey_closed_are_made_anew(
+    own: Tenant, mirror: Mirror, valkey: redis.asyncio.Redis
+) -> None:
+    """As after its restart: each of them may be closed, and none is a reason to go on without it."""
+    made = await live(own, mirror, 5)
+    await asyncio.gather(*(mirror.output(own.id, new_id(), []) for _ in range(5)))
+    assert await valkey.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") >= 5
+    await asyncio.gather(*(mirror.apply(changes) for changes in made))
     assert not mirror.stale.is_set()
     await picture_is_right(own, valkey)
 
