@@ -1,7 +1,7 @@
 """Waking the workflows that work on memory's jobs. Used by the API and by workers.
 
-A poke is a hint: the jobs are in Postgres, and the sweep finds those whose poke was lost. So it never waits, never
-fails, and costs a busy session one signal a second.
+A poke is a hint: the jobs are in Postgres, and the sweep finds those whose poke was lost. So nobody waits for it, it
+never fails, and costs a busy session one signal a second. A Temporal that is away for a moment is told when it is back.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _AT_ONCE = 8
 _MOST = 10_000
 """Sessions that are remembered as poked. Those beyond are left to the sweep."""
 _RPC_SECONDS = 5.0
+_TRIES = 5
+"""Of telling a Temporal that does not answer, each after twice the time: the sweep comes once a minute anyway."""
 
 
 class _Key(NamedTuple):
@@ -74,13 +76,18 @@ class Pokes:
             await asyncio.wait(tasks, timeout=2)
 
     async def _tell(self, key: _Key, poked: _Poked) -> None:
+        failures = 0
         try:
             while True:
                 at_once, poked.again, poked.at_once = poked.at_once, False, False
                 poked.hurry.clear()
-                await self._signal(key, at_once)
+                if await self._signal(key, at_once):
+                    failures = 0
+                else:
+                    failures += 1
+                    poked.again, poked.at_once = poked.again or failures < _TRIES, poked.at_once or at_once
                 try:
-                    async with asyncio.timeout(_BETWEEN_SECONDS):
+                    async with asyncio.timeout(_BETWEEN_SECONDS * 2 ** min(max(failures - 1, 0), _TRIES - 1)):
                         await poked.hurry.wait()
                 except TimeoutError:
                     if not poked.again:
@@ -88,7 +95,7 @@ class Pokes:
         finally:
             del self._poked[key]
 
-    async def _signal(self, key: _Key, at_once: bool) -> None:
+    async def _signal(self, key: _Key, at_once: bool) -> bool:
         start = DrainStart(**key._asdict(), task_queue=self._task_queue)
         async with self._slots:
             try:
@@ -104,6 +111,8 @@ class Pokes:
                         **memory_start_options(start),
                     )
             except (RPCError, RuntimeError, TimeoutError) as error:
-                log.debug("could not poke for %s: %s; the sweep will", key.session_id, error)
+                log.debug("could not poke for %s: %s", key.session_id, error or type(error).__name__)
+                return False
             except Exception:
                 log.exception("poking for %s failed", key.session_id)
+        return True

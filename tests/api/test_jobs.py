@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -10,8 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest_asyncio
+from temporalio.client import Client
+from temporalio.service import RPCError
 
+from api.pokes import Pokes
+from muster.domain.ids import DEFAULT_WORKSPACE, memory_workflow_id, new_id
 from muster.settings import Settings
+from muster.temporal import connection
 from tests.api.conftest import Api, admin, eventually, is_problem
 from tests.api.people import key_in, made, new_workspace
 
@@ -58,6 +64,34 @@ async def lane(api: Api, kind: str) -> dict[str, Any]:
     listed = next(one for one in (await api.get("/v1/memory/lanes")).json()["items"] if one["kind"] == kind)
     assert {**listed, "oldest_seconds": None} == {**found, "oldest_seconds": None}
     return found
+
+
+async def test_a_temporal_that_is_away_for_a_moment_is_told_of_jobs_when_it_is_back(settings: Settings) -> None:
+    temporal = await Client.connect(**connection(settings))
+    session, asked = new_id(), 0
+
+    async def away_at_first() -> Client:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise RuntimeError("Failed client connect")
+        return temporal
+
+    pokes = Pokes(away_at_first, settings.temporal_task_queue)
+    try:
+        pokes.poke(DEFAULT_WORKSPACE, new_id(), session)
+
+        async def told() -> None:
+            handle = temporal.get_workflow_handle(memory_workflow_id(DEFAULT_WORKSPACE, session))
+            with contextlib.suppress(RPCError):
+                assert (await handle.describe()).workflow_type == "MemoryWorkflow"
+                return
+            raise AssertionError
+
+        await eventually(told)
+    finally:
+        await pokes.close()
+    assert asked == 3
 
 
 async def test_a_lane_is_paused_and_resumed(own: tuple[Api, Api]) -> None:
