@@ -459,7 +459,12 @@ async def picture_is_right(system: System, seconds: float = 10.0) -> None:
             assert await valkey.get(f"orchestrator:log:{DEFAULT_WORKSPACE}") == str(await system.position())
             assert not await valkey.exists(f"orchestrator:log:{DEFAULT_WORKSPACE}:early")
 
-    await eventually(the_same, seconds)
+    try:
+        await eventually(the_same, seconds)
+    except AssertionError as error:
+        told = (system.home / "logs" / "worker.log").read_text().splitlines()
+        error.add_note("\n".join(line for line in told if "Valkey" in line)[-3000:])
+        raise
 
 
 async def log_is_sound(system: System, since: int = 0) -> None:
