@@ -21,12 +21,11 @@ from limits import RateLimitItemPerSecond, WindowStats
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from muster.domain.errors import MusterError
 from muster.storage import keys
+from muster.storage.valkey import once_more
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class Limits:
             key_prefix=keys.limits(),
             socket_connect_timeout=LOOK_SECONDS,
             socket_timeout=LOOK_SECONDS,
-            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]
+            retry=once_more(),  # type: ignore[arg-type]
         )
         self._shared = SlidingWindowCounterRateLimiter(storage)
         self._client: Redis = storage.bridge.get_connection()  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from muster.domain.errors import Unavailable
 from muster.storage import keys
+from muster.storage.valkey import once_more
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Live:
     def __init__(self, url: str) -> None:
         """`rediss://`, user names and passwords in the URL are honoured."""
         self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
-            url, socket_connect_timeout=_READ_SECONDS, socket_timeout=_READ_SECONDS, retry=Retry(NoBackoff(), 0)
+            url, socket_connect_timeout=_READ_SECONDS, socket_timeout=_READ_SECONDS, retry=once_more()
         )
         # The subscription's own: no read timeout, and no silent reconnect, which would hide what was missed.
         self._subscriptions = ConnectionPool.from_url(

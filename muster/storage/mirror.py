@@ -19,9 +19,6 @@ from typing import Any
 from uuid import UUID
 
 import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from muster.domain.agents import OutputLine
@@ -30,6 +27,7 @@ from muster.domain.states import FINAL_AGENT, FINAL_TASK
 from muster.storage import chores, events, keys
 from muster.storage.database import Database
 from muster.storage.moves import Changes
+from muster.storage.valkey import once_more
 
 log = logging.getLogger(__name__)
 
@@ -254,8 +252,7 @@ def connect(url: str) -> redis.Redis:
         decode_responses=True,
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
-        # One more try covers a connection that the server closed; the rest is ours.
-        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
+        retry=once_more(),
         max_connections=64,
     )
 

@@ -309,6 +309,16 @@ async def test_without_valkey_streams_go_on_from_postgres(api: Api, pen: Pen, pi
     assert [event.id for event in stream.events] == list(range(pen.written[0], pen.written[-1] + 1))
 
 
+async def test_connections_that_valkey_closed_are_no_reason_to_call_it_dead(api: Api, settings: Settings) -> None:
+    """As after its restart: each that is kept is closed."""
+    async with redis.asyncio.Redis.from_url(str(settings.external_valkey_url)) as valkey:
+        for _ in range(5):
+            answers = await asyncio.gather(*(api.get("/readyz") for _ in range(3)))
+            await valkey.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            answers += await asyncio.gather(*(api.get("/readyz") for _ in range(3)))
+            assert [answer.status_code for answer in answers] == [200] * 6, [answer.text for answer in answers]
+
+
 @pytest.mark.parametrize("name", ["valkey", "postgres", "temporal"])
 async def test_health_tells_of_a_stopped_server_in_time(settings: Settings, pids: dict[str, int], name: str) -> None:
     async with serving(settings) as url, Api(url, admin(settings)) as api:
