@@ -44,6 +44,8 @@ class Search(Query, json_schema_extra={"examples": [{"query": "when do imports r
     project: ProjectRef | list[ProjectRef] | None = Field(
         default=None, description="Id or slug, or several. Left out: every project that the key reaches."
     )
+    after: Moment | None = Field(default=None, description="Happened at this time or later.")
+    before: Moment | None = Field(default=None, description="Happened before this time.")
     limit: int = Field(default=10, ge=1, le=MAX_FOUND)
     mode: Literal["fused", "lexical"] = Field(default="fused", description="lexical: by words alone.")
     explain: bool = Field(default=False, description="Also say how each was found.")

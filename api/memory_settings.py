@@ -72,7 +72,7 @@ class MemoryChange(
     )
     retain_importance: Part | None = Field(
         default=None, ge=0, le=1, allow_inf_nan=False,
-        description="What is more important outlives retain_days. Needs `admin`.",
+        description="What is at least so important outlives retain_days. Needs `admin`.",
     )  # fmt: skip
     daily_tokens: int | None = Field(
         default=None, ge=0, le=2**53, description="Of a model, and no more; null: as many as it takes. Needs `admin`."

@@ -73,16 +73,20 @@ class Search(Project):
     type: str | None = Field(default=None, max_length=50, description="Only of this type, such as decision or bugfix.")
     concept: str | None = Field(default=None, max_length=100, description="Only about this.")
     file: str | None = Field(default=None, max_length=1000, description="Only what read or changed this file.")
-    after: AwareDatetime | None = Field(default=None, description="Only what happened since.")
-    before: AwareDatetime | None = Field(default=None, description="Only what happened before.")
+    after: AwareDatetime | None = Field(default=None, description="Only what happened since, as 2026-03-31T08:00:00Z.")
+    before: AwareDatetime | None = Field(
+        default=None, description="Only what happened before, as 2026-03-31T08:00:00Z."
+    )
     limit: Count = 8
 
 
 class Timeline(Project):
     around: UUID | None = Field(default=None, description="Id of an observation: what happened before and after it.")
     session: UUID | None = Field(default=None, description="Only of this session.")
-    after: AwareDatetime | None = Field(default=None, description="Only what happened since.")
-    before: AwareDatetime | None = Field(default=None, description="Only what happened before.")
+    after: AwareDatetime | None = Field(default=None, description="Only what happened since, as 2026-03-31T08:00:00Z.")
+    before: AwareDatetime | None = Field(
+        default=None, description="Only what happened before, as 2026-03-31T08:00:00Z."
+    )
     limit: Count = 20
 
 

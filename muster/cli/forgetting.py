@@ -49,7 +49,11 @@ def forget(
         raise click.UsageError("name one of --observation, --session, --agent, --task and --project")
     what, value = named[0]
     path = f"/v1/{what}s/{quote(value, safe='')}" + ("" if what in ("observation", "session") else "/memory")
-    if not (yes or as_json or observation) and sys.stdin.isatty():
+    if not (yes or observation):
+        if not sys.stdin.isatty():
+            raise click.UsageError(
+                f"this forgets all of the {what}'s memory for good: say --yes where nobody can be asked"
+            )
         click.confirm(f"forget all of this {what}'s memory? It cannot be brought back", abort=True, err=True)
     params: dict[str, Any] = {}
     if observation and keep_events:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+import psycopg
+
 from muster.domain import intake
 from muster.domain.errors import NotFound, ProjectArchived, Unavailable, UnknownReference
 from muster.domain.intake import Place
@@ -99,7 +101,10 @@ class Recorder:
             known = await self._look_through(who, events, group, generate, batch, request_id)
             if not group.items:
                 return known
-            answer = await self._write(who, group)
+            try:
+                answer = await self._write(who, group)
+            except psycopg.errors.ForeignKeyViolation:
+                continue  # its session or project is just being forgotten
             if not answer.refused:
                 return await self._told(who, known, answer)
             first = answer.refused[0]

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from muster.domain import marks, words
 from muster.domain.errors import MusterError, NotFound, ProjectArchived, RequestInFlight, UnknownReference
 from muster.domain.memory import NewObservation
-from muster.storage import pages
+from muster.storage import pages, projects
 from muster.storage.database import Database, Who, workspace_of
 
 Row = dict[str, Any]
@@ -284,6 +284,8 @@ async def page(
         f"ORDER BY o.occurred_at {order}, o.id {order} LIMIT %s",
         (workspace_of(who), *where.params(), at, at, last, limit + 1),
     )
+    if not rows and where.project:
+        await projects.resolve(db, who, where.project)  # nothing is known of it, or there is none
     return pages.page(rows, limit, by="occurred_at")
 
 
@@ -304,6 +306,8 @@ async def around(db: Database, who: Who, at: datetime, last: UUID | None, where:
         "ORDER BY o.occurred_at, o.id LIMIT %s",
         (workspace_of(who), *where.params(), at, last or _LAST, limit),
     )
+    if not before and not after and where.project:
+        await projects.resolve(db, who, where.project)
     earlier = min(len(before), max(limit - limit // 2, limit - len(after)))
     return [row[0] for row in before[:earlier][::-1]] + [row[0] for row in after[: limit - earlier]]
 
@@ -313,7 +317,7 @@ _LAST = UUID(int=2**128 - 1)
 
 async def stats(db: Database, who: Who, ref: str | None) -> Row:
     """How much is remembered, of a project or of all that are reached."""
-    project = (await settings(db, who, ref)).project_id if ref is not None else None
+    project = await projects.resolve(db, who, ref) if ref is not None else None
     rows = await db.read(
         who,
         "WITH here AS MATERIALIZED (SELECT id FROM projects WHERE workspace_id = %s AND (%s::uuid IS NULL OR id = %s)) "

@@ -81,7 +81,7 @@ async def search(
     """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes it,
     which is waited for beside the words."""
     given, seen = _behind(cursor, query)
-    depth = min(MAX_DEPTH, DEPTH + given)
+    depth = min(MAX_DEPTH, given + max(DEPTH, limit + _SPARE))
     coming = asyncio.ensure_future(vector(None)) if callable(vector) else None
     try:
         await asyncio.sleep(0)  # the embedder has something to do while the words are looked at

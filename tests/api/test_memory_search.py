@@ -172,6 +172,29 @@ async def test_lists_and_the_timeline(place: tuple[Api, Api, dict[str, Any]]) ->
     is_problem(await api.get(f"/v1/observations/{uuid.uuid4()}"), 404, "not_found")
     told = (await api.get("/v1/memory/stats", params={"project": "apollo"})).json()
     assert told["observations"] >= 7
+    for path in ("/v1/observations", "/v1/memory/timeline", "/v1/memory/stats"):
+        for more in (
+            {},
+            {} if path.endswith("stats") else {"at": days[0]} if "timeline" in path else {"type": "diary"},
+        ):
+            is_problem(await api.get(path, params={"project": "apolo", **more}), 422, "unknown_reference")
+
+
+async def test_a_time_has_a_zone_wherever_it_is_named(place: tuple[Api, Api, dict[str, Any]]) -> None:
+    api, _, _ = place
+    for when in ("2026-03-31", "2026-03-31T08:00:00", "0001-01-01T00:00:00+14:00"):
+        query = {"query": "day", "after": when}
+        is_problem(await api.get("/v1/memory/search", params=query), 422, "invalid_request")
+        is_problem(await api.post("/v1/memory/search", json=query), 422, "invalid_request")
+
+
+async def test_an_archived_project_is_still_counted(place: tuple[Api, Api, dict[str, Any]]) -> None:
+    api, _, _ = place
+    slug = f"p-{uuid.uuid4().hex[:8]}"
+    assert (await api.post("/v1/projects", json={"slug": slug, "name": "P"})).status_code == 201
+    assert (await api.patch(f"/v1/projects/{slug}", json={"status": "archived"})).status_code == 200
+    answer = await api.get("/v1/memory/stats", params={"project": slug})
+    assert (answer.status_code, answer.json()["observations"]) == (200, 0)
 
 
 async def test_context_is_markdown_within_its_budget(place: tuple[Api, Api, dict[str, Any]]) -> None:

@@ -41,6 +41,9 @@ def test_a_memory_is_carried_over_and_forgotten(cli: Cli, tmp_path: Path) -> Non
     done = cli("memory", "forget", "--observation", ids["first"])
     assert done.stdout.startswith("forgotten: 1 observations"), done.stdout
     assert cli("memory", "forget", "--observation", ids["first"]).returncode == 1
+    for more in ((), ("--json",)):
+        unasked = cli("memory", "forget", "--project", new, *more)
+        assert (unasked.returncode, "--yes" in unasked.stderr) == (2, True), "nobody is there to be asked"
     assert cli.json("memory", "forget", "--project", new, "--yes")["deleted"]["observations"] == 1
     assert cli("memory", "forget", "--project", new, "--yes").stdout == "nothing to forget\n"
     assert cli("memory", "retention", "--project", new).stdout == "nothing to forget\n"

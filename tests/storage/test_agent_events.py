@@ -237,6 +237,18 @@ async def test_racing_for_the_same_events_records_them_once(place: Place) -> Non
 # -- What is not stored ----------------------------------------------------------------------------------------------
 
 
+async def test_an_event_that_meets_the_forgetting_of_its_session_half_way_is_refused(place: Place) -> None:
+    async with place.db._pool.connection() as other, other.transaction():
+        entered = "SELECT set_config('app.current_workspace_id', %s, true)"
+        await other.execute(entered, (str(place.tenant.id),))
+        await other.execute("DELETE FROM memory_sessions WHERE id = %s", (place.session,))
+        recording = asyncio.create_task(place.record(place.event()))
+        await asyncio.sleep(0.3)
+        assert not recording.done()
+    with pytest.raises(UnknownReference):
+        await recording
+
+
 async def test_nothing_private_or_secret_reaches_the_table(place: Place) -> None:
     secret = "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
     await place.record(

@@ -353,13 +353,13 @@ async def test_nobody_forgets_anothers(own_url: str, memory: Memory) -> None:
 async def test_age_and_importance_decide_what_stays(own_url: str, memory: Memory) -> None:
     old, young = days_ago(40), days_ago(3)
     await memory.worked("marker old", at=old, importance=0.4)
-    important = await memory.worked("important", at=old, importance=0.9)
+    important = await memory.worked("important", at=old, importance=0.7)
     recent = await memory.worked("recent", at=young, importance=0.1)
     again = await memory.observation("seen again", at=old, seen=2)
     assert not any((await forgetting.expired(memory.db, memory.workspace, memory.project)).deleted.values())
     await memory.rows(
         "INSERT INTO memory_settings (workspace_id, project_id, retain_days, retain_importance) "
-        "VALUES (%s, %s, 30, 0.5)",
+        "VALUES (%s, %s, 30, 0.7)",
         memory.workspace, memory.project,
     )  # fmt: skip
     assert await forgetting.with_retention(memory.db, memory.workspace) == [memory.project]

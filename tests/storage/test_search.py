@@ -233,6 +233,23 @@ async def test_pages_neither_repeat_nor_skip_while_others_write(project: Project
         await project.found("other", cursor=first.next_cursor)
 
 
+@pytest.mark.parametrize("vector", [None, [1.0, 0.0, 0.0]], ids=["by words", "fused"])
+async def test_a_large_page_has_all_that_smaller_ones_have(project: Project, vector: list[float] | None) -> None:
+    ids = await project.titled(*(f"pool number {number}" for number in range(110)))
+    await project.vectors(ids, [[1.0, number / 100, 0.0] for number in range(110)])
+    for size in (59, 60, 100):
+        seen: list[str] = []
+        cursor = None
+        while True:
+            found = await project.found("pool", vector=vector, limit=size, cursor=cursor)
+            assert len(found.items) == min(size, 110 - len(seen))
+            seen += [item["id"] for item in found.items]
+            cursor = found.next_cursor
+            if cursor is None:
+                break
+        assert len(seen) == len(set(seen)) == 110
+
+
 async def test_a_small_project_beside_a_big_one_is_exact(tenant: Tenant, project: Project) -> None:
     big = await new_project(tenant)
     rng = np.random.default_rng(3)
