@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from muster.domain.exclusions import Excluded
-from muster.domain.secret_shapes import is_secret, is_suspicious, mark, without_secrets
+from muster.domain.secret_shapes import KEY_BEGIN, KEY_END, is_secret, is_suspicious, mark, without_secrets
 
 as_json = TypeAdapter(Any).dump_json
 """A value as it is looked through, and as it is stored."""
@@ -51,8 +52,22 @@ def _scrubbed(value: Any, kinds: dict[str, int]) -> Any:
             kept["value"] = _of_name(name, kept["value"], kinds)
         return kept
     if isinstance(value, list | tuple):
-        return [_scrubbed(item, kinds) for item in value]
+        every: list[Any] = []
+        for are_strings, items in groupby(value, key=lambda item: isinstance(item, str)):
+            some = list(items)
+            every += [_scrubbed(item, kinds) for item in (_together(some, kinds) if are_strings else some)]
+        return every
     return value
+
+
+def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
+    """What is divided among the strings of a list: words of a command, lines of a text. Where something of it goes, the
+    list is divided anew."""
+    for seam in (" ", "\n") if any(string.startswith("-") for string in strings) else ("\n",):
+        whole = seam.join(strings)
+        if is_suspicious(whole) and (kept := _scrub_string(whole, kinds)) != whole:
+            strings = kept.split(seam)
+    return strings
 
 
 def _of_name(name: str, item: Any, kinds: dict[str, int]) -> Any:
@@ -77,9 +92,14 @@ _PRIVATE = re.compile(
 
 
 def _without_private(text: str, kinds: dict[str, int]) -> str:
-    """Without what stands between the tags, tags of tags included. One that is not closed lasts to the end."""
+    return _outside(text, kinds, 0)[0]
+
+
+def _outside(text: str, kinds: dict[str, int], depth: int) -> tuple[str, int]:
+    """Without what stands between the tags, tags of tags included, beginning within so many. One that is not closed
+    lasts to the end, and beyond: with how many that are."""
     kept: list[str] = []
-    depth, at = 0, 0
+    at = 0
     for tag in _PRIVATE.finditer(text):
         if depth == 0:
             kept.append(text[at : tag.start()])
@@ -89,8 +109,36 @@ def _without_private(text: str, kinds: dict[str, int]) -> str:
             depth += 1
             kinds["private"] = kinds.get("private", 0) + (depth == 1)
         at = tag.end()
-    if not at and not kept:
-        return text
     if depth == 0:
         kept.append(text[at:])
-    return "".join(kept)
+    return "".join(kept), depth
+
+
+class Lines:
+    """A text that comes line by line and is not seen as a whole again: what is private, or a key, in one of them may
+    end in one that comes much later."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._key = False
+
+    @property
+    def within(self) -> bool:
+        return self._key or self._depth > 0
+
+    def kept(self, line: str) -> str | None:
+        """What of the next one may be kept; None: nothing, not even that there was one."""
+        within = self.within
+        if not within and "private" not in line.lower():
+            return line
+        if self._key:
+            if (end := KEY_END.search(line)) is None:
+                return None
+            self._key, line = False, line[end.end() :]
+        line, self._depth = _outside(line, {}, self._depth)
+        begin = None
+        for begin in KEY_BEGIN.finditer(line):  # noqa: B007 - the last one
+            pass
+        if begin is not None and KEY_END.search(line, begin.end()) is None:
+            self._key, line = True, line[: begin.start()] + mark("private-key")
+        return None if within and not line.strip() else line

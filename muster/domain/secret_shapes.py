@@ -78,11 +78,9 @@ def _without_tokens(found: re.Match[str], kinds: dict[str, int]) -> str:
     return run[:at] + mark("jwt")
 
 
-_PEM = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    r".*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
-    re.DOTALL,
-)
+KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_PEM = re.compile(f"{KEY_BEGIN.pattern}.*?(?:{KEY_END.pattern}|\\Z)", re.DOTALL)
 _PUTTY = re.compile(r"(Private-Lines: [0-9]{1,4})(?:\s|\\[rn])[A-Za-z0-9+/=\s\\]{1,}+")
 _ENCODED = re.compile(r"(?<![A-Za-z0-9+/])(?:LS0tLS1CRUdJTi|ABSK|fm2_|whsec_)[A-Za-z0-9+/=]{16,}+")
 _PAIR = re.compile(r"(A[KS]IA[A-Z0-9]{16}[\"']?[\s,;:|\"']{1,8}+)[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
@@ -227,10 +225,10 @@ def _flag(found: re.Match[str]) -> str:
     flag, value = found["flag"], found["value"]
     command = found.string[max(0, found.start() - 200) : found.start()].rpartition("\n")[2].lower()
     if flag.startswith("-p"):
-        attached = flag == "-p"
+        attached = flag[-1] not in " \t"  # perhaps some letters of it are taken for other short options
         if not any(name in command for name in (("mysql", "mariadb") if attached else ("sshpass", "login"))):
             return found[0]
-        who = ""
+        flag, who = flag[:2] if attached else flag, ""
     else:
         if "curl" not in command and "wget" not in command:
             return found[0]
@@ -337,7 +335,8 @@ _NEEDLES = (
 )  # fmt: skip
 _LOGIN = re.compile(r"://(?:[^\s/@\"]*:[^\s/\"]*|[A-Za-z0-9_-]{20,256}+)@")
 _ASSIGNED = re.compile(
-    r"(?:token|key|_pat|auth)s?(?:-data)?[\"'\]\\`]{0,4}[ \t]{0,8}(?:=|:|>)|-(?:token|key)s?[ \t]|[?&;]sig="
+    r"(?:token|key|_pat|auth)s?(?:-data)?[\"'\]\\`]{0,4}[ \t]{0,8}(?:=|:|>)|-(?:token|key)s?(?:[ \t]|\\{0,3}\",)"
+    r"|[?&;]sig="
 )
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from muster.domain.agents import OutputLine
+from muster.domain.privacy import Lines
 
 PIECE_CHARS = 4000
 BLOCK_CHARS = 1200
@@ -45,17 +46,24 @@ class Transcript:
         self._lines: dict[str, list[OutputLine]] = {"stdout": [], "stderr": []}
         self._sizes = {"stdout": 0, "stderr": 0}
         self._calls: dict[str, dict[str, Any]] = {}
+        self._private = {"stdout": Lines(), "stderr": Lines()}
 
     def feed(self, lines: Iterable[OutputLine]) -> None:
         for line in lines:
             stream = line.stream
             if stream == "muster":
                 continue
-            if stream == "stdout" and line.text[:1] == "{" and (told := self._told(line)) is not None:
+            private = self._private[stream]
+            documents = stream == "stdout" and line.text[:1] == "{" and not private.within
+            if documents and (told := self._told(line)) is not None:
                 self._end("stdout")
                 for kind, payload in told:
                     self._keep(Piece(kind, line.at, line.n, line.n, payload))
                 continue
+            # A piece is looked through by itself, and would not show that it is the middle of something private.
+            if (text := private.kept(line.text)) is None:
+                continue
+            line = line.model_copy(update={"text": text}) if text != line.text else line
             held = self._lines[stream]
             if held and (
                 line.at - held[-1].at > _PAUSE

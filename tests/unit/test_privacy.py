@@ -168,6 +168,27 @@ def test_private_text_is_gone(text: str, kept: str) -> None:
     assert scrub({"said": [text]})[0] == {"said": [kept]}
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (["-x", "+<private>", "+the vault opens with 4417", "+</private>", "+ok"], ["-x", "+", "+ok"]),
+        (["a", "<private>", 7, "b"], ["a", "", 7, "b"]),
+        (["first <private>", "second", "</private> third"], ["first  third"]),
+        (["+" + line for line in SECRETS["private-key"].split("\n")], ["+[removed:private-key]"]),
+        (["echo", "--password", "hunter2", "--token", "abcdef1234567890XYZ", "now"],
+         ["echo", "--password", "[removed:password]", "--token", "[removed:secret]", "now"]),
+        (["--token", "abcdef1234567890XYZ"], ["--token", "[removed:secret]"]),
+        (["mysql", "-uroot", "-phunter2", "shop"], ["mysql", "-uroot", "-p[removed:password]", "shop"]),
+        (["curl", "-u", "ada:hunter2", "https://example.org"],
+         ["curl", "-u", "ada:[removed:password]", "https://example.org"]),
+        (["grep", "-r", "token count", "src"], ["grep", "-r", "token count", "src"]),
+        (["a password", "is asked for", "a token"], ["a password", "is asked for", "a token"]),
+    ],
+)  # fmt: skip
+def test_what_is_divided_among_the_strings_of_a_list_is_gone(sent: list[Any], kept: list[Any]) -> None:
+    assert scrub({"argv": sent})[0] == {"argv": kept}
+
+
 def test_a_secret_that_private_text_was_put_into_is_gone() -> None:
     said = scrub_text(f"ghp_<private>x</private>{KEY}")
     assert KEY not in said

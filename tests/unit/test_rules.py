@@ -359,6 +359,29 @@ def test_what_a_coding_agent_prints_is_what_it_does() -> None:
     assert pieces[3].payload["text"] == 'plain\n\n{broken\n{"answer": 42}'
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "left"),
+    [
+        ("<private>", "</private>", ""),
+        ("note: <private> as follows", "so much </private> of it", "note:"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----", "[removed:private-key]"),
+    ],
+)
+def test_what_is_private_in_output_is_so_in_all_of_its_pieces(begin: str, end: str, left: str) -> None:
+    hidden = [f"SECRETLINE {n} of the vault " + "x" * 60 for n in range(300)]
+    texts = [("stdout", text) for text in ("before", begin, *hidden, '{"tool_name": "SECRETLINE"}', end, "after")]
+    texts[100:100] = [("stderr", "a warning"), ("stderr", "PRIVATE KEYS are read")]
+    transcript = Transcript()
+    transcript.feed(OutputLine(n=n, stream=stream, at=AT, text=text) for n, (stream, text) in enumerate(texts, 1))  # type: ignore[arg-type]
+    said = [piece.payload["text"] for piece in transcript.pieces()]
+    assert "SECRETLINE" not in "".join(said)
+    assert "a warning\nPRIVATE KEYS are read" in said
+    (printed,) = [text for text in said if "warning" not in text]
+    assert [line.strip() for line in printed.split("\n") if line][0::2][:1] == ["before"]
+    assert printed.endswith("after")
+    assert left in printed
+
+
 def test_a_flood_of_output_is_bounded() -> None:
     transcript = Transcript()
     transcript.feed(OutputLine(n=n, stream="stdout", at=AT, text=f"line {n} " + "x" * 100) for n in range(1, 20_001))
