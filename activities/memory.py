@@ -171,6 +171,8 @@ class Drain:
 
     async def _work(self, running: set[asyncio.Task[None]]) -> None:
         first = True
+        # A summary tells what is new since the last, so one is not begun before the other is told.
+        at_once = 1 if self._request.kind == JobKind.SUMMARY else _BATCHES_AT_ONCE
         while not self._ends():
             # One after the other, so that nobody finds the lane empty while a neighbour has its rows locked.
             claimed = await jobs.claim(self._db, self._request, self._token, take_over=first)
@@ -181,7 +183,7 @@ class Drain:
                 running.add(asyncio.create_task(self._batch(claimed)))
             elif not running:
                 break
-            if not claimed.jobs or len(running) >= _BATCHES_AT_ONCE:
+            if not claimed.jobs or len(running) >= at_once:
                 await self._some(running)
         while running:
             await self._some(running)
@@ -226,9 +228,9 @@ class Drain:
     async def _make(self, claimed: Claimed) -> list[Made]:
         request = self._request
         if request.kind == JobKind.SUMMARY:
-            if not claimed.session or not (claimed.events or claimed.observations):
-                return [Made(note="nothing has happened since")]
             session = claimed.session
+            if not session or not (claimed.events or (claimed.observations and not session["summarised"])):
+                return [Made(note="nothing has happened since")]
 
             async def summarise() -> Made:
                 return await self._of.maker.summarise(
@@ -264,10 +266,10 @@ class Drain:
             return await make()
 
     def _as_rows(self, claimed: Claimed, made: list[Made]) -> tuple[list[Done], list[dict[str, Any]]]:
-        """Each observation belongs to the job of the first event it was made of."""
+        """Each observation belongs to the job of the first event it was made of, and is told of by those of all."""
         job_of = {event.id: event.job_id for event in claimed.events}
         summary = self._request.kind == JobKind.SUMMARY
-        counts, rows = Counter[str](), []
+        counts, told, rows = Counter[str](), Counter[str](), []
         session = claimed.session or {}
         for some in made:
             for observation in some.observations:
@@ -293,8 +295,10 @@ class Drain:
                     )
                 )
                 counts[job] += 1
+                others = {job_of[source] for source in sources if not summary}
+                told.update({job, *(other for other in others if other)})
         note = next((some.note for some in made if some.note), None) or "nothing of it was worth keeping"
-        done = [Done(job, counts[job], None if counts[job] else note[:1000]) for job in claimed.jobs]
+        done = [Done(job, told[job], None if told[job] else note[:1000]) for job in claimed.jobs]
         return done, rows
 
     async def _store(self, claimed: Claimed, done: list[Done], rows: list[dict[str, Any]]) -> None:

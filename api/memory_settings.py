@@ -16,7 +16,7 @@ from api.projects import Ref
 from muster.domain.errors import Forbidden
 from muster.domain.tasks import Spec, Text
 from muster.domain.tenants import Scope
-from muster.storage import memory_settings
+from muster.storage import jobs, memory_settings
 
 router = router_of("memory")
 
@@ -117,4 +117,8 @@ async def update_memory_settings(request: Request, project: Ref, change: MemoryC
     if change.model_fields_set & _OF_ADMINS:
         must_have(tenant, Scope.ADMIN)
     changed = change.model_dump(mode="json", exclude_unset=True)
-    return Json(await memory_settings.update(here.db, tenant, project, changed))
+    found = await memory_settings.update(here.db, tenant, project, changed)
+    if memory_settings.FREES & set(changed):
+        for place in await jobs.places(here.db, tenant, project_id=UUID(found["project_id"])):
+            here.pokes.poke(*place, at_once=True)
+    return Json(found)

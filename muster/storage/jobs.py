@@ -264,13 +264,16 @@ async def switch(db: Database, who: Who, kind: JobKind, *, paused: bool, reason:
     await db.query(who, "SELECT memory_lane_switch(%s, %s, %s)", (kind, paused, reason))
 
 
-async def places(db: Database, who: Who, kind: JobKind, limit: int = 1000) -> list[Place]:
-    """Where jobs of a lane wait."""
+async def places(
+    db: Database, who: Who, kind: JobKind | None = None, *, project_id: UUID | None = None, limit: int = 1000
+) -> list[Place]:
+    """Where jobs wait: of a lane, of a project."""
     rows = await db.read(
         who,
-        "SELECT DISTINCT project_id, session_id FROM memory_jobs WHERE workspace_id = %s AND kind = %s "
-        "AND finished_at IS NULL LIMIT %s",
-        (workspace_of(who), kind, limit),
+        "SELECT DISTINCT project_id, session_id FROM memory_jobs WHERE workspace_id = %s "
+        "AND (%s::memory_job_kind IS NULL OR kind = %s::memory_job_kind) "
+        "AND (%s::uuid IS NULL OR project_id = %s::uuid) AND finished_at IS NULL LIMIT %s",
+        (workspace_of(who), kind, kind, project_id, project_id, limit),
     )
     return [Place(workspace_of(who), *row) for row in rows]
 

@@ -28,6 +28,10 @@ async def get(db: Database, who: Who, ref: str) -> dict[str, Any]:
     return found
 
 
+FREES = frozenset({"daily_tokens", "generator"})
+"""What a lane may have been parked for. It is tried again when that is another."""
+
+
 async def update(db: Database, who: Who, ref: str, changed: dict[str, Any]) -> dict[str, Any]:
     """Only what `changed` names, so two writers of different fields do not undo each other."""
     project_id = UUID((await projects.get(db, who, ref))["id"])
@@ -48,5 +52,9 @@ async def update(db: Database, who: Who, ref: str, changed: dict[str, Any]) -> d
         "RETURNING memory_settings_json(s.project_id, s)",
         (workspace_of(who), project_id, Jsonb(changed), Jsonb(changed)),
     )
+    if FREES & set(changed):
+        await db.query(
+            who, "DELETE FROM memory_lanes WHERE workspace_id = %s AND project_id = %s", (workspace_of(who), project_id)
+        )
     found: dict[str, Any] = rows[0][0]
     return found

@@ -93,8 +93,8 @@ async def test_each_observation_belongs_to_the_job_of_its_first_event(session: S
     found = await drain(session, maker)
     assert (found.jobs, found.observations, found.left, found.wait_seconds) == (3, 3, 0, None)
     rows = [await session.job(job) for job in added]
-    assert [(row["outcome"], row["observations"]) for row in rows] == [("observed", 3), ("nothing", 0), ("nothing", 0)]
-    assert rows[1]["note"] == "and nothing of the third"
+    told = [(row["outcome"], row["observations"], row["note"]) for row in rows]
+    assert told == [("observed", 3, None), ("observed", 1, None), ("nothing", 0, "and nothing of the third")]
     made = await session.tenant.rows(
         "SELECT o.title, o.generator, count(s.event_id), o.occurred_at = max(e.occurred_at) FROM observations o "
         "JOIN observation_sources s ON s.observation_id = o.id JOIN agent_events e ON e.id = s.event_id "
@@ -256,6 +256,18 @@ async def test_a_summary_is_of_what_is_new(session: Session) -> None:
     assert await session.tenant.rows("SELECT events, summarised FROM memory_sessions") == [(3, 3)]
     summaries = await session.tenant.rows("SELECT title FROM observations WHERE summary")
     assert summaries == [(f"all of {session.id}",)]
+
+
+async def test_who_ends_a_session_again_and_again_gets_each_thing_told_once(session: Session) -> None:
+    await session.add(3, kind=JobKind.EVENT_BATCH)
+    ends = [await session.add(0, kind=JobKind.SUMMARY) for _ in range(3)]
+    maker = Scripted(each)
+    await drain(session, maker, JobKind.EVENT_BATCH)
+    found = await drain(session, maker, JobKind.SUMMARY)
+    assert (found.jobs, found.observations) == (3, 1)
+    assert maker.summarised == [(3, 3)]
+    outcomes = [(await session.job(job))["outcome"] for job in ends]
+    assert sorted(outcomes) == ["nothing", "nothing", "observed"]
 
 
 async def test_a_long_session_gets_a_summary_on_the_way(session: Session) -> None:

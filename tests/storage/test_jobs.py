@@ -28,7 +28,7 @@ from muster.domain.memory import (
 )
 from muster.domain.tenants import Actor, Scope
 from muster.domain.tenants import Tenant as Asker
-from muster.storage import jobs, observations
+from muster.storage import jobs, memory_settings, observations
 from muster.storage.database import Database
 from muster.storage.jobs import Done, Filter
 
@@ -381,6 +381,24 @@ async def test_a_budget_parks_until_the_day_is_over(session: Session) -> None:
     await session.fail(token, await session.claim(token), ErrorClass.BUDGET, until=midnight)
     rows = await session.tenant.rows("SELECT parked_until, project_id FROM memory_lanes")
     assert rows == [(midnight, session.project)]
+
+
+@pytest.mark.parametrize("changed", [{"daily_tokens": None}, {"daily_tokens": 5_000_000}, {"generator": "rules"}])
+async def test_who_changes_what_a_lane_is_parked_for_lets_it_go_on(session: Session, changed: dict[str, Any]) -> None:
+    neighbour = await a_session(session.tenant)
+    for one in (session, neighbour):
+        await one.add()
+        token = new_id()
+        await one.fail(token, await one.claim(token), ErrorClass.BUDGET, until=datetime.now(UTC) + timedelta(hours=5))
+    who = asker(session.tenant)
+    await memory_settings.update(session.db, who, str(session.project), {"debounce_seconds": 2})
+    assert await session.look() == ([], None)
+    await memory_settings.update(session.db, who, str(session.project), changed)
+    assert (await session.look())[0] == [JobKind.EVENT]
+    assert await neighbour.look() == ([], None)
+    assert [place.session_id for place in await jobs.places(session.db, who, project_id=session.project)] == [
+        session.id
+    ]
 
 
 # -- Lanes ---------------------------------------------------------------------------------------------------------
