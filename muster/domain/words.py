@@ -5,6 +5,7 @@ A text is cut into *tokens*; each gives one or more *terms*:
 * a word gives its stem;
 * an identifier, path, version or code gives itself whole, and its parts (`api/user_store.py`: itself, `user_store.py`,
   `api`, `user`, `store`, `py`);
+* a digest in hexadecimal gives also its first seven digits;
 * scripts that do not part words (Han, Kana, Hangul, Thai …) give pairs of neighbouring characters.
 """
 
@@ -52,6 +53,9 @@ _TOKEN = re.compile(
 _JOINTS = re.compile(r"[^\w]+|_+")
 _SEGMENTS = re.compile(r"[/:@=&~#\\]+|->")
 _CAMEL = re.compile(r"[A-ZÀ-Þ]+(?=[A-ZÀ-Þ][a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|[A-ZÀ-Þ]+|\d+(?:\.\d+)*|[^\W\d_A-Za-zÀ-ÿ]+")
+_HEX = re.compile(r"(?=.*(?:\d[a-f]+\d|[a-f]\d+[a-f]))[0-9a-f]{7,64}")
+"""A digest, or the beginning of one: nobody writes more of a commit than tells it from others."""
+_HEX_SHORT = 7
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
 
@@ -204,7 +208,9 @@ def wanted(query: str) -> list[Wanted]:
                 asked.setdefault(pair, Wanted(pair, (pair,), 1.0 / max(1.0, len(pairs) ** 0.25), True))
             continue
         folded = _fold(token)
-        if not _is_plain(token):
+        if _HEX.fullmatch(folded):
+            asked.setdefault(folded, Wanted(folded, tuple(dict.fromkeys([folded, folded[:_HEX_SHORT]])), 1.0, True))
+        elif not _is_plain(token):
             for at, (term, weight) in enumerate(_terms(token, language)):
                 asked.setdefault(term, Wanted(term, (term,), weight, at == 0))
         elif folded not in stops and (len(folded) > 1 or token.isupper()):
@@ -273,6 +279,8 @@ def _terms(token: str, language: str) -> tuple[tuple[str, float], ...]:
         return ((stem(folded, language)[:64], 1.0),)
     whole = _whole(token)
     found = {whole: 1.0} if len(whole) <= 200 else {}
+    if _HEX.fullmatch(whole):
+        found.setdefault(whole[:_HEX_SHORT], 1.0)
     for segment in _SEGMENTS.split(whole):  # a file without its folders or line, a host without its port
         if segment != whole and not segment.isalpha() and 1 < len(segment) <= 100:
             found.setdefault(segment, _SEGMENT)

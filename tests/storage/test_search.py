@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -115,6 +116,17 @@ async def test_forms_scripts_and_parts_of_names(project: Project) -> None:
         assert (await project.find(query))[:1] == [said[place]], query
     assert await project.find("elephants") == []
     assert await project.find("what is this?") == []
+
+
+@pytest.mark.parametrize("length", [7, 8, 10, 12, 40])
+async def test_a_commit_is_found_by_its_beginning_however_near_others_are(project: Project, length: int) -> None:
+    digests = [hashlib.sha1(bytes([n]), usedforsecurity=False).hexdigest() for n in range(120)]
+    ids = await project.titled(*(f"Done in commit {digest}; the build is green" for digest in digests))
+    await project.vectors(ids, [[1.0, number / 50, 0.1] for number in range(120)])
+    for number in range(0, 120, 10):
+        beginning = digests[number][:length]
+        for vector in (None, [1.0, (number + 60) % 120 / 50, 0.1]):
+            assert digests[number] in (await project.find(beginning, vector=vector, limit=1))[0], beginning
 
 
 async def test_what_is_rare_and_short_goes_first(project: Project) -> None:
