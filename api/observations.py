@@ -36,7 +36,7 @@ Importance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class NothingLeft(MusterError):
-    """All of it is private, or excluded by the project."""
+    """There is no title, or all of it is private, or excluded by the project."""
 
     status, code = 422, "nothing_left"
 
@@ -147,7 +147,8 @@ def _scrubbed(fields: dict[str, Any], exclude_paths: list[str]) -> dict[str, Any
         if name in texts:
             texts[name] = [text for text in texts[name] if text.strip()]
     if "title" in texts and not texts["title"].strip():
-        raise NothingLeft("the title is private: nothing of it may be kept")
+        blank = not fields["title"].strip()
+        raise NothingLeft("the title is blank" if blank else "the title is private: nothing of it may be kept")
     return {**fields, **texts}
 
 

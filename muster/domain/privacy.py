@@ -60,10 +60,13 @@ def _scrubbed(value: Any, kinds: dict[str, int]) -> Any:
     return value
 
 
+_OPTION = re.compile(r"--?[A-Za-z][\w=.-]*")
+
+
 def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
     """What is divided among the strings of a list: words of a command, lines of a text. Where something of it goes, the
     list is divided anew."""
-    for seam in (" ", "\n") if any(string.startswith("-") for string in strings) else ("\n",):
+    for seam in (" ", "\n") if any(map(_OPTION.fullmatch, strings)) else ("\n",):
         whole = seam.join(strings)
         if is_suspicious(whole) and (kept := _scrub_string(whole, kinds)) != whole:
             strings = kept.split(seam)

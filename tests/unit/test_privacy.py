@@ -181,6 +181,8 @@ def test_private_text_is_gone(text: str, kept: str) -> None:
         (["mysql", "-uroot", "-phunter2", "shop"], ["mysql", "-uroot", "-p[removed:password]", "shop"]),
         (["curl", "-u", "ada:hunter2", "https://example.org"],
          ["curl", "-u", "ada:[removed:password]", "https://example.org"]),
+        (["- the password is hunter2: password=hunter2", "- and so on"],
+         ["- the password is hunter2: password=[removed:password]", "- and so on"]),
         (["grep", "-r", "token count", "src"], ["grep", "-r", "token count", "src"]),
         (["a password", "is asked for", "a token"], ["a password", "is asked for", "a token"]),
     ],
