@@ -185,6 +185,8 @@ class Chat:
                 return GenerationFailed(ErrorClass.QUOTA, f"{said}: the quota is used up", retry_after=after)
             case of.ModelHTTPError() if status == 408 or (status or 0) >= 500:
                 return GenerationFailed(ErrorClass.UNAVAILABLE, said, retry_after=after)
+            case of.ModelAPIError() if status is None or status < 400:  # the page of a gateway, say
+                return GenerationFailed(ErrorClass.UNAVAILABLE, "the model's provider could not be understood")
             case of.ModelAPIError():
                 return GenerationFailed(ErrorClass.REFUSED, f"{said}: it refuses the request")
             case of.UnexpectedModelBehavior():

@@ -41,7 +41,8 @@ class Provider:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[str] = []
         self.status = 200
-        self.answer: dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]] = called({"nothing": "nothing"})
+        self.answer: dict[str, Any] | str | Callable[[dict[str, Any]], dict[str, Any]] = called({"nothing": "nothing"})
+        """A string is sent as it is, and is no JSON."""
         self.answers: list[dict[str, Any]] = []
         """Before `answer`, each once."""
         self.extra: dict[str, str] = {}
@@ -61,7 +62,8 @@ class Provider:
                 self.requests.append(request)
                 await asyncio.sleep(self.seconds)
                 answer = self.answers.pop(0) if self.answers else self.answer
-                body = json.dumps(answer(request) if callable(answer) else answer).encode()
+                answer = answer(request) if callable(answer) else answer
+                body = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
                 extra = "".join(f"{name}: {value}\r\n" for name, value in self.extra.items())
                 head = f"HTTP/1.1 {self.status} X\r\nContent-Type: application/json\r\n{extra}"
                 writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())

@@ -76,6 +76,7 @@ async def test_a_form_that_is_written_out_does_as_well(chat: Chat, provider: Pro
         (401, refused(), {}, ErrorClass.REFUSED, None),
         (404, refused(code="model_not_found"), {}, ErrorClass.REFUSED, None),
         (400, refused(), {}, ErrorClass.REFUSED, None),
+        (200, "<html>One moment, please</html>", {}, ErrorClass.UNAVAILABLE, None),
         (200, {"what": "is this"}, {}, ErrorClass.MALFORMED, None),
         (200, called("{ not json"), {}, ErrorClass.MALFORMED, None),
         (200, called({"observations": [{"type": "fact"}]}), {}, ErrorClass.MALFORMED, None),
@@ -85,7 +86,7 @@ async def test_a_form_that_is_written_out_does_as_well(chat: Chat, provider: Pro
     ],
 )
 async def test_each_failure_has_its_class(
-    chat: Chat, provider: Provider, status: int, body: dict[str, Any], extra: dict[str, str], kind: ErrorClass,
+    chat: Chat, provider: Provider, status: int, body: dict[str, Any] | str, extra: dict[str, str], kind: ErrorClass,
     after: float | None,
 ) -> None:  # fmt: skip
     provider.status, provider.answer, provider.extra = status, body, extra
