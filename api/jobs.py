@@ -109,7 +109,7 @@ async def _project(here: Context, tenant: Tenant, ref: str | None) -> UUID | Non
 
 def _poke(here: Context, row: Row) -> None:
     session = UUID(row["session_id"]) if row["session_id"] else None
-    here.pokes.poke(UUID(row["workspace_id"]), UUID(row["project_id"]), session, at_once=True)
+    here.pokes.poke(UUID(row["workspace_id"]), UUID(row["project_id"]), session, anew=True)
 
 
 @router.get(
@@ -218,7 +218,7 @@ async def requeue_jobs(request: Request, wanted: JobFilter, key: IdempotencyKey 
             ),
         )
         for place in places:
-            here.pokes.poke(*place)
+            here.pokes.poke(*place, anew=True)
         return Answer(200, {"requeued": number})
 
     return await once(here, tenant, request, key, wanted, work)
@@ -241,7 +241,7 @@ async def _switched(here: Context, tenant: Tenant, kind: JobKind, *, paused: boo
     await jobs.switch(here.db, tenant, kind, paused=paused, reason=reason)
     if not paused:
         for place in await jobs.places(here.db, tenant, kind):
-            here.pokes.poke(*place, at_once=True)
+            here.pokes.poke(*place, anew=True)
     found = next(lane for lane in await jobs.lanes(here.db, tenant) if lane["kind"] == kind)
     return Answer(200, found)
 

@@ -120,5 +120,5 @@ async def update_memory_settings(request: Request, project: Ref, change: MemoryC
     found = await memory_settings.update(here.db, tenant, project, changed)
     if memory_settings.FREES & set(changed):
         for place in await jobs.places(here.db, tenant, project_id=UUID(found["project_id"])):
-            here.pokes.poke(*place, at_once=True)
+            here.pokes.poke(*place, anew=True)
     return Json(found)

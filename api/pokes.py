@@ -41,6 +41,7 @@ class _Key(NamedTuple):
 @dataclass(slots=True)
 class _Poked:
     at_once: bool
+    anew: bool
     again: bool = False
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -52,17 +53,26 @@ class Pokes:
         self._poked: dict[_Key, _Poked] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def poke(self, workspace_id: UUID, project_id: UUID, session_id: UUID | None, *, at_once: bool = False) -> None:
-        """There are jobs. `at_once`: somebody waits for them."""
+    def poke(
+        self,
+        workspace_id: UUID,
+        project_id: UUID,
+        session_id: UUID | None,
+        *,
+        at_once: bool = False,
+        anew: bool = False,
+    ) -> None:
+        """There are jobs. `at_once`: somebody waits for them. `anew`: and wants them tried, whatever they wait for."""
         key = _Key(workspace_id, project_id, session_id)
+        at_once = at_once or anew
         known = self._poked.get(key)
         if known:
             known.again = True
-            if at_once and not known.at_once:
-                known.at_once = True
+            if (at_once and not known.at_once) or (anew and not known.anew):
+                known.at_once, known.anew = True, known.anew or anew
                 known.hurry.set()
         elif len(self._poked) < _MOST:
-            poked = self._poked[key] = _Poked(at_once)
+            poked = self._poked[key] = _Poked(at_once, anew)
             task = asyncio.create_task(self._tell(key, poked), name="poke")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -79,13 +89,15 @@ class Pokes:
         failures = 0
         try:
             while True:
-                at_once, poked.again, poked.at_once = poked.at_once, False, False
+                told = Poke(at_once=poked.at_once, anew=poked.anew)
+                poked.again = poked.at_once = poked.anew = False
                 poked.hurry.clear()
-                if await self._signal(key, at_once):
+                if await self._signal(key, told):
                     failures = 0
                 else:
                     failures += 1
-                    poked.again, poked.at_once = poked.again or failures < _TRIES, poked.at_once or at_once
+                    poked.again = poked.again or failures < _TRIES
+                    poked.at_once, poked.anew = poked.at_once or told.at_once, poked.anew or told.anew
                 try:
                     async with asyncio.timeout(_BETWEEN_SECONDS * 2 ** min(max(failures - 1, 0), _TRIES - 1)):
                         await poked.hurry.wait()
@@ -95,7 +107,7 @@ class Pokes:
         finally:
             del self._poked[key]
 
-    async def _signal(self, key: _Key, at_once: bool) -> bool:
+    async def _signal(self, key: _Key, told: Poke) -> bool:
         start = DrainStart(**key._asdict(), task_queue=self._task_queue)
         async with self._slots:
             try:
@@ -106,7 +118,7 @@ class Pokes:
                         start,
                         task_queue=self._task_queue,
                         start_signal="poke",
-                        start_signal_args=[Poke(at_once=at_once)],
+                        start_signal_args=[told],
                         rpc_timeout=timedelta(seconds=_RPC_SECONDS),
                         **memory_start_options(start),
                     )

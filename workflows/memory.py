@@ -31,11 +31,13 @@ class MemoryWorkflow:
         self._start = start
         self._poked = False
         self._at_once = False
+        self._anew = False
 
     @workflow.signal
     def poke(self, poke: Poke) -> None:
         self._poked = True
         self._at_once = self._at_once or poke.at_once
+        self._anew = self._anew or poke.anew
 
     @workflow.run
     async def run(self, start: DrainStart) -> None:
@@ -62,12 +64,12 @@ class MemoryWorkflow:
 
     async def _drain(self, lanes: list[JobKind]) -> bool:
         """Whether what comes next is new, and may be let gather; else it is what was left."""
-        self._poked = self._at_once = False  # whatever it was about is there by now
+        self._poked = self._at_once = self._anew = False  # whatever it was about is there by now
         drained = await asyncio.gather(*(drain_memory(self._start, kind) for kind in lanes))
         pause = max((lane.wait_seconds or 0 for lane in drained), default=0)
         if pause:
-            # Its provider is away, or wants to be left alone: nobody's hurry changes that.
-            await workflow.sleep(timedelta(seconds=pause), summary="for the provider")
+            # Its provider is away, or wants to be left alone: nobody's hurry changes that, but who knows better.
+            await self._until(lambda: self._anew, pause, "for the provider")
         return not any(lane.left for lane in drained)
 
     async def _until(self, happens: Callable[[], bool], seconds: float, why: str) -> None:

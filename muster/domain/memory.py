@@ -274,6 +274,7 @@ class Poke(BaseModel):
     """There is something to do."""
 
     at_once: bool = Field(default=False, description="Somebody waits for it.")
+    anew: bool = Field(default=False, description="A person wants it tried now, whatever it waits for.")
 
 
 class DrainRequest(BaseModel):

@@ -260,8 +260,15 @@ async def requeue(db: Database, who: Who, wanted: Filter) -> tuple[int, list[Pla
 
 
 async def switch(db: Database, who: Who, kind: JobKind, *, paused: bool, reason: str | None) -> None:
-    """Pause a lane, or let it go on: then also where it was parked."""
+    """Pause a lane, or let it go on: then also where it was parked, and what was put off."""
     await db.query(who, "SELECT memory_lane_switch(%s, %s, %s)", (kind, paused, reason))
+    if not paused:
+        await db.query(
+            who,
+            "UPDATE memory_jobs SET not_before = NULL WHERE workspace_id = %s AND kind = %s AND finished_at IS NULL "
+            "AND not_before IS NOT NULL",
+            (workspace_of(who), kind),
+        )
 
 
 async def places(

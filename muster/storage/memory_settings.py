@@ -29,7 +29,7 @@ async def get(db: Database, who: Who, ref: str) -> dict[str, Any]:
 
 
 FREES = frozenset({"daily_tokens", "generator"})
-"""What a lane may have been parked for. It is tried again when that is another."""
+"""What a lane may have been parked for, or a job put off. Both are tried again when that is another."""
 
 
 async def update(db: Database, who: Who, ref: str, changed: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,11 @@ async def update(db: Database, who: Who, ref: str, changed: dict[str, Any]) -> d
     )
     if FREES & set(changed):
         await db.query(
-            who, "DELETE FROM memory_lanes WHERE workspace_id = %s AND project_id = %s", (workspace_of(who), project_id)
+            who,
+            "WITH freed AS (DELETE FROM memory_lanes WHERE workspace_id = %s AND project_id = %s) "
+            "UPDATE memory_jobs SET not_before = NULL WHERE workspace_id = %s AND project_id = %s "
+            "AND finished_at IS NULL AND not_before IS NOT NULL",
+            (workspace_of(who), project_id, workspace_of(who), project_id),
         )
     found: dict[str, Any] = rows[0][0]
     return found

@@ -375,6 +375,21 @@ async def test_a_quota_parks_the_lane_of_its_project_and_costs_no_attempt(sessio
     assert await actions(session.tenant) == ["memory_lane_parked", "memory_lane_resumed"]
 
 
+async def test_what_was_put_off_is_tried_when_a_person_says_so(session: Session) -> None:
+    who = asker(session.tenant)
+    changes = (
+        lambda: jobs.switch(session.db, who, JobKind.EVENT, paused=False, reason=None),
+        lambda: memory_settings.update(session.db, who, str(session.project), {"generator": "rules"}),
+    )
+    for change in changes:
+        await session.add()
+        token = new_id()
+        await session.fail(token, await session.claim(token), ErrorClass.RATE_LIMIT, retry_after=3600.0)
+        assert (await session.look())[0] == []
+        await change()
+        assert (await session.look())[0] == [JobKind.EVENT]
+
+
 async def test_a_budget_parks_until_the_day_is_over(session: Session) -> None:
     await session.add()
     token, midnight = new_id(), datetime.now(UTC) + timedelta(hours=5)

@@ -49,13 +49,13 @@ class Memories:
             workspace_id=self.workspace, project_id=self.workspace, session_id=self.session, task_queue=self.queue
         )
 
-    async def poke(self, jobs: int = 1, kind: JobKind = JobKind.EVENT, *, at_once: bool = False) -> None:
+    async def poke(self, jobs: int = 1, kind: JobKind = JobKind.EVENT, **how: bool) -> None:
         """As api/pokes.py does it, after jobs were recorded."""
         if jobs:
             self.open[kind] = self.open.get(kind, 0) + jobs
         await self.client.start_workflow(
             MemoryWorkflow.run, self.start, task_queue=self.queue, start_signal="poke",
-            start_signal_args=[Poke(at_once=at_once)], **memory_start_options(self.start),
+            start_signal_args=[Poke(**how)], **memory_start_options(self.start),
         )  # fmt: skip
 
     @property

@@ -142,6 +142,21 @@ async def test_a_provider_that_wants_to_be_left_alone_is(world: Memories) -> Non
     assert world.done == 3
 
 
+async def test_who_knows_better_ends_such_a_pause_and_who_only_hurries_does_not(
+    world: Memories, environment: WorkflowEnvironment
+) -> None:
+    world.answers = [Drained(jobs=1, wait_seconds=86_400)]
+    with environment.with_time_skipping_disabled():
+        await world.poke(2, at_once=True)
+        await at(world, "drain event")
+        await world.poke(0, at_once=True)
+        await asyncio.sleep(1.0)
+        assert world.calls.count("drain event") == 1
+        await world.poke(0, anew=True)
+        assert await closed(world.handle) == "completed"
+    assert world.done == 2
+
+
 async def test_what_a_drain_had_no_time_for_is_gone_on_with_at_once(world: Memories) -> None:
     world.answers = [Drained(jobs=10, left=1)] * 4
     await world.poke(50, at_once=True)
