@@ -80,6 +80,8 @@ class Reindexer(Protocol):
 
     async def reindex(self, workspace_id: UUID, project_id: UUID, job: str) -> str: ...
 
+    async def failed(self, workspace_id: UUID, project_id: UUID, job: str) -> None: ...
+
 
 Poking = Callable[[UUID, UUID, UUID | None], None]
 
@@ -324,6 +326,9 @@ class Drain:
                 base_seconds=self._of.retry_seconds, until=_midnight() if error.kind == ErrorClass.BUDGET else None,
             )
         )  # fmt: skip
+        if request.kind == JobKind.REINDEX and self._of.reindexer:
+            for job in claimed.jobs:
+                await self._of.reindexer.failed(request.workspace_id, request.project_id, job)
         log.warning("%d jobs (%s) failed: %s: %s", len(claimed.jobs), request.kind, error.kind, error.message[:300])
         if error.kind in _EBBS:
             self._ebb = max(self._ebb or 0.0, error.retry_after or min(wait, _LONGEST_EBB_SECONDS))

@@ -120,6 +120,12 @@ class VectorActivities:
             total += gone
         return total
 
+    async def failed(self, workspace_id: UUID, project_id: UUID, job: str) -> None:
+        """Whether for good, or to be tried again. Then the project stays with what it has, but for the instance's own
+        model: that is wanted still."""
+        if await store.job_model(self._db, workspace_id, job) != self._default:
+            await store.unwant_failed(self._db, workspace_id, project_id, job)
+
     async def keep(self, *, look_seconds: float = _LOOK_SECONDS) -> None:
         """Until cancelled: see to it that nothing waits for long."""
         gate = asyncio.Semaphore(_PROJECTS_AT_ONCE)

@@ -45,7 +45,7 @@ class Excluded:
         return None
 
     def _path(self, text: str) -> str | None:
-        text = text.replace("\\", "/")
+        text = text.replace("\\", "/").replace("/./", "/")
         return next((glob for glob, pattern in self._paths if pattern.search(text)), None)
 
     def _tool(self, item: dict[str, Any]) -> str | None:
@@ -75,7 +75,9 @@ def _path_pattern(glob: str) -> re.Pattern[str] | None:
     chunks = [list(chunk) for folders, chunk in groupby(parts, lambda part: part == "**") if not folders]
     if not chunks:
         return None
-    end = "/" if below else rf"(?![^{_SEPARATORS}/])"
+    end = rf"(?![^{_SEPARATORS}/])"
+    if below:  # the folder itself, too; but one word alone is most often no folder
+        end = rf"(?:/|{end})" if glob.endswith("/") and len(parts) > 1 else "/"
     first, *more = [
         "/".join(map(_part_pattern, chunk)) + (end if number == len(chunks) - 1 else "/")
         for number, chunk in enumerate(chunks)

@@ -233,6 +233,17 @@ async def unwant(db: Database, workspace_id: UUID, project_id: UUID, model: str)
     )
 
 
+async def unwant_failed(db: Database, workspace_id: UUID, project_id: UUID, job: str) -> None:
+    """Given up, if this job has failed for good."""
+    await db.query(
+        workspace_id,
+        "UPDATE memory_settings s SET next_model = NULL, version = s.version + 1, updated_at = now() "
+        "FROM memory_jobs j WHERE s.workspace_id = %s AND s.project_id = %s AND j.workspace_id = s.workspace_id "
+        "AND j.id = %s AND j.status = 'failed' AND s.next_model = regexp_replace(j.source_id, '#[0-9]+$', '')",
+        (workspace_id, project_id, job),
+    )
+
+
 async def note(db: Database, workspace_id: UUID, job: str, text: str) -> bool:
     """How far it is; whether it is still to be done."""
     rows = await db.query(

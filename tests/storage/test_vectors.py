@@ -10,12 +10,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
+from activities.memory import MemoryActivities
 from activities.vectors import VectorActivities
-from muster.domain.memory import ErrorClass, GenerationFailed
+from muster.domain.memory import DrainRequest, ErrorClass, GenerationFailed, JobKind
 from muster.models import embeddings as client
 from muster.models.embedder import MODEL
 from muster.models.embeddings import Embeddings
@@ -389,6 +391,23 @@ async def test_a_reindex_fails_as_its_provider_does_and_the_old_stays(
         await VectorActivities(project.db, embeddings).reindex(project.workspace, project.id, busy)
     assert (failed.value.kind, failed.value.retry_after) == (ErrorClass.RATE_LIMIT, 9)
     assert await project.vectors() == {OLD: 1}
+
+
+async def test_a_model_that_is_not_there_is_not_waited_for(embeddings: Embeddings, project: Project) -> None:
+    await project.remember("one")
+    await embed(project, embeddings)
+    job = await store.reindex(project.db, project.workspace, project.id, "no-such-model", OLD)
+    of_memory = MemoryActivities(
+        project.db, cast(Any, None), lambda *place: None, VectorActivities(project.db, embeddings)
+    )
+    request = DrainRequest(
+        workspace_id=project.workspace, project_id=project.id, session_id=None, kind=JobKind.REINDEX
+    )  # fmt: skip
+    await ActivityEnvironment().run(of_memory.drain_memory, request)
+    assert await project.rows("SELECT status, error_class FROM memory_jobs WHERE id = %s", job) == [
+        ("failed", "refused")
+    ]
+    assert await store.models(project.db, project.workspace, project.id, OLD) == (OLD, None)
 
 
 async def test_a_new_model_of_the_instance_is_every_project_s(
