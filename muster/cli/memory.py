@@ -14,7 +14,7 @@ from muster.cli import forgetting
 from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, progress
 from muster.cli.durations import Duration
-from muster.cli.tables import age, clean, in_terminal, print_facts, print_table, styled, when
+from muster.cli.tables import age, clean, print_facts, print_table, styled, when
 
 
 @click.group()
@@ -276,7 +276,7 @@ def _print_observations(items: list[dict[str, Any]], *, empty: str, scores: bool
         ],
         empty=empty,
     )
-    for item in items if in_terminal() else ():
+    for item in items:
         if why := item.get("explain"):
             click.echo(
                 f"{item['id']}  {', '.join(f'{name} {value}' for name, value in why.items() if value is not None)}"

@@ -35,6 +35,7 @@ def test_what_is_kept_is_found_and_shown(cli: Cli, project: str) -> None:
     for narrowed in (("--type", "decision"), ("--concept", "feeding"), ("--file", "feeder.py"), ("--within", "1h")):
         assert item in cli("memory", "search", "numbats", "--project", project, *narrowed).stdout, narrowed
     assert item not in cli("memory", "search", "numbats", "--project", project, "--type", "bugfix").stdout
+    assert f"{item}  words_rank 1" in cli("memory", "search", "numbats", "--project", project, "--explain").stdout
     shown = cli("memory", "show", item)
     assert {"Numbats eat termites only", "So the feeder orders termites.", "- 20,000 a day"} <= set(
         shown.stdout.splitlines()
