@@ -11,6 +11,8 @@ from typing import Any
 
 _SEPARATORS = r"""\s"'`=:,;()<>|&\[\]{}"""
 _TOOL_NAMES = frozenset({"tool_name", "toolname", "tool"})
+_PATH_NAMES = ("path", "file", "dir", "folder", "cwd")
+_COMMAND_NAMES = ("command", "cmd", "arg", "script", "shell", "input")
 _TOOL_PARTS = frozenset({"input", "arguments", "args", "tool_input", "parameters"})
 
 
@@ -19,6 +21,7 @@ class Excluded:
 
     def __init__(self, paths: tuple[str, ...], tools: tuple[str, ...]) -> None:
         self._paths = [(glob, pattern) for glob in paths if (pattern := _path_pattern(glob))]
+        self._folders = [(glob, folder) for glob in paths if (folder := _Folder.of(glob))]
         self._tools = [(glob, re.compile(translate(glob.strip().lower()))) for glob in tools if glob.strip()]
 
     @staticmethod
@@ -28,25 +31,30 @@ class Excluded:
 
     def meets(self, value: Any) -> str | None:
         """The first glob that something in it meets."""
-        stack = [value]
+        stack = [("", value)]
         while stack:
-            item = stack.pop()
+            name, item = stack.pop()
             if isinstance(item, str):
-                if self._paths and (found := self._path(item)):
+                if self._paths and (found := self._path(item) or self._folder(name, item)):
                     return found
             elif isinstance(item, dict):
                 if self._tools and (found := self._tool(item)):
                     return found
-                stack.extend(item.values())
+                stack.extend(item.items())
                 if self._paths:
-                    stack.extend(item)  # as in a map of paths to what was changed
+                    stack.extend(("", key) for key in item)  # as in a map of paths to what was changed
             elif isinstance(item, list | tuple):
-                stack.extend(item)
+                if self._folders and item and all(isinstance(word, str) for word in item):
+                    stack.append((name, " ".join(item)))
+                stack.extend((name, one) for one in item)
         return None
 
     def _path(self, text: str) -> str | None:
         text = text.replace("\\", "/").replace("/./", "/")
         return next((glob for glob, pattern in self._paths if pattern.search(text)), None)
+
+    def _folder(self, name: str, text: str) -> str | None:
+        return next((glob for glob, folder in self._folders if folder.is_meant(name, text)), None)
 
     def _tool(self, item: dict[str, Any]) -> str | None:
         for name in _tools_in(item):
@@ -58,8 +66,10 @@ class Excluded:
 
 def _tools_in(item: dict[str, Any]) -> Iterable[str]:
     for key, value in item.items():
-        if isinstance(value, str) and key.lower().replace("-", "_") in _TOOL_NAMES:
-            yield value
+        if key.lower().replace("-", "_") in _TOOL_NAMES:
+            told = value.get("name") if isinstance(value, dict) else value
+            if isinstance(told, str):
+                yield told
     name = item.get("name")
     if isinstance(name, str) and ("tool" in str(item.get("type", "")) or not _TOOL_PARTS.isdisjoint(item)):
         yield name
@@ -71,13 +81,14 @@ def _path_pattern(glob: str) -> re.Pattern[str] | None:
     parts = [part for part in glob.split("/") if part]
     if parts and parts[0] == "**":
         rooted = False
+    is_word = _Folder.of(glob) is not None
     # What stands between any number of folders. As with stars, the first place where the next one fits will do.
     chunks = [list(chunk) for folders, chunk in groupby(parts, lambda part: part == "**") if not folders]
     if not chunks:
         return None
     end = rf"(?![^{_SEPARATORS}/])"
     if below:  # the folder itself, too; but one word alone is most often no folder
-        end = rf"(?:/|{end})" if glob.endswith("/") and len(parts) > 1 else "/"
+        end = rf"(?:/|(?<=/{re.escape(parts[0])}){end})" if is_word else rf"(?:/|{end})"
     first, *more = [
         "/".join(map(_part_pattern, chunk)) + (end if number == len(chunks) - 1 else "/")
         for number, chunk in enumerate(chunks)
@@ -85,6 +96,37 @@ def _path_pattern(glob: str) -> re.Pattern[str] | None:
     folders = rf"(?:[^{_SEPARATORS}/]{{1,255}}+/){{0,64}}?"
     start = rf"(?<![^{_SEPARATORS}])/" if rooted else rf"(?<![^{_SEPARATORS}/])"
     return re.compile(start + first + "".join(rf"(?>{folders}{chunk})" for chunk in more), re.IGNORECASE)
+
+
+_OF_FILES = re.compile(
+    r"\b(?:ls|ll|dir|cd|pushd|find|fd|tree|du|cat|rm|cp|mv|tar|zip|rsync|scp|chmod|chown|stat|open|code|vim?|nano|less"
+    r"|grep|rg|ag|sed|awk|source|git\s+(?:add|rm|mv|log|diff|show|checkout|restore))\s",
+    re.IGNORECASE,
+)
+
+
+class _Folder:
+    """One that is a word, and called by it alone."""
+
+    def __init__(self, name: str) -> None:
+        self._word = re.compile(rf"(?<![^{_SEPARATORS}])(?:\./)?{re.escape(name)}(?![^{_SEPARATORS}])", re.IGNORECASE)
+
+    @classmethod
+    def of(cls, glob: str) -> _Folder | None:
+        word = re.fullmatch(r"(?:\./)?([\w.-]+)/(?:\*\*)?", glob.strip().replace("\\", "/"))
+        return cls(word[1]) if word else None
+
+    def is_meant(self, name: str, text: str) -> bool:
+        """As nothing but a path, or in a command that is about files. `name`: what the text stands under."""
+        name = name.lower()
+        if any(part in name for part in _PATH_NAMES):
+            return self._word.fullmatch(text) is not None
+        if not any(part in name for part in _COMMAND_NAMES):
+            return False
+        for command in re.split(r"[;&|\n]", text):
+            if (of_files := _OF_FILES.search(command)) and self._word.search(command, of_files.end()):
+                return True
+        return False
 
 
 def _part_pattern(part: str) -> str:

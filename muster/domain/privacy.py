@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from muster.domain.exclusions import Excluded
-from muster.domain.secret_shapes import KEY_BEGIN, KEY_END, is_secret, is_suspicious, mark, without_secrets
+from muster.domain.secret_names import holds_secrets, is_secret, without_any
+from muster.domain.secret_shapes import KEY_BEGIN, KEY_END, is_suspicious, mark, without_secrets
 
 as_json = TypeAdapter(Any).dump_json
 """A value as it is looked through, and as it is stored."""
@@ -32,9 +33,13 @@ def scrub(
         found = Excluded.of(tuple(exclude_paths), tuple(exclude_tools)).meets(value)
         if found is not None:
             return None, Removed({}, found)
-    if not is_suspicious(text if text is not None else as_json(value).decode()):
+    if text is None:
+        text = as_json(value).decode()
+    if not is_suspicious(text):
         return value, Removed({})
     kinds: dict[str, int] = {}
+    if "private" in text.lower():
+        value = _Across(kinds).kept(value)
     return _scrubbed(value, kinds), Removed(kinds)
 
 
@@ -47,17 +52,23 @@ def _scrubbed(value: Any, kinds: dict[str, int]) -> Any:
         return _scrub_string(value, kinds)
     if isinstance(value, dict):
         kept = {_scrub_string(name, kinds): _of_name(name, item, kinds) for name, item in value.items()}
-        name = kept.get("name", kept.get("key"))
-        if isinstance(name, str) and isinstance(kept.get("value"), str):  # as in settings of containers
+        name = next((kept[key] for key in ("name", "key", "header") if isinstance(kept.get(key), str)), None)
+        if name is not None and "value" in kept:  # as in settings of containers
             kept["value"] = _of_name(name, kept["value"], kinds)
         return kept
     if isinstance(value, list | tuple):
+        if all(map(_is_pair, value)):  # as headers are told
+            value = [[name, _of_name(name, item, kinds) if is_secret(name, item) else item] for name, item in value]
         every: list[Any] = []
         for are_strings, items in groupby(value, key=lambda item: isinstance(item, str)):
             some = list(items)
             every += [_scrubbed(item, kinds) for item in (_together(some, kinds) if are_strings else some)]
         return every
     return value
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(item, str) for item in value)
 
 
 _OPTION = re.compile(r"--?[A-Za-z][\w=.-]*")
@@ -75,9 +86,19 @@ def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
 
 def _of_name(name: str, item: Any, kinds: dict[str, int]) -> Any:
     """What stands under a name that says that it is a secret is one, whatever its shape."""
-    if isinstance(item, str) and is_secret(name, item):
-        kinds["secret"] = kinds.get("secret", 0) + 1
-        return mark("secret")
+    if isinstance(item, str):
+        if is_secret(name, item):
+            kinds["secret"] = kinds.get("secret", 0) + 1
+            return mark("secret")
+    elif (
+        isinstance(item, list | tuple)
+        and name.lower().endswith("headers")
+        and all(isinstance(one, str) for one in item)
+    ):
+        # As some tell them: a name, its value, a name...
+        return [_of_name(item[n - 1] if n % 2 else "", one, kinds) for n, one in enumerate(item)]
+    elif holds_secrets(name):
+        return without_any(name, item, lambda key, value: _of_name(key, value, kinds), kinds)
     return _scrubbed(item, kinds)
 
 
@@ -115,6 +136,75 @@ def _outside(text: str, kinds: dict[str, int], depth: int) -> tuple[str, int]:
     if depth == 0:
         kept.append(text[at:])
     return "".join(kept), depth
+
+
+class _Across:
+    """Private text that begins in one field and ends in a later one. What does not end there is left to who looks at
+    that field alone."""
+
+    def __init__(self, kinds: dict[str, int]) -> None:
+        self._kinds = kinds
+        self._depth = 0
+        self._n = -1
+        self._last_end = -1
+
+    def kept(self, value: Any) -> Any:
+        begins = False
+        for n, text in enumerate(_texts(value)):
+            if "private" in text.lower():
+                begins = begins or _outside(text, {}, 0)[1] > 0
+                if begins and _ends_before_it_begins(text):
+                    self._last_end = n
+        return self._walk(value) if self._last_end > 0 else value
+
+    def _walk(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            return {name: self._walk(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            every: list[Any] = []
+            for are_strings, items in groupby(value, key=lambda item: isinstance(item, str)):
+                if are_strings:  # lines, most often
+                    every += self._text("\n".join(items)).split("\n")
+                else:
+                    every += map(self._walk, items)
+            return every
+        return value
+
+    def _text(self, text: str) -> str:
+        self._n += 1
+        kept, depth = _outside(text, {}, self._depth)
+        if not self._depth and (not depth or self._n >= self._last_end):
+            return text
+        self._kinds["private"] = self._kinds.get("private", 0) + (not self._depth)
+        self._depth = depth
+        return kept
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """In their order, those of a list together."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for are_strings, items in groupby(value, key=lambda item: isinstance(item, str)):
+            if are_strings:
+                yield "\n".join(items)
+            else:
+                for item in items:
+                    yield from _texts(item)
+
+
+def _ends_before_it_begins(text: str) -> bool:
+    depth = 0
+    for tag in _PRIVATE.finditer(text):
+        depth += -1 if tag[1] else 1
+        if depth < 0:
+            return True
+    return False
 
 
 class Lines:

@@ -91,7 +91,7 @@ _URL_TOKEN = re.compile(r"(://)(?=[A-Za-z_-]{0,200}+[0-9])[A-Za-z0-9_-]{20,256}+
 
 
 def _url(found: re.Match[str]) -> str:
-    if found[2].startswith(("[removed:", "$", "{", "*")):
+    if found[1].endswith("[removed:") or found[2].startswith(("[removed:", "$", "{", "*")):
         return found[0]
     return f"{found[1]}{mark('password')}"
 
@@ -106,7 +106,8 @@ _VALUE = (
 )
 _IS = r"""(?:\\{0,7}["'`]?\]?[ \t]{0,8}(?:=>|:=|=|:)[ \t]{0,8}|[ \t]{1,4}(?=\\{0,7}["']?[^\s=:]))"""
 _STRONG = re.compile(
-    r"(?P<name>(?P<flag>--?)?(?:passw(?:or[dt])?|passwd|pwd|pass[_-]?phrase|pgpassword|(?-i:(?<=[A-Z0-9]_)PASS)"
+    r"(?P<name>(?P<flag>--?)?(?:passw(?:or[dt])?|passwd|pwd|pass[_-]?phrase|passcode|pgpassword|(?-i:(?<=[A-Z0-9]_)PASS)"
+    r"|(?<![a-z])(?:db|user|root|admin|smtp|imap|mail|ftp|ssh|sudo|proxy|redis|mysql|pg)_?pass"
     r"|(?<=login)[ \t]{1,4}(?!(?:and|or|und)\b)\S{1,64}[ \t]{1,4}password))(?P<is>"
     + _IS
     + r")(?P<value>"
@@ -126,6 +127,24 @@ _LISTED = re.compile(
     re.IGNORECASE,
 )
 """A name and a value, each under its own name, as in settings of containers."""
+_WITHIN = re.compile(
+    r"(?P<name>(?:passw(?:or)?d|pwd|pass[_-]?phrase|passcode|secret|credentials?|api[_-]?key)"
+    r"\\{0,7}[\"'][ \t]{0,8}:\s{0,8}"
+    r"(?:\[\s{0,40}|\{[^{}\[\]]{0,200}?[\"'](?:value|data|raw|plain|plaintext)\\{0,7}[\"'][ \t]{0,8}:\s{0,8}))"
+    r"(?P<value>\\{0,7}[\"'][^\[\]{}]{1,4096})",
+    re.IGNORECASE,
+)
+"""A name, and what stands under it in a list or an object."""
+_PASS = re.compile(
+    r"(?P<name>(?<![A-Za-z])pass\\{0,7}[\"']?[ \t]{0,8}[:=][ \t]{0,8}\\{0,7}[\"'])(?P<value>[^\"'\\\n]{4,512}+)"
+)
+_SET = re.compile(
+    r"(?P<name>\b(?:set|config|setx)(?:[ \t]{1,4}+--?[\w-]{1,40}+){0,4}+[ \t]{1,4}+[\"']?[\w.:/-]{0,64}?"
+    r"(?:passw(?:or)?d|secret(?:_access_key)?|token|api_?key)[\"']?[ \t]{1,8}[\"']?)(?P<value>[^\s\"'`|;&<>]{4,4096}+)",
+    re.IGNORECASE,
+)
+"""As in `aws configure set`, `git config`, `pip config set`."""
+_OPENSSL = re.compile(r"(-pass(?:in|out)?[ \t=]{1,4}[\"']?pass:)[^\s\"'`|;&]{1,512}+")
 _TAGGED = re.compile(
     r"(<[\w.:-]{0,64}?(?:passw(?:or)?d|secret|token|api[_-]?key)>)[^<>\s]{4,512}+(?=</)", re.IGNORECASE
 )
@@ -141,7 +160,7 @@ _FLAG = re.compile(
     r"(?P<value>[^\s\"'`\\|;&]{1,512}+)"
 )
 
-_CODE = re.compile(r"[(\[{$<*%|]|^(?:none|null|nil|true|false|str|string|text|undefined|self\..*|os\..*|process\..*)$",
+CODE = re.compile(r"[(\[{$<*%|]|^(?:none|null|nil|true|false|str|string|text|undefined|self\..*|os\..*|process\..*)$",
                    re.IGNORECASE)  # fmt: skip
 """A value that is code, a type or a place for one, and no secret."""
 _PLACE = re.compile(r"\$\{?\w{1,100}\}?|\$\(.*|\{\{.*|<[^<>]*>", re.DOTALL)
@@ -182,7 +201,7 @@ def _named(found: re.Match[str], kind: str, *, any_value: bool) -> str:
         return found[0]
     if between.isspace() and not found["flag"] and len(name.split()) == 1:
         return found[0]  # prose: only a flag is told from its value by a space
-    if not quote and _CODE.search(inner):
+    if not quote and CODE.search(inner):
         return found[0]
     if not any_value:
         if name.lower() in ("auth", "_auth"):
@@ -191,7 +210,7 @@ def _named(found: re.Match[str], kind: str, *, any_value: bool) -> str:
             secret = len(inner) >= 20 and may_be_secret(inner) and inner.isalnum()
         elif name.isupper() and (between.strip() == "=" or found.string[found.start() - 1 : found.start()] == "_"):
             # So are variables of an environment set, whose values may be words.
-            code = _CODE.match(inner) if quote else _ATTRIBUTE.fullmatch(inner)
+            code = CODE.match(inner) if quote else _ATTRIBUTE.fullmatch(inner)
             secret = len(inner) >= 6 and not code and (len(inner) >= 16 or not inner.isdigit())
         else:
             secret = may_be_secret(inner)
@@ -202,7 +221,23 @@ def _named(found: re.Match[str], kind: str, *, any_value: bool) -> str:
 
 def _listed(found: re.Match[str]) -> str:
     quote, inner, end = _unquoted(found["value"])
-    return found[0] if _CODE.search(inner) else f"{found['name']}{quote}{mark('secret')}{end}"
+    return found[0] if CODE.search(inner) else f"{found['name']}{quote}{mark('secret')}{end}"
+
+
+def _within(found: re.Match[str]) -> str:
+    return found[0] if "[removed:" in found["value"] else f"{found['name']}{mark('secret')}"
+
+
+def _pass(found: re.Match[str]) -> str:
+    value = found["value"]
+    plain = value.isdigit() or _PLACE.fullmatch(value) or value.startswith("[removed:")
+    return found[0] if plain else f"{found['name']}{mark('password')}"
+
+
+def _set(found: re.Match[str]) -> str:
+    name, value = found["name"], found["value"]
+    secret = may_be_secret(value) or (("." in name or "_" in name) and not CODE.search(value))
+    return f"{name}{mark('secret')}" if secret and not value.startswith("--") else found[0]
 
 
 def _tagged(found: re.Match[str]) -> str:
@@ -210,7 +245,7 @@ def _tagged(found: re.Match[str]) -> str:
 
 
 def _header(found: re.Match[str]) -> str:
-    if found["value"].startswith("[removed:") or (found["scheme"] is None and _CODE.match(found["value"])):
+    if found["value"].startswith("[removed:") or (found["scheme"] is None and CODE.match(found["value"])):
         return found[0]
     kind = "cookie" if "cookie" in found["name"].lower() else "authorization"
     return f"{found['name']}{found['is']}{found['scheme'] or ''}{mark(kind)}"
@@ -236,7 +271,7 @@ def _flag(found: re.Match[str]) -> str:
         if not colon or not value:
             return found[0]
         who += colon
-    return found[0] if _CODE.match(value) else f"{flag}{found['open']}{who}{mark('password')}"
+    return found[0] if CODE.match(value) else f"{flag}{found['open']}{who}{mark('password')}"
 
 
 class _Shape(NamedTuple):
@@ -267,9 +302,13 @@ _AFTER_TOKENS: tuple[_Shape, ...] = (
     _Shape(("bearer",), _BEARER, _bearer, "authorization"),
     _Shape(("value",), _LISTED, _listed, "secret"),
     _Shape(("</",), _TAGGED, _tagged, "secret"),
+    _Shape(("passw", "pwd", "phrase", "passcode", "secret", "credential", "api"), _WITHIN, _within, "secret"),
+    _Shape(("pass:", "pass=", 'pass"', "pass'", "pass\\"), _PASS, _pass, "password"),
+    _Shape(("set", "config"), _SET, _set, "secret"),
+    _Shape(("pass:",), _OPENSSL, _only_last("password"), "password"),
     _Shape(("curl", "wget", "mysql", "mariadb", "sshpass", "login"), _FLAG, _flag, "password"),
     _Shape(
-        ("passw", "pwd", "phrase", "_pass"), _STRONG,
+        ("passw", "pwd", "phrase", "pass"), _STRONG,
         lambda found: _named(found, "password", any_value=True), "password",
     ),
     _Shape(
@@ -302,41 +341,17 @@ def _shapes(shapes: tuple[_Shape, ...], text: str, kinds: dict[str, int]) -> str
     return text
 
 
-# -- Under the name of a field ---------------------------------------------------------------------------------------
-
-_SECRET_NAME = re.compile(
-    r"(?:.*[_.-])?(?:passw(?:or[dt])?|passwd|pwd|passphrase|authorization|secret|client_?secret"
-    r"|(?:api|private|secret|access|signing|encryption|account)[_-]?key|(?:access|refresh|auth|id|bearer|session)[_-]?token"
-    r"|set-cookie|cookie|credentials?)|.*password|(?-i:.*_PASS)",
-    re.IGNORECASE,
-)
-_PERHAPS_NAME = re.compile(r".*(?:token|secret|credential|_key|_pat|_auth)|auth", re.IGNORECASE)
-_NAME_NEEDLES = ("pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat")
-
-
-def is_secret(name: str, value: str) -> bool:
-    """Whether what stands under this name is a secret, whatever its shape."""
-    low = name.lower()
-    if not value or len(name) > 100 or not any(needle in low for needle in _NAME_NEEDLES):
-        return False
-    if value.startswith("[removed:") or _CODE.fullmatch(value):
-        return False
-    if _SECRET_NAME.fullmatch(name):
-        return True
-    return _PERHAPS_NAME.fullmatch(name) is not None and may_be_secret(value) and not _CODE.search(value)
-
-
 # -- Whether to look at all ------------------------------------------------------------------------------------------
 
 _NEEDLES = (
     "private", "-----begin", "ls0tls1c", "absk", "fm2_", "whsec_", "hooks", "passw", "pwd", "phrase", "_pass", "secret",
     "credential", "authorization", "bearer", "cookie", "curl", "signature=", "login", "mysql",
-    "mariadb", "sshpass",
+    "mariadb", "sshpass", "passcode", "pass:", "pass=", "pass =", 'pass"', "pass'", "pass\\",
 )  # fmt: skip
 _LOGIN = re.compile(r"://(?:[^\s/@\"]*:[^\s/\"]*|[A-Za-z0-9_-]{20,256}+)@")
 _ASSIGNED = re.compile(
     r"(?:token|key|_pat|auth)s?(?:-data)?[\"'\]\\`]{0,4}[ \t]{0,8}(?:=|:|>)|-(?:token|key)s?(?:[ \t]|\\{0,3}\",)"
-    r"|[?&;]sig="
+    r"|[?&;]sig=|\b(?:set|config)[ \t][\w ./:-]{0,64}(?:token|key)[\"']?[ \t]"
 )
 
 

@@ -109,6 +109,14 @@ def test_a_secret_is_gone_wherever_it_stands(kind: str, around: str) -> None:
         ("<password>sesame</password>", "sesame"),
         ('<add key="ApiSecret" value="sesame1234"/>', "sesame1234"),
         ("- name: DB_PASSWORD\n  value: sesame", "sesame"),
+        ("aws configure set aws_secret_access_key sesame/seed --profile me", "sesame"),
+        ("pip config set global.index-password sesame", "sesame"),
+        ("openssl enc -aes-256-cbc -pass pass:sesame -in a", "sesame"),
+        ('{"password": ["sesame", "second"]}', "second"),
+        ('{\\"secret\\": {\\"id\\": 1, \\"value\\": \\"sesame seed\\"}}', "sesame"),
+        ("auth: { user: 'ada', pass: 'sesame' }", "sesame"),
+        ("dbPass=sesame", "sesame"),
+        ('{"passcode": 44170912}', "44170912"),
         ('{"auths": {"r.example": {"auth": "bWU6c2VzYW1lMTIz"}}}', "bWU6c2Vz"),
     ],
 )
@@ -135,6 +143,9 @@ def test_a_value_is_gone_by_its_name(text: str, gone: str) -> None:
         'API_TOKEN=$TOKEN SECRET="${SECRET}" MAX_TOKEN=4096 make',
         "secret: my-tls-secret-name",
         "the login and password for ftp",
+        "pass: 12, fail: 3, pass = 'yes', we set password rules and config token expiry",
+        '{"pass": "1204", "required": ["password"], "passed": "all of it"}',
+        "bypass: 'for now' and compass=north",
         "docker run -u 1000:1000 -p 8080:80 -e A=b nginx",
         "mysql -p -u root and psql -p 5432",
         "<token>a b</token> and 1 <password> 2",
@@ -197,11 +208,12 @@ def test_a_secret_that_private_text_was_put_into_is_gone() -> None:
 
 
 def test_what_stands_under_the_name_of_a_secret_is_gone() -> None:
-    sent = {"user": "ada", "password": "a b", "headers": {"Authorization": "x", "X-Api-Key": "y"}, "api_key": ["kept"]}
+    sent = {"user": "ada", "password": "a b", "headers": {"Authorization": "x", "X-Api-Key": "y"}, "api_key": ["z"]}
     kept, removed = scrub(sent)
     assert kept["user"] == "ada"
     assert kept["password"] == kept["headers"]["Authorization"] == kept["headers"]["X-Api-Key"] == "[removed:secret]"
-    assert removed.kinds == {"secret": 3}
+    assert kept["api_key"] == ["[removed:secret]"]
+    assert removed.kinds == {"secret": 4}
     assert scrub({"password": None, "token_count": "12", "keys": "a", "token": "identifier"})[1].kinds == {}
     sent = {
         "env": {"GITHUB_TOKEN": "a1b2c3d4e5"},
@@ -211,6 +223,56 @@ def test_what_stands_under_the_name_of_a_secret_is_gone() -> None:
     kept, removed = scrub(sent)
     assert removed.kinds == {"secret": 3}
     assert kept["also"] == [{"name": "DB_PASSWORD", "value": "[removed:secret]"}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"password": ["a", {"b": "c"}]}, {"password": ["[removed:secret]", {"b": "[removed:secret]"}]}),
+        ({"secret": {"name": "of-it", "value": "x"}}, {"secret": {"name": "of-it", "value": "[removed:secret]"}}),
+        ({"password": 12345678, "secret": 3, "passwd": True},
+         {"password": "[removed:secret]", "secret": 3, "passwd": True}),
+        ({"dbPass": "hunter2", "passcode": "4417", "clientSecret": "word"},
+         {"dbPass": "[removed:secret]", "passcode": "[removed:secret]", "clientSecret": "[removed:secret]"}),
+        ({"auth": {"user": "ada", "pass": "hunter2"}, "tests": {"pass": "1204"}},
+         {"auth": {"user": "ada", "pass": "[removed:secret]"}, "tests": {"pass": "1204"}}),
+        ({"headers": [["Host", "a.example"], ["Cookie", "sid=7"]]},
+         {"headers": [["Host", "a.example"], ["Cookie", "[removed:secret]"]]}),
+        ({"rawHeaders": ["Host", "a.example", "Cookie", "sid=7"]},
+         {"rawHeaders": ["Host", "a.example", "Cookie", "[removed:secret]"]}),
+        ({"header": "Cookie", "value": ["sid=7"]}, {"header": "Cookie", "value": ["[removed:secret]"]}),
+        ({"properties": {"password": {"type": "text", "description": "of a user"}}},
+         {"properties": {"password": {"type": "text", "description": "of a user"}}}),
+        ({"tags": ["password", "reset"]}, {"tags": ["password", "reset"]}),
+    ],
+)  # fmt: skip
+def test_all_that_is_within_what_stands_under_it_is_gone(sent: dict[str, Any], kept: dict[str, Any]) -> None:
+    assert scrub(sent)[0] == kept
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"a": "x <private> 1", "b": {"c": "2", "d": ["3", "4</private> y"]}, "e": "z"},
+         {"a": "x ", "b": {"c": "", "d": [" y"]}, "e": "z"}),
+        ([{"text": "<private>1"}, {"n": 7, "text": "2"}, {"text": "3</private>z"}],
+         [{"text": ""}, {"n": 7, "text": ""}, {"text": "z"}]),
+        # One that ends nowhere is private to its end, and what follows is not.
+        ({"a": "x <private> 1", "b": "2"}, {"a": "x ", "b": "2"}),
+        ({"a": "1</private> x", "b": "2 <private> 3", "c": "4"}, {"a": "1 x", "b": "2 ", "c": "4"}),
+        ({"a": "1 <private>2</private>", "b": "3", "c": "4 </private>"}, {"a": "1 ", "b": "3", "c": "4 "}),
+    ],
+)  # fmt: skip
+def test_private_text_that_ends_in_another_field_is_gone(sent: Any, kept: Any) -> None:
+    assert scrub(sent)[0] == kept
+    assert scrub(kept)[0] == kept
+
+
+def test_a_token_in_an_address_is_marked_once() -> None:
+    assert (
+        scrub_text(f"git clone https://ghp_{KEY}@example.org/a")
+        == "git clone https://[removed:github-token]@example.org/a"
+    )
 
 
 # -- What a project excludes ------------------------------------------------------------------------------------------
@@ -230,10 +292,20 @@ def test_what_stands_under_the_name_of_a_secret_is_gone() -> None:
         ("secrets/", {"changes": {"secrets/db.yaml": "+1"}}, True),
         ("secrets/**", {"text": "we keep secrets well"}, False),
         ("secrets/", {"text": "we keep secrets well"}, False),
+        ("secrets/**", {"command": "ls -la secrets && true"}, True),
+        ("secrets/**", {"command": "cd 'secrets' && cat db.yaml"}, True),
+        ("secrets/**", {"argv": ["find", "secrets", "-name", "*.yaml"]}, True),
+        ("secrets/", {"cwd": "/home/me/repo/secrets"}, True),
+        ("secrets/", {"path": "secrets"}, True),
+        ("secrets/**", {"text": "echo secrets; ls\nsecrets are kept"}, False),
         ("src/private/", {"path": "src/private"}, True),
         ("src/private/", {"command": "ls src/private && true"}, True),
         ("src/private/", {"path": "repo/src/./private/x"}, True),
         ("src/private/", {"path": "src/private.py"}, False),
+        ("src/private/**", {"command": "ls src/private"}, True),
+        ("secrets/**", {"command": "git commit -m 'we keep secrets well'"}, False),
+        ("secrets/**", {"prompt": "find secrets in this code"}, False),
+        ("secrets/**", {"command": "ls secrets.md my-secrets"}, False),
         ("src/private/", {"path": "src/privately"}, False),
         ("infra/**/keys", {"path": "infra/a/b/keys/x"}, True),
         ("infra/**/keys", {"path": "infra/keys"}, True),
@@ -257,6 +329,7 @@ def test_paths_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) 
         ("bash", {"tool": "Bash"}, True),
         ("mcp__mail__*", {"toolName": "mcp__mail__read"}, True),
         ("Bash", {"content": [{"type": "tool_use", "name": "Bash", "input": {}}]}, True),
+        ("WebFetch", {"tool": {"name": "WebFetch", "url": "https://a.example"}}, True),
         ("Bash", {"name": "Bash", "text": "a person"}, False),
         ("Bash", {"tool_name": "BashOutput"}, False),
         ("Bash", {"text": "Bash"}, False),
@@ -277,6 +350,8 @@ def test_tools_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) 
         "api_key=", "authorization: ", "bearer ", "token=\"\\", "AKIA", "xoxb-", "mst_a", "token ", "cookie:",
         '\\"secret\\":', "<token", "name=token value=", "login a password ", "curl -u a:b ", "mysql -pa ", "&sig=",
         "SG.", "M0000000000000000000000.", "://aaaaaaaaaaaaaaaaaaaaaaaa", "A_PASS=", "TOKEN=", "LS0tLS1CRUdJTi",
+        "set -", "config --a ", "set a.token ", '"password": ["', '"secret": {"value": "', "pass: '",
+        "-pass pass:", "dbpass",
     ],
 )  # fmt: skip
 def test_it_takes_as_long_as_the_text_is(part: str) -> None:
@@ -295,4 +370,7 @@ def test_globs_are_quick_too() -> None:
     began = time.thread_time()
     for text in ("a" * 200_000, "a/" * 100_000, "aaaa.pem" * 25_000, "/" * 200_000):
         scrub(text, ["*a*a*a*a*b", "**/a/**/b", "*.pem*.key", "a/**/**/z"])
+    for text in ("ls " * 70_000, "ls a " * 40_000, "a " * 100_000):
+        scrub({"command": text}, ["b/**", "a.b/"])
+        scrub({"command": text + "; a"}, ["a/**"])
     assert time.thread_time() - began < 5

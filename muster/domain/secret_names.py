@@ -1,0 +1,68 @@
+"""Secrets by the name of the field that they stand under, whatever their shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from muster.domain.secret_shapes import CODE, mark, may_be_secret
+
+_CERTAIN = re.compile(
+    r"(?:.*[_.-])?(?:passw(?:or[dt])?|passwd|pwd|passphrase|passcode|authorization|secret|client_?secret"
+    r"|(?:api|private|secret|access|signing|encryption|account)[_-]?key|(?:access|refresh|auth|id|bearer|session)[_-]?token"
+    r"|set-cookie|cookie|credentials?)|.*password|(?:.*[_.-])?(?:db|user|root|admin|smtp|imap|mail|ftp|ssh|sudo|proxy)pass"
+    r"|(?-i:.*_PASS|.*[a-z0-9](?:Pass|Pwd|Pass[Pp]hrase|Pass[Cc]ode|Secret|Credentials?"
+    r"|(?:Api|API|Private|Secret|Access|Signing|Encryption|Account)Key|(?:Access|Refresh|Auth|Id|Bearer|Session)Token))",
+    re.IGNORECASE,
+)
+_PASS = re.compile(r"(?:.*[_.-])?pass", re.IGNORECASE)
+"""A password, or how many tests did."""
+_PERHAPS = re.compile(r".*(?:token|secret|credential|_key|_pat|_auth)|auth", re.IGNORECASE)
+_NEEDLES = ("pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat")
+_TELLS_OF_IT = frozenset(
+    ("type", "kind", "format", "name", "title", "description", "id", "required", "pattern", "minlength", "maxlength")
+)
+"""Names within what stands under the name of a secret, as in a schema, whose values are none."""
+_DIGITS = 4
+"""A number of fewer is taken for a count."""
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether what stands under this name is a secret."""
+    if not value or not _is_near(name) or value.startswith("[removed:") or CODE.fullmatch(value):
+        return False
+    if _CERTAIN.fullmatch(name):
+        return True
+    if _PASS.fullmatch(name):
+        return len(value) >= _DIGITS and not value.isdigit()
+    return _PERHAPS.fullmatch(name) is not None and may_be_secret(value) and not CODE.search(value)
+
+
+def holds_secrets(name: str) -> bool:
+    """Whether all that is within what stands under this name is taken for secret."""
+    return _is_near(name) and _CERTAIN.fullmatch(name) is not None
+
+
+def _is_near(name: str) -> bool:
+    low = name.lower()
+    return len(name) <= 100 and any(needle in low for needle in _NEEDLES)
+
+
+def without_any(name: str, value: Any, otherwise: Callable[[str, Any], Any], kinds: dict[str, int]) -> Any:
+    """What stands under such a name, without what is in it. `otherwise` does it for what only tells of it."""
+    if isinstance(value, dict):
+        return {
+            key: otherwise(key, item) if key.lower() in _TELLS_OF_IT else without_any(name, item, otherwise, kinds)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [without_any(name, item, otherwise, kinds) for item in value]
+    if isinstance(value, str):
+        secret = is_secret(name, value)
+    else:
+        secret = not isinstance(value, bool | None) and len(str(value)) >= _DIGITS
+    if not secret:
+        return value
+    kinds["secret"] = kinds.get("secret", 0) + 1
+    return mark("secret")
