@@ -134,7 +134,8 @@ class Recording:
             transcript.feed(lines)
             after = lines[-1].n
         for number, piece in enumerate(transcript.pieces()):
-            events.append(event(piece.type, f"{piece.first}-{piece.last}/{number}", piece.at, piece.payload))
+            at = max(began, min(piece.at, ended))  # by the clock of another machine
+            events.append(event(piece.type, f"{piece.first}-{piece.last}/{number}", at, piece.payload))
         if agent["result"] is not None:
             events.append(event("agent.result", "result", ended, {"title": agent["title"], "result": agent["result"]}))
         end = {key: agent[key] for key in ("title", "status", "reason", "error", "exit_code")}

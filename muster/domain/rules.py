@@ -56,7 +56,7 @@ def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
         elif act.kind is Kind.OUTPUT:
             made += _written(act)
         elif act.kind is Kind.RESULT:
-            made.append(_plain(act, "discovery", f"Result: {one_line(act.text)}", act.text, 0.6))
+            made += _resulted(act)
         elif act.kind is Kind.ENDED:
             made += _ended(act)
         else:
@@ -92,6 +92,16 @@ def _written(act: Act) -> list[NewObservation]:
         for observations in talk
         for observation in observations
     ]
+
+
+def _resulted(act: Act) -> list[NewObservation]:
+    """A bare value says nothing without what it answers."""
+    bare = len(act.text) < 40
+    if bare and not act.title and (not any(map(str.isalpha, act.text)) or act.text in ("true", "false", "null")):
+        act.note = "a result with hardly a word in it"
+        return []
+    title = f"Result of {one_line(act.title)}" if bare and act.title else "Result"
+    return [_plain(act, "discovery", f"{title}: {one_line(act.text)}", act.text, 0.6)]
 
 
 def _ended(act: Act) -> list[NewObservation]:

@@ -229,6 +229,26 @@ def failure(output: str) -> Failure:
     return Failure(one_line(found, 220), unique(ours or places, 8), unique(tests, 12), "\n".join(near)[:1500])
 
 
+_COMPLAINTS = _ERROR_LINES[-2]
+"""Of programs that look: that what they were to look at is not there, or is not to be looked at."""
+
+
+def complaint(output: str) -> str:
+    """Why nothing was found, where it says so."""
+    for line in lines_of(output[:20_000]):
+        if match := _COMPLAINTS.search(line[:400]):
+            return match[1].strip()
+    return ""
+
+
+def covers(later: str, earlier: str) -> bool:
+    """Whether the later command does all that the earlier one did: the same program, and told to do nothing else."""
+    if program(later) != program(earlier):
+        return False
+    words = {word for step in _steps(earlier) for word in step}
+    return all(word in words or word.startswith("-") for step in _steps(later) for word in step)
+
+
 def excerpt(output: str, size: int = 1200) -> str:
     """Its telling lines: no bars, no blanks, no line twice in a row."""
     kept: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from muster.domain import rules_commands as commands
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import MAX_FILES, line_of
 from muster.domain.rules_reading import Act, Kind, read
@@ -29,8 +30,11 @@ def summarise(
     done = _titles(told, _DONE)
     decided = _titles(told, {"decision"})
     learned = [one_line(o.title, 160) for o in sorted(told, key=lambda o: -o.importance) if o.type in _LEARNED]
+    failing = _failing(told)
+    over = [o for o in failing if _passed_since(o, acts)]
+    learned += [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     learned = unique((line for line in learned if line not in asked), LINES_OF_EACH)
-    opened = _open(acts, told)
+    opened = _open(acts, [o for o in failing if o not in over])
     ending = _ending(acts)
     sections = (
         ("Asked", asked), ("Done", done), ("Decided", decided), ("Learned", learned), ("Open", opened),
@@ -85,11 +89,15 @@ def _first_words(text: str) -> str:
     return next(iter(sentences(text, 1)), text)
 
 
-def _open(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
-    """What failed and was not mended afterwards, what is still to do, and the question nobody answered."""
-    found: list[str] = []
+def _failing(told: Sequence[NewObservation]) -> list[NewObservation]:
+    """What failed and was not mended afterwards."""
     mended = max((place for place, o in enumerate(told) if o.type == "bugfix"), default=-1)
-    found += [one_line(o.title, 160) for place, o in enumerate(told) if o.type == "error" and place > mended]
+    return [o for o in told[mended + 1 :] if o.type == "error"]
+
+
+def _open(acts: Sequence[Act], failing: Sequence[NewObservation]) -> list[str]:
+    """What fails, what is still to do, and the question nobody answered."""
+    found = [one_line(o.title, 160) for o in failing]
     plan = next((act for act in reversed(acts) if act.kind is Kind.PLAN and act.items), None)
     if plan:
         found += [one_line(what, 160) for what, state in plan.items if state not in ("completed", "done", "cancelled")]
@@ -101,6 +109,17 @@ def _open(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
     if talk and talk[-1].text.rstrip().endswith(("?", "？")):
         found.append(one_line(sentences(talk[-1].text)[-1], 160))
     return unique(found, LINES_OF_EACH)
+
+
+def _passed_since(error: NewObservation, acts: Sequence[Act]) -> bool:
+    """Whether what failed was run again, and did not."""
+    failed = next(
+        (n for n, act in enumerate(acts) if act.failed and act.command and act.event.id in error.sources), None
+    )
+    return failed is not None and any(
+        act.kind is Kind.COMMAND and not act.failed and commands.covers(act.command, acts[failed].command)
+        for act in acts[failed + 1 :]
+    )
 
 
 def _ending(acts: Sequence[Act]) -> list[str]:

@@ -107,13 +107,13 @@ _COURTESY = re.compile(
     r"hi|hello|hey(?: there)?|bye|goodbye|see you(?: later| soon)?|you(?:['’]re| are) welcome|no problem|"
     r"sounds good|will do|"
     r"on it|continue|go on|go ahead|proceed|please|lgtm|looks good(?: to me)?|hmm+|wow|haha+|lol|agreed|"
-    r"exactly|ack|roger|"
+    r"exactly|ack|roger|true|false|null|none|undefined|"
     r"working on it|one moment|let me (?:check|see|look)|danke|merci|gracias|ja|nein|oui|non|si|sí|好的?|谢谢|はい|"
     r"いいえ|ありがとう(?:ございます)?|네|예|감사합니다|da|да|нет|спасибо)[\s,.!…:;)(\-👍🙏😀-🙏]*)+",
     re.IGNORECASE,
 )
 _BARE_ANSWER = re.compile(
-    r"(?:yes|yeah|yep|no|nope|sure|agreed|ja|nein|oui|non|sí|はい|いいえ|네|да|нет|好的?)\b", re.I
+    r"(?:yes|yeah|yep|no|nope|sure|true|false|none|agreed|ja|nein|oui|non|sí|はい|いいえ|네|да|нет|好的?)\b", re.I
 )
 _LEAD = re.compile(
     r"^(?:(?:so|ok(?:ay)?|well|and|also|hey|hi|alright|right|anyway|yes|yeah|thanks?|great|sure)[,.!:\s–-]+)+(?=\w)",
@@ -138,6 +138,9 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
     question = _question_before(act, before)
     if _COURTESY.fullmatch(text[:200]) and len(text) <= 200 and not (question and _BARE_ANSWER.match(text)):
         act.note = "a courtesy, with nothing in it to keep"
+        return []
+    if not question and len(text) < 40 and not any(map(str.isalpha, text)):
+        act.note = "hardly a word in it"
         return []
     parts = pieces(text, PIECE_CHARS, MAX_PIECES)
     made = []

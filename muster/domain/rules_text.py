@@ -159,8 +159,9 @@ def language_of(text: str) -> str | None:
     words = [word.lower() for word in _WORDS.findall(sample)[:250]]
     counts = {language: sum(word in stop for word in words) for language, stop in _STOPWORDS.items()}
     best = max(counts, key=lambda language: counts[language])
-    # "en" comes first, so it wins where nothing else is more likely.
-    return best if counts[best] and counts[best] * 14 >= len(words) else None
+    # "en" comes first, so it wins where nothing else is more likely. One small word of another language is chance.
+    few = 1 if best == "en" or not sample.isascii() else 2
+    return best if counts[best] >= few and counts[best] * 14 >= len(words) else None
 
 
 # -- What it is about -----------------------------------------------------------------------------------------------

@@ -67,9 +67,15 @@ class Work:
             act.exit_code is None and commands.has_trace(output) and not commands.only_looks(act.command)
         )
         program = commands.program(act.command)
-        if failed and act.exit_code == 1 and commands.only_looks(act.command):
-            act.note = f"{program or 'a search'} found nothing"
-            return
+        if failed and commands.only_looks(act.command):
+            if complaint := commands.complaint(output):
+                self.made.append(
+                    of(act, "error", f"{program} fails: {complaint}", as_said(act, output), importance=0.3)
+                )
+                return
+            if act.exit_code == 1:
+                act.note = f"{program or 'a search'} found nothing"
+                return
         cycle = self._cycle
         if failed:
             act.failed = True

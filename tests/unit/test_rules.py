@@ -306,6 +306,9 @@ def test_a_row_of_looks_is_one_discovery() -> None:
         event(None),
         event("\x00"),
         event({"a": {}}),
+        event("42"),
+        event({"text": "true"}),
+        event({"result": 42}, "agent.result", "muster"),
     ],
     ids=lambda one: json.dumps(one.payload)[:40],
 )
@@ -313,6 +316,20 @@ def test_noise_is_nothing_with_a_reason(noise: Event) -> None:
     answer = observe([noise])
     assert answer.observations == []
     assert answer.note
+
+
+def test_what_cannot_be_looked_at_is_worth_a_word() -> None:
+    said = "find: '/srv/licences': No such file or directory"
+    one = only(
+        tool("Bash", {"command": "find /srv/licences -name '*.txt'"}, {"stdout": "", "stderr": said}, exit_code=1)
+    )
+    assert (one.type, one.title) == ("error", f"find fails: {said}")
+    assert one.importance == 0.3
+
+
+def test_a_bare_result_is_told_with_what_it_answers() -> None:
+    one = only(event({"title": "Count the licences", "result": 42}, "agent.result", "muster"))
+    assert one.title == "Result of Count the licences: 42"
 
 
 def test_sessions_do_not_mix() -> None:
@@ -418,6 +435,24 @@ def test_a_summary_says_what_was_asked_done_decided_and_is_open() -> None:
     assert summarise("t", events[:1], [], ended=False).observations[0].title.startswith("So far: ")
 
 
+@pytest.mark.parametrize(
+    ("failed", "passed", "still_open"),
+    [
+        ("pytest tests/a.py -x", "pytest tests/a.py", False),
+        ("pytest tests/a.py", "pytest", False),
+        ("pytest tests/a.py", "pytest tests/b.py", True),
+        ("pytest tests/a.py", "make test", True),
+    ],
+)
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_failed_and_passed_later_is_not_open(failed: str, passed: str, still_open: bool, batches: int) -> None:
+    first = [tool("Bash", {"command": failed}, {"stdout": TRACEBACK}, exit_code=1)]
+    later = [tool("Bash", {"command": passed}, {"stdout": "3 passed in 0.1s"})]
+    told = made(*first, *later) if batches == 1 else [*made(*first), *made(*later)]
+    (one,) = summarise("Parser", [*first, *later], told).observations
+    assert ("ValueError" in (one.narrative or "").partition("Open:")[2]) is still_open
+
+
 def test_a_summary_leaves_out_what_an_earlier_one_told() -> None:
     first = [tool("Write", {"file_path": "lexer.py", "content": "def tokenize(t): ..."}), event("The lexer is there.")]
     (earlier,) = summarise(None, first, made(*first)).observations
@@ -456,6 +491,8 @@ def test_a_session_in_which_nothing_happened_has_no_summary() -> None:
         ("캐시가 오래되었습니다", "ko"),
         ("Кэш устарел", "ru"),
         ("x = 3", None),
+        ("pytest tests/es", None),
+        ("retry the import", "en"),
         ("", None),
     ],
 )
