@@ -202,7 +202,7 @@ class _Work:
             if self.failure is None:
                 log.warning("no vectors for project %s: %s: %s", self.project_id, failure.kind, failure.message)
             self.failure = failure
-            await self._back(texts, self.pause)
+            await self._back(texts, self.pause, failure.message)
         except BaseException:
             with suppress(Exception):
                 async with asyncio.timeout(2):
@@ -211,8 +211,9 @@ class _Work:
         for refused in set(self.refused) - before:
             await store.refuse(self._db, self.workspace_id, self.project_id, refused, self.refused[refused])
 
-    async def _back(self, texts: Sequence[Text], seconds: float) -> None:
-        await store.put_back(self._db, self.workspace_id, self.project_id, [text.id for text in texts], seconds)
+    async def _back(self, texts: Sequence[Text], seconds: float, error: str | None = None) -> None:
+        ids = [text.id for text in texts]
+        await store.put_back(self._db, self.workspace_id, self.project_id, ids, seconds, error)
 
     async def some(self, model: str, texts: Sequence[Text]) -> None:
         """Those whose text the provider refuses are noted; raises GenerationFailed when it is not their texts."""

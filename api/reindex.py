@@ -21,6 +21,8 @@ from muster.storage import embeddings, projects
 
 router = router_of("memory")
 
+_LOOK_SECONDS = 5.0
+
 Model = Annotated[
     str,
     Field(
@@ -35,6 +37,10 @@ class NoEmbeddings(MusterError):
     """The settings say that there are no vectors."""
 
     status, code = 409, "no_embeddings"
+
+
+class UnknownModel(MusterError):
+    status, code = 422, "unknown_reference"
 
 
 class Reindex(Spec, json_schema_extra={"examples": [{"project": "apollo", "model": "text-embedding-3-small"}]}):
@@ -63,8 +69,8 @@ class Vectors(Shown):
     next_vectors: int = Field(description="Observations that have one of `next_model`.")
     waiting: int = Field(description="Observations without one; they are found by their words meanwhile.")
     refused: int = Field(description="Of those, what the provider did not take.")
-    error: str | None = Field(description="Why it did not.")
-    job: ReindexJob | None = Field(description="The latest move to another model.")
+    error: str | None = Field(description="Why it did not, or why some wait: what the provider last failed with.")
+    job: ReindexJob | None = Field(description="The move to another model that is under way, else the latest.")
 
 
 @router.get(
@@ -104,6 +110,9 @@ async def reindex_memory(request: Request, reindex: Reindex, key: IdempotencyKey
     async def work(sent: Sent) -> Answer:
         project_id = await projects.resolve(here.db, tenant, reindex.project)
         default = here.embeddings.model
+        current, _ = await embeddings.models(here.db, tenant, project_id, default)
+        if reindex.model != current and (why := await here.embeddings.refusal(reindex.model, _LOOK_SECONDS)):
+            raise UnknownModel(f"there are no vectors of {reindex.model}: {why}")
         job = await embeddings.reindex(
             here.db, tenant, project_id, reindex.model, default, request_id=str(sent.id)
         )  # fmt: skip

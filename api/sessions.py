@@ -91,6 +91,8 @@ async def end_session(request: Request, session_id: UUID, wait: Wait = 0.0, key:
         jobs = {job["id"]: job} if job else {}
         here.pokes.poke(tenant.workspace_id, project_id, session_id, at_once=wait > 0)
         found, timed_out = await wait_for(here, tenant, jobs, wait)
+        if wait:  # what it is like now
+            ended |= await sessions.get(here.db, tenant, session_id)
         return Answer(200, ended | {"job": found[job["id"]] if job else None, "wait_timed_out": timed_out})
 
     return await once(here, tenant, request, key, None, work)

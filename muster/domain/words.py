@@ -108,6 +108,10 @@ def concept_term(concept: str) -> str:
     return f" c:{_fold(concept)}"
 
 
+PLACES = (" s:", " k:", " a:")
+"""How the terms of a session, a task and an agent begin."""
+
+
 def place_terms(
     kind: str | None, session_id: UUID | None = None, task_id: UUID | None = None, agent_id: UUID | None = None
 ) -> list[str]:

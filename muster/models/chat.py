@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from traceback import walk_tb
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +22,7 @@ from muster.domain.memory import ErrorClass, GenerationFailed
 T = TypeVar("T", bound=BaseModel)
 
 MAX_RETRY_AFTER = 86_400.0
+_CUT_OFF = "it was cut off at the most tokens it may have"
 
 
 @dataclass
@@ -107,15 +109,18 @@ class Chat:
     def _agent(self, form: type[BaseModel]) -> Any:
         """What asks for the form. Kept, since making it costs more than asking. Raises GenerationFailed."""
         try:
-            from pydantic_ai import Agent, ModelRetry, TextOutput, ToolOutput
+            from pydantic_ai import Agent, ModelRetry, RunContext, TextOutput, ToolOutput
 
-            def as_text(text: str) -> BaseModel:
+            def as_text(context: Any, text: str) -> BaseModel:
                 # Some models, and some servers, write the form out instead of calling a tool with it.
                 try:
                     return parse(form, text)
                 except ValueError as error:
-                    raise ModelRetry(explained(error)) from None
+                    cut_off = getattr(context.messages[-1], "finish_reason", None) == "length"
+                    raise ModelRetry(_CUT_OFF if cut_off else explained(error)) from None
 
+            # Looked at by the library; a name that is imported here cannot be looked up.
+            as_text.__annotations__ = {"context": RunContext[None], "text": str, "return": BaseModel}
             output = [ToolOutput(form, name="remember"), TextOutput(as_text)]
             return Agent(self._opened(), output_type=output, retries=0)
         except Exception as error:
@@ -195,7 +200,16 @@ class Chat:
                 return GenerationFailed(ErrorClass.REFUSED, f"the model {self.name} cannot be used as it is set up")
         if type(error).__module__.partition(".")[0] in ("openai", "httpx", "httpcore"):
             return GenerationFailed(ErrorClass.UNAVAILABLE, "the model's provider could not be understood")
+        if isinstance(error, LookupError | TypeError | AttributeError) and _is_in_client(error):
+            return GenerationFailed(ErrorClass.MALFORMED, "the model's answer is not in the form of one")
         return GenerationFailed(ErrorClass.INTERNAL, f"the model could not be asked: {type(error).__name__}")
+
+
+def _is_in_client(error: BaseException) -> bool:
+    """Whether the client stumbled over what it was sent."""
+    frames = list(walk_tb(error.__traceback__))
+    place = str(frames[-1][0].f_globals.get("__name__")) if frames else ""
+    return place.partition(".")[0] in ("pydantic_ai", "openai")
 
 
 def parse(form: type[T], text: str) -> T:

@@ -35,6 +35,7 @@ _REMEMBERED_CHARACTERS = 500
 _FAILURES = 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _PROBE_SECONDS = 5.0
+_QUESTION = "Are you there?"
 _DOWN = frozenset({ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE, ErrorClass.RATE_LIMIT, ErrorClass.QUOTA})
 
 
@@ -49,6 +50,8 @@ class Provider:
         self._pause = _FIRST_PAUSE
         self._closed_until = 0.0
         self._last: GenerationFailed | None = None
+        self.trouble: GenerationFailed | None = None
+        """What became of the last question, where that was no answer."""
         self._probe: asyncio.Task[None] | None = None
 
     async def ask(self, document: dict[str, Any], seconds: float) -> Any:
@@ -60,10 +63,11 @@ class Provider:
         try:
             answer = await wire.ask(self._wire, "POST", "/embeddings", document, seconds=seconds)
         except GenerationFailed as failure:
+            self.trouble = failure
             if failure.kind in _DOWN:
                 self._failed(failure)
             raise
-        self._failures, self._pause, self._last = 0, _FIRST_PAUSE, None
+        self._failures, self._pause, self._last, self.trouble = 0, _FIRST_PAUSE, None, None
         return answer
 
     def _failed(self, failure: GenerationFailed) -> None:
@@ -76,7 +80,7 @@ class Provider:
     def _refusal(self, last: GenerationFailed, document: dict[str, Any]) -> GenerationFailed:
         left = self._closed_until - time.monotonic()
         if left <= 0 and (self._probe is None or self._probe.done()):
-            self._probe = asyncio.create_task(self._look({**document, "input": ["Are you there?"]}))
+            self._probe = asyncio.create_task(self._look({**document, "input": [_QUESTION]}))
         return GenerationFailed(last.kind, last.message, retry_after=max(left, 0.2))
 
     async def _look(self, document: dict[str, Any]) -> None:
@@ -171,7 +175,12 @@ class Embeddings:
             document: dict[str, Any] = {"model": self.model, "input": batch, "encoding_format": "base64"}
             if self._asked_dimensions is not None:
                 document["dimensions"] = self._asked_dimensions
-            vectors += self._read(await provider.ask(document, left), len(batch), provider.own)
+            answer = await provider.ask(document, left)
+            try:
+                vectors += self._read(answer, len(batch), provider.own)
+            except GenerationFailed as failure:
+                provider.trouble = failure
+                raise
         if not provider.own:
             vectors = list(self._joined(texts, vectors))
         if len(texts) == 1:
@@ -230,10 +239,24 @@ class Embeddings:
             raise _malformed(f"{len(vector)} dimensions, and {wanted} are expected")
 
     async def look(self, seconds: float = 2.0) -> str:
-        """Whether the provider is there, for health checks: the names of its first models."""
-        if self._provider is None:
+        """Whether the provider is there, for health checks: the names of its first models. Where the last question was
+        not answered, one is asked: it may be there and not answer."""
+        provider = self._provider
+        if provider is None:
             raise GenerationFailed(ErrorClass.REFUSED, "there are no embeddings")
-        return await self._provider.look(seconds)
+        found = await provider.look(seconds)
+        if provider.trouble is not None:
+            self._known.pop(_QUESTION, None)
+            await self.embed([_QUESTION], seconds=seconds)
+        return found
+
+    async def refusal(self, model: str, seconds: float) -> str | None:
+        """Why there are no vectors of this model, where the provider says so; None also where it says nothing now."""
+        try:
+            await self.named(model).embed([_QUESTION], seconds=seconds)
+        except GenerationFailed as failure:
+            return failure.message if failure.kind == ErrorClass.REFUSED else None
+        return None
 
     async def close(self) -> None:
         if self._provider is not None:

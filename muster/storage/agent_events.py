@@ -106,7 +106,8 @@ class Recorder:
             except psycopg.errors.ForeignKeyViolation:
                 continue  # its session or project is just being forgotten
             if not answer.refused:
-                return await self._told(who, known, answer)
+                known = await self._told(who, known, answer)
+                return await self._taken_up(who, known, batch, request_id) if generate else known
             first = answer.refused[0]
             if first["why"] == "session":
                 event, place = events[first["n"]], f"events.{first['n']}: " if batch else ""
@@ -184,6 +185,23 @@ class Recorder:
             for n, one in enumerate(known):
                 if one.repeated and one.id in were:
                     known[n] = one._replace(session_id=were[one.id][0], job=were[one.id][1])
+        return known
+
+    async def _taken_up(self, who: Who, known: list[Recorded], batch: bool, request_id: str | None) -> list[Recorded]:
+        """What was stored alone, and is sent again to be made something of."""
+        named = [
+            (n, one.project_id, one.session_id, one.id)
+            for n, one in enumerate(known)
+            if one.repeated and one.job is None and one.id is not None
+        ]
+        if not named:
+            return known
+        bundles = list(intake.bundles(workspace_of(who), named, batch=batch))
+        jobs = [{**_job_row(bundle, request_id), "events": [known[n].id for n in bundle.events]} for bundle in bundles]
+        made = set(await self._db.move("SELECT memory_take_up(%s, %s, %s, %s)", (*reach(who), as_json(jobs).decode())))
+        for bundle in bundles:
+            for n in bundle.events if bundle.job in made else ():
+                known[n] = known[n]._replace(job=_new_job(bundle))
         return known
 
     async def _find(self, who: Who, ref: str) -> Place:

@@ -122,13 +122,16 @@ def literal(vector: Sequence[float]) -> str:
     return f"[{','.join([f'{x:.5g}' for x in vector])}]"
 
 
-async def put_back(db: Database, workspace_id: UUID, project_id: UUID, ids: Sequence[UUID], seconds: float) -> None:
-    """Taken, and not embedded: somebody's again after so long."""
+async def put_back(
+    db: Database, workspace_id: UUID, project_id: UUID, ids: Sequence[UUID], seconds: float, error: str | None = None
+) -> None:
+    """Taken, and not embedded: somebody's again after so long. `error`: why, where it is known."""
     await db.query(
         workspace_id,
-        "UPDATE memory_vectors_due SET not_before = clock_timestamp() + make_interval(secs => %s) "
+        "UPDATE memory_vectors_due SET not_before = clock_timestamp() + make_interval(secs => %s), "
+        "  error = coalesce(%s, error) "
         "WHERE workspace_id = %s AND project_id = %s AND observation_id = ANY (%s)",
-        (seconds, workspace_id, project_id, list(ids)),
+        (seconds, error[:500].replace("\0", "") if error else None, workspace_id, project_id, list(ids)),
     )
 
 
@@ -269,7 +272,7 @@ async def progress(db: Database, who: Who, project_id: UUID, default: str) -> di
         "  'job', (SELECT jsonb_build_object('id', j.id, 'status', j.status, 'note', j.note, 'error', j.error, "
         "       'attempts', j.attempts, 'created_at', j.created_at, 'finished_at', j.finished_at) FROM memory_jobs j "
         "     WHERE j.workspace_id = a.w AND j.project_id = a.p AND j.kind = 'reindex' "
-        "     ORDER BY j.created_at DESC, j.id LIMIT 1)) "
+        "     ORDER BY j.finished_at IS NULL DESC, j.updated_at DESC, j.id LIMIT 1)) "
         "FROM (SELECT %s::uuid AS w, %s::uuid AS p, %s::text AS d) a, vectors_model(a.w, a.p, a.d) m, "
         "  LATERAL (SELECT count(*) AS waiting, count(*) FILTER (WHERE attempts > 0) AS refused, max(error) AS error "
         "    FROM memory_vectors_due WHERE workspace_id = a.w AND project_id = a.p) d",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
@@ -35,8 +36,10 @@ def as_row(
     job_id: str | None = None,
     summary: bool = False,
     generator: str = "manual",
+    seen_at: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What `observation_put` takes. A generator may say more than a row holds: it is cut, never refused."""
+    """What `observation_put` takes. A generator may say more than a row holds: it is cut, never refused. `seen_at`:
+    terms of places where it was seen beside its own."""
     title = observation.title.strip()[:500] or "Untitled"
     kind = observation.type[:50] or "discovery"
     files = list(dict.fromkeys([*observation.files_modified, *observation.files_read]))
@@ -63,7 +66,7 @@ def as_row(
         "sources": [str(source) for source in observation.sources],
         **as_words(
             project_id, observation, kind, session_id=session_id, task_id=task_id, agent_id=agent_id, files=files,
-            merges=job_id is not None and not summary,
+            merges=job_id is not None and not summary, seen_at=seen_at,
         ),
     }  # fmt: skip
 
@@ -78,13 +81,16 @@ def as_words(
     agent_id: UUID | None,
     files: list[str],
     merges: bool,
+    seen_at: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The columns of observation_words, as PostgreSQL reads them; `near` holds those that near duplicates share."""
+    """The columns of observation_words, as PostgreSQL reads them; `near` holds those that near duplicates share, and
+    `places` what goes to the one that it joins."""
     found = words.index(
         project_id, observation.title, observation.subtitle, observation.narrative, observation.facts,
         observation.concepts, files, language=observation.language,
     )  # fmt: skip
-    places = words.place_terms(kind, session_id, task_id, agent_id)
+    own = words.place_terms(None, session_id, task_id, agent_id)
+    places = list(dict.fromkeys([*words.place_terms(kind), *own, *seen_at]))
     near: list[int] = []
     if merges:
         said = (observation.title, observation.subtitle, observation.narrative, *observation.facts)
@@ -96,6 +102,8 @@ def as_words(
         "weights": f"{{{weights}}}/{words.SPACE}",
         "terms": [*found.terms, *places],
         "near": f"{{{','.join(map(str, near))}}}",
+        "places": own if near else [],
+        "place_words": [words.word(project_id, term) for term in own] if near else [],
     }
 
 
@@ -202,6 +210,7 @@ async def change(db: Database, who: Who, observation_id: UUID, changed: dict[str
             UUID(old["workspace_id"]), UUID(old["project_id"]), observation_id, new,
             session_id=as_id(old["session_id"]), task_id=as_id(old["task_id"]), agent_id=as_id(old["agent_id"]),
             job_id=old["job_id"], summary=old["summary"], generator=old["generator"],
+            seen_at=await _seen_at(db, who, observation_id),
         )  # fmt: skip
         done = await db.query(
             who,
@@ -226,6 +235,16 @@ async def change(db: Database, who: Who, observation_id: UUID, changed: dict[str
     raise RequestInFlight(f"observation {observation_id} is being changed by others")
 
 
+async def _seen_at(db: Database, who: Who, observation_id: UUID) -> list[str]:
+    rows = await db.read(
+        who,
+        "SELECT t FROM observation_words w, unnest(w.terms) t WHERE w.workspace_id = %s AND w.observation_id = %s "
+        "AND left(t, 3) = ANY (%s)",
+        (workspace_of(who), observation_id, list(words.PLACES)),
+    )
+    return [row[0] for row in rows]
+
+
 def _differences(was: NewObservation, new: NewObservation) -> tuple[Row, Row]:
     """What a change takes away, and what it puts there: enough of it to know it by."""
     old, now = was.model_dump(mode="json"), new.model_dump(mode="json")
@@ -244,10 +263,19 @@ def _clipped(value: Any) -> Any:
 _FIELDS: LiteralString = (
     "AND (%s::text[] IS NULL OR o.project_id IN (SELECT p.id FROM projects p WHERE p.workspace_id = o.workspace_id "
     "     AND (p.slug = ANY (%s) OR p.id::text = ANY (%s)))) "
-    "AND (%s::uuid IS NULL OR o.session_id = %s::uuid) AND (%s::uuid IS NULL OR o.task_id = %s::uuid) "
-    "AND (%s::uuid IS NULL OR o.agent_id = %s::uuid) AND (%s::text[] IS NULL OR o.type = ANY (%s)) "
-    "AND (%s::boolean IS NULL OR o.summary = %s) "
+    "AND (%s::text[] IS NULL OR o.type = ANY (%s)) AND (%s::boolean IS NULL OR o.summary = %s) "
     "AND (%s::timestamptz IS NULL OR o.occurred_at >= %s) AND (%s::timestamptz IS NULL OR o.occurred_at < %s) "
+)
+_SEEN: LiteralString = (
+    "UNION SELECT x.observation_id FROM memory_sessions s "
+    "JOIN agent_events e ON e.workspace_id = s.workspace_id AND e.session_id = s.id "
+    "JOIN observation_sources x ON x.workspace_id = e.workspace_id AND x.event_id = e.id "
+)
+"""What was merged with what another had seen before."""
+_PLACES: tuple[tuple[LiteralString, LiteralString], ...] = (
+    ("session_id = %s ", "WHERE s.workspace_id = %s AND s.id = %s) "),
+    ("task_id = %s ", "WHERE s.workspace_id = %s AND s.task_id = %s) "),
+    ("agent_id = %s ", "WHERE s.workspace_id = %s AND s.agent_id = %s) "),
 )
 
 
@@ -263,10 +291,17 @@ class Where(NamedTuple):
     after: datetime | None = None
     before: datetime | None = None
 
-    def params(self) -> tuple[Any, ...]:
+    def clause(self, workspace_id: UUID) -> tuple[LiteralString, tuple[Any, ...]]:
         refs = [self.project] if self.project else None
-        twice = (self.session, self.task, self.agent, self.type, self.summary, self.after, self.before)
-        return (refs, refs, refs, *(value for one in twice for value in (one, one)))
+        twice = (self.type, self.summary, self.after, self.before)
+        sql: LiteralString = _LISTED + _FIELDS
+        params: list[Any] = [workspace_id, refs, refs, refs, *(value for one in twice for value in (one, one))]
+        for one, (own, seen) in zip((self.session, self.task, self.agent), _PLACES, strict=True):
+            if one is not None:
+                ids: LiteralString = "SELECT id FROM observations WHERE workspace_id = %s AND "
+                sql += "AND o.id IN (" + ids + own + _SEEN + seen
+                params += [workspace_id, one] * 2
+        return sql, tuple(params)
 
 
 async def page(
@@ -276,13 +311,12 @@ async def page(
     at, last = pages.after(cursor)
     beyond: LiteralString = ">" if oldest_first else "<"
     order: LiteralString = "ASC" if oldest_first else "DESC"
+    listed, params = where.clause(workspace_of(who))
     rows = await db.read(
         who,
-        _LISTED
-        + _FIELDS
-        + f"AND (%s::timestamptz IS NULL OR (o.occurred_at, o.id) {beyond} (%s::timestamptz, %s::uuid)) "
+        listed + f"AND (%s::timestamptz IS NULL OR (o.occurred_at, o.id) {beyond} (%s::timestamptz, %s::uuid)) "
         f"ORDER BY o.occurred_at {order}, o.id {order} LIMIT %s",
-        (workspace_of(who), *where.params(), at, at, last, limit + 1),
+        (*params, at, at, last, limit + 1),
     )
     if not rows and where.project:
         await projects.resolve(db, who, where.project)  # nothing is known of it, or there is none
@@ -294,17 +328,17 @@ _LISTED: LiteralString = "SELECT observation_json(o) FROM observations o WHERE o
 
 async def around(db: Database, who: Who, at: datetime, last: UUID | None, where: Where, limit: int) -> list[Row]:
     """What happened before and after, in the order in which it did; half of it each, as far as there is."""
+    listed, params = where.clause(workspace_of(who))
     before = await db.read(
         who,
-        _LISTED + _FIELDS + "AND (o.occurred_at, o.id) <= (%s::timestamptz, %s::uuid) "
+        listed + "AND (o.occurred_at, o.id) <= (%s::timestamptz, %s::uuid) "
         "ORDER BY o.occurred_at DESC, o.id DESC LIMIT %s",
-        (workspace_of(who), *where.params(), at, last or _LAST, limit),
+        (*params, at, last or _LAST, limit),
     )
     after = await db.read(
         who,
-        _LISTED + _FIELDS + "AND (o.occurred_at, o.id) > (%s::timestamptz, %s::uuid) "
-        "ORDER BY o.occurred_at, o.id LIMIT %s",
-        (workspace_of(who), *where.params(), at, last or _LAST, limit),
+        listed + "AND (o.occurred_at, o.id) > (%s::timestamptz, %s::uuid) ORDER BY o.occurred_at, o.id LIMIT %s",
+        (*params, at, last or _LAST, limit),
     )
     if not before and not after and where.project:
         await projects.resolve(db, who, where.project)

@@ -43,7 +43,7 @@ async def start(
                     "project_id": str(project_id),
                     # By what it is called, secret or not: two that look alike without their secrets are two.
                     "key": session_key(session.platform, session.external_id, own_id),
-                    "external_id": scrub_text(session.external_id) if session.external_id else None,
+                    "external_id": (scrub_text(session.external_id) or None) if session.external_id else None,
                     "platform": session.platform,
                     "title": scrub_text(session.title) if session.title else None,
                     "agent_id": str(session.agent_id) if session.agent_id else None,
@@ -96,6 +96,8 @@ async def page(
     """The latest to begin first."""
     at, last = pages.after(cursor)
     named = scrub_text(external_id) if external_id else None
+    if named == "":  # all of it is private, and it is kept nowhere
+        return [], None
     rows = await db.read(
         who,
         "SELECT session_json(s) FROM memory_sessions s WHERE workspace_id = %s "

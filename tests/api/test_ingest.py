@@ -93,6 +93,17 @@ async def test_a_session_has_a_life(place: Place) -> None:
     is_problem(await place.api.post("/v1/sessions", json={"project": "no-such-project"}), 422, "unknown_reference")
 
 
+async def test_an_id_that_is_all_private_is_none(place: Place) -> None:
+    body = {"project": place.project["id"], "external_id": "<private>run</private>"}
+    session = await made(place.api, "/v1/sessions", body)
+    assert session["external_id"] is None
+    assert (await place.api.post("/v1/sessions", json=body)).json()["id"] == session["id"], (
+        "it is the same all the same"
+    )
+    query = {"project": place.project["id"], "external_id": "<private>run</private>"}
+    assert (await place.api.get("/v1/sessions", params=query)).json()["items"] == []
+
+
 async def test_an_archived_project_takes_nothing_new(place: Place) -> None:
     api, slug = place.api, place.project["slug"]
     known = place.event()
@@ -321,6 +332,26 @@ async def test_waiting_ends_with_the_job_or_with_the_time(place: Place, settings
     assert not batch["wait_timed_out"]
     assert batch["jobs"][0]["status"] == "completed"
     assert batch["items"][0]["job"]["outcome"] == "nothing"
+
+
+async def test_who_waits_for_the_end_is_told_what_is_then(place: Place, settings: Settings) -> None:
+    await place.api.post("/v1/agent-events", json=place.event(), params={"generate": "false"})
+    path = f"/v1/sessions/{place.session['id']}"
+    waiting = asyncio.create_task(place.api.post(f"{path}/end", params={"wait": 20}))
+    await asyncio.sleep(0.3)
+    assert settings.database_url
+    async with await psycopg.AsyncConnection.connect(settings.database_url.get_secret_value()) as app:
+        await app.execute("SET ROLE muster_app")
+        await app.execute("SELECT set_config('app.current_workspace_id', %s, true)", (str(DEFAULT_WORKSPACE),))
+        for change in ("status = 'processing', claim = gen_random_uuid()",
+                       "status = 'completed', claim = NULL, outcome = 'nothing', finished_at = now()"):  # fmt: skip
+            await app.execute(
+                f"UPDATE memory_jobs SET {change} WHERE session_id = %s AND kind = 'summary'".encode(),
+                (place.session["id"],),
+            )
+        await app.execute("UPDATE memory_sessions SET summarised = 1 WHERE id = %s", (place.session["id"],))
+    ended = (await waiting).json()
+    assert (ended["events"], ended["summarised"], ended["job"]["status"]) == (1, 1, "completed")
 
 
 async def test_many_at_once_are_all_recorded(place: Place) -> None:

@@ -24,7 +24,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def chat(provider: Provider) -> AsyncIterator[Chat]:
-    chat = Chat("small", url=provider.url, key=SECRET, seconds=0.5)
+    chat = Chat("small", url=provider.url, key=SECRET, seconds=10)
     yield chat
     await chat.close()
 
@@ -83,6 +83,7 @@ async def test_a_form_that_is_written_out_does_as_well(chat: Chat, provider: Pro
         (200, called({}), {}, ErrorClass.MALFORMED, None),
         (200, written("I would rather not."), {}, ErrorClass.MALFORMED, None),
         (200, written('{"observations": [{"ti', finish="length"), {}, ErrorClass.MALFORMED, None),
+        (200, {**called({}), "choices": []}, {}, ErrorClass.MALFORMED, None),
     ],
 )
 async def test_each_failure_has_its_class(
@@ -101,11 +102,19 @@ async def test_what_is_wrong_with_a_form_is_said(chat: Chat, provider: Provider)
     assert "title" in failed.message
 
 
+@pytest.mark.parametrize("text", ['{"observations": [{"ti', "I will remember that the sky"])
+async def test_an_answer_that_is_cut_off_is_said_to_be(chat: Chat, provider: Provider, text: str) -> None:
+    provider.answer = written(text, finish="length")
+    assert "cut off at the most tokens" in (await failure(chat)).message
+
+
 async def test_a_slow_provider_and_a_dead_one(chat: Chat, provider: Provider) -> None:
     provider.seconds = 1.5
     spent = Spent()
+    hasty = Chat("small", url=provider.url, key=SECRET, seconds=0.5)
     with pytest.raises(GenerationFailed) as caught:
-        await ask(chat, spent)
+        await ask(hasty, spent)
+    await hasty.close()
     assert caught.value.kind == ErrorClass.TIMEOUT
     assert spent.input_tokens > 0, "it may have been read"
     provider.seconds, provider.half = 0.0, True

@@ -151,8 +151,30 @@ async def test_without_generating_there_is_no_job(place: Place) -> None:
     assert recorded.job is None
     assert await place.tenant.rows("SELECT 1 FROM memory_jobs") == []
     assert (await agent_events.get(place.db, place.tenant.id, recorded.id or new_id()))["job"] is None
-    (again,) = await place.record(place.event())
+    (again,) = await place.record(place.event(), generate=False)
     assert (again.repeated, again.job) == (True, None)
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_what_was_stored_alone_is_made_something_of_when_it_is_sent_to_be(place: Place, batch: bool) -> None:
+    alone = [place.event(n) for n in range(2)]
+    await place.record(*alone, generate=False)
+    first = await place.record(*alone, place.event("new"), batch=batch, request_id="r-2")
+    assert [one.repeated for one in first] == [True, True, False]
+    assert all(one.job and one.job["status"] == "queued" for one in first)
+    assert len({one.job["id"] for one in first if one.job}) == (2 if batch else 3)
+    again = await place.record(*alone, batch=batch)
+    assert [one.job for one in again] == [one.job for one in first[:2]]
+    rows = await place.tenant.rows("SELECT count(*), count(DISTINCT job_id) FROM agent_events WHERE job_id IS NOT NULL")
+    assert rows == [(3, 2 if batch else 3)]
+
+
+async def test_two_who_send_it_again_at_once_make_one_job(place: Place) -> None:
+    await place.record(place.event(), generate=False)
+    both = await asyncio.gather(*(place.record(place.event()) for _ in range(4)))
+    assert sum(one.job is not None for (one,) in both) >= 1
+    assert len(await place.tenant.rows("SELECT 1 FROM memory_jobs")) == 1
+    assert len(await place.tenant.rows("SELECT 1 FROM memory_job_events")) == 1
 
 
 async def test_a_foreign_item_refuses_the_batch(place: Place, elsewhere: Place) -> None:

@@ -170,6 +170,35 @@ async def test_a_dead_provider_costs_a_query_nothing_after_the_first_failures(
     await embeddings.close()
 
 
+@pytest.mark.parametrize("answer", [(500, {}, {}), (402, {}, {}), (200, {}, {"data": []})])
+async def test_a_provider_that_is_there_and_does_not_answer_is_told_of(provider: Provider, answer: Any) -> None:
+    embeddings = Embeddings.of(provider.url, OLD)
+    await embeddings.look()
+    provider.behaves = lambda texts: answer
+    with pytest.raises(GenerationFailed):
+        await embeddings.embed(["a query"])
+    with pytest.raises(GenerationFailed):
+        await embeddings.look()
+    provider.behaves = lambda texts: None
+
+    async def well() -> None:
+        await embeddings.look()
+
+    await eventually(well, 10)
+    await embeddings.close()
+
+
+async def test_what_a_provider_does_not_have_is_known_before_it_is_asked_for(provider: Provider) -> None:
+    embeddings = Embeddings.of(provider.url, OLD)
+    provider.behaves = lambda texts: (404, {}, {"error": {"message": "no such model"}})
+    assert "no such model" in (await embeddings.refusal("nothing-like-it", 2) or "")
+    provider.behaves = lambda texts: (503, {}, {})
+    assert await embeddings.refusal("nothing-like-it", 2) is None, "it may have it"
+    provider.behaves = lambda texts: None
+    assert await embeddings.refusal(NEW, 2) is None
+    await embeddings.close()
+
+
 async def test_a_provider_that_restarts_between_two_queries_is_not_noticed(provider: Provider) -> None:
     provider.dimensions[MODEL] = 8
     embeddings = Embeddings.of(provider.url, MODEL)
@@ -213,6 +242,9 @@ async def test_a_dead_provider_delays_vectors_and_loses_none(
     found = await embed(project, embeddings)
     assert (found.observations, found.left) == (0, 100)
     assert found.wait_seconds == 0.2 or 0 < found.wait_seconds <= 1
+    progress = await project.progress()
+    assert (progress["waiting"], progress["refused"]) == (100, 0)
+    assert "does not answer" in progress["error"], "it says why they wait"
     await provider.start()
 
     async def all_there() -> None:
@@ -220,7 +252,8 @@ async def test_a_dead_provider_delays_vectors_and_loses_none(
 
     async with kept(project.db, embeddings):
         await eventually(all_there, 20)
-    assert (await project.progress())["waiting"] == 0
+    progress = await project.progress()
+    assert (progress["waiting"], progress["error"]) == (0, None)
 
 
 async def test_one_text_that_is_refused_does_not_keep_the_others(

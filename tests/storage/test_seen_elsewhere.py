@@ -1,0 +1,130 @@
+"""What two sessions saw is one observation, and both have it: in search, in lists, and in their summaries."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.memory import Event, JobKind, Made, NewObservation
+from muster.domain.search import Query
+from muster.domain.tenants import Actor, Scope
+from muster.domain.tenants import Tenant as Asker
+from muster.storage import forgetting, observations, search
+from muster.storage.observations import Where
+
+from .conftest import Tenant
+from .test_drain import Scripted, drain
+from .test_jobs import Session, a_session
+
+SAID = "The importer must lock the table before it reads the licences, else rows are lost."
+
+
+async def alike(events: list[Event]) -> Made:
+    return Made(observations=[NewObservation(title=SAID, narrative=SAID, sources=[event.id for event in events])])
+
+
+class Telling(Scripted):
+    """Keeps what it was to summarise."""
+
+    told: list[NewObservation]
+
+    async def summarise(self, *about: Any) -> Made:
+        self.told = about[-1]
+        return await super().summarise(*about)
+
+
+def asker(tenant: Tenant) -> Asker:
+    return Asker(tenant.id, DEFAULT_USER, frozenset(Scope), actor=Actor(user_id=DEFAULT_USER))
+
+
+@pytest.fixture
+async def sessions(tenant: Tenant) -> tuple[Session, Session]:
+    """The first saw it first."""
+    one = await a_session(tenant)
+    two = await a_session(tenant, one.project)
+    for session in (one, two):
+        await session.add()
+        await drain(session, Scripted(alike))
+    assert [await session.observed() for session in (one, two)] == [1, 0]
+    return one, two
+
+
+async def found(by: Session, /, **filters: Any) -> list[UUID]:
+    """By search, and in a list, which agree."""
+    who = asker(by.tenant)
+    query = Query(query="importer licences", **filters)
+    hits = (await search.search(by.db, who, [str(by.project)], query)).items
+    listed, _ = await observations.page(by.db, who, Where(**filters))
+    around = await observations.around(by.db, who, datetime.now(UTC), None, Where(**filters), 10)
+    ids = sorted(UUID(str(item["id"])) for item in hits)
+    assert ids == sorted(UUID(item["id"]) for item in listed if not item["summary"])
+    assert ids == sorted(UUID(item["id"]) for item in around if not item["summary"])
+    return ids
+
+
+async def test_it_is_found_by_both(sessions: tuple[Session, Session]) -> None:
+    one, two = sessions
+    (observation,) = await found(one, session=one.id)
+    assert await found(two, session=two.id) == [observation]
+    assert await found(two, session=new_id()) == []
+    who = asker(two.tenant)
+    await observations.change(two.db, who, observation, {"narrative": f"{SAID} So it was in May."})
+    assert await found(two, session=two.id) == [observation], "also when it was corrected"
+
+
+async def test_a_task_and_an_agent_have_it_too(sessions: tuple[Session, Session]) -> None:
+    _, two = sessions
+    agent, task = new_id(), new_id()
+    third = await a_session(two.tenant, two.project)
+    await two.tenant.rows(
+        "INSERT INTO tasks (id, workspace_id, project_id, title, retry) VALUES (%s, %s, %s, 't', '{}')",
+        (task, two.tenant.id, two.project),
+    )
+    await two.tenant.rows(
+        "INSERT INTO agents (id, workspace_id, task_id, attempt, run, runner) VALUES (%s, %s, %s, 1, 1, '{}')",
+        (agent, two.tenant.id, task),
+    )
+    await two.tenant.rows(
+        "UPDATE memory_sessions SET agent_id = %s, task_id = %s WHERE id = %s", (agent, task, third.id)
+    )
+    await third.add()
+    await drain(third, Scripted(alike))
+    assert await third.observed() == 0
+    (observation,) = await found(third, agent=agent)
+    assert await found(third, task=task) == [observation]
+    assert await found(third, session=third.id, agent=agent, task=task) == [observation]
+
+
+async def test_each_is_summarised_with_what_it_saw(sessions: tuple[Session, Session]) -> None:
+    for session in sessions:
+        maker = Telling(alike)
+        await session.add(0, kind=JobKind.SUMMARY)
+        await drain(session, maker, JobKind.SUMMARY)
+        (told,) = maker.told
+        (event,) = await session.tenant.rows(
+            "SELECT id, occurred_at FROM agent_events WHERE session_id = %s", (session.id,)
+        )
+        assert (told.title, told.sources, told.occurred_at) == (SAID, [event[0]], event[1]), "when it was seen here"
+
+
+async def test_who_forgets_it_forgets_it_for_both(sessions: tuple[Session, Session]) -> None:
+    one, two = sessions
+    (observation,) = await found(one, session=one.id)
+    await forgetting.observation(two.db, asker(two.tenant), observation)
+    assert await found(two, session=two.id) == []
+
+
+async def test_what_is_seen_everywhere_keeps_a_small_row(sessions: tuple[Session, Session]) -> None:
+    one, _ = sessions
+    for _ in range(70):
+        session = await a_session(one.tenant, one.project)
+        await session.add()
+        await drain(session, Scripted(alike))
+    rows = await one.tenant.rows("SELECT cardinality(terms), pg_column_size(w) FROM observation_words w")
+    assert rows[0][0] < 110
+    assert rows[0][1] < 4000
+    assert len((await observations.page(one.db, asker(one.tenant), Where(session=session.id)))[0]) == 1
