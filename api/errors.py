@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -170,7 +171,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
         return problem(scope, 415, "unsupported_media_type", "send the body with Content-Type: application/json")
     errors = [
         # Never the input itself: it may be a secret, and it may be a megabyte.
-        {"at": ".".join(str(part)[:100] for part in item["loc"]), "message": _plain(str(item["msg"]))}
+        {"at": ".".join(str(part)[:100] for part in item["loc"]), "message": _plain(item)}
         for item in found[:50]
     ]
     first = errors[0]
@@ -178,5 +179,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return problem(scope, 422, "invalid_request", f"{first['at']}: {first['message']}{more}", errors=errors)
 
 
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")[:500]
+def _plain(item: dict[str, Any]) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] in ("too_long", "too_short") and isinstance(item.get("input"), str):
+        message = re.sub(r" items?\b", " characters", message)
+    return message[:500]

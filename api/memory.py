@@ -37,6 +37,10 @@ class NameProject(MusterError):
     status, code = 422, "invalid_request"
 
 
+class OneMiddle(MusterError):
+    status, code = 422, "invalid_request"
+
+
 ProjectRef = Annotated[Text, Field(min_length=1, max_length=200, description="Id or slug.")]
 
 
@@ -204,6 +208,8 @@ async def memory_timeline(
     cursor: Annotated[str | None, Parameter(max_length=500)] = None,
 ) -> Any:
     """Around an observation or a time; else the latest there is."""
+    if around is not None and at is not None:
+        raise OneMiddle("query.at: name a time or an observation (around), not both")
     here, tenant = await asking(request)
     where = Where(project, session, task, agent, type or None, None, after, before)
     if around is not None:

@@ -156,7 +156,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "bad_request", "this is not a request in HTTP/1.1")
+        self._refuse(400, "bad_request", "this is no request in HTTP/1.1, or its URL is longer than 64 KiB")
 
     def _refuse(self, status: int, code: str, detail: str, *, retryable: bool = False) -> None:
         """Before there is a request to speak of."""

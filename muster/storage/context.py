@@ -15,7 +15,9 @@ from muster.storage.database import Database, Who
 from muster.storage.observations import Where
 from muster.storage.search import Embed, Row
 
-_FOUND, _PER_FILE, _FILES, _RECENT = 24, 4, 8, 3
+_FOUND, _MOST_FOUND, _PER_FILE, _FILES, _RECENT = 24, 100, 4, 8, 3
+_ITEM_TOKENS = 80
+"""What one of them takes, about: a larger budget has room for more."""
 _ANYHOW, _WORTH = 8, 0.08
 """The first are told anyhow; of what comes after, what has not this share of the best one's score has little to do with
 the task."""
@@ -35,18 +37,22 @@ async def context_for(
     """`embed` makes the vector of a query; without it, words alone find. Nothing known: an empty text."""
     here = str(project)
     query = Query(query=task.strip()[:8_000] or here)
+    limit = min(_MOST_FOUND, max(_FOUND, budget_tokens // _ITEM_TOKENS))
     found, about, summaries, decisions = await asyncio.gather(
-        search.search(db, who, [here], query, embed, model=model, limit=_FOUND),
+        search.search(db, who, [here], query, embed, model=model, limit=limit),
         _about(db, who, here, files),
         observations.page(db, who, Where(project=here, summary=True), limit=_RECENT),
         observations.page(db, who, Where(project=here, type=["decision"]), limit=_RECENT),
     )
     best = found.items[0]["score"] if found.items else 0.0
     relevant = [item for place, item in enumerate(found.items) if place < _ANYHOW or item["score"] >= _WORTH * best]
-    of_files = [(context.FILES, item) for item in about]
-    of_task = [(context.group_of(item), item) for item in relevant]
+    ids = {item["id"] for item in about} & {item["id"] for item in relevant}
+    both = [(context.group_of(item), item) for item in relevant if item["id"] in ids]
+    of_files = [(context.FILES, item) for item in about if item["id"] not in ids]
+    of_task = [(context.group_of(item), item) for item in relevant if item["id"] not in ids]
     recent = [(context.SUMMARIES, item) for item in summaries[0]]
-    chosen = [pair for pairs in zip_longest(of_task, of_files) for pair in pairs if pair is not None]
+    # What is about the files was asked for by name; what is about the task was found.
+    chosen = both + [pair for pairs in zip_longest(of_files, of_task) for pair in pairs if pair is not None]
     # The last summary says where things stand: it comes early.
     chosen[5:5] = recent[:1]
     chosen += recent[1:] + [(context.DECISIONS, item) for item in decisions[0]]

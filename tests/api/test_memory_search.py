@@ -180,6 +180,14 @@ async def test_lists_and_the_timeline(place: tuple[Api, Api, dict[str, Any]]) ->
             is_problem(await api.get(path, params={"project": "apolo", **more}), 422, "unknown_reference")
 
 
+async def test_what_is_asked_wrongly_is_said_in_its_own_words(place: tuple[Api, Api, dict[str, Any]]) -> None:
+    api = place[0]
+    long = is_problem(await api.get("/v1/memory/search", params={"query": "a" * 10_001}), 422, "invalid_request")
+    assert "at most 10000 characters" in long["detail"]
+    both = {"around": str(uuid.uuid4()), "at": "2026-11-21T12:00:00Z"}
+    assert "not both" in is_problem(await api.get("/v1/memory/timeline", params=both), 422, "invalid_request")["detail"]
+
+
 async def test_a_time_has_a_zone_wherever_it_is_named(place: tuple[Api, Api, dict[str, Any]]) -> None:
     api, _, _ = place
     for when in ("2026-03-31", "2026-03-31T08:00:00", "0001-01-01T00:00:00+14:00"):

@@ -447,6 +447,24 @@ async def test_context_keeps_to_its_budget_and_tells_what_matters(project: Proje
     assert (await context_for(db, who, empty.id, "anything")).markdown == ""
 
 
+async def test_a_large_budget_is_used_and_a_small_one_goes_to_the_files(project: Project) -> None:
+    await project.put(
+        *(
+            NewObservation(title=f"The pool number {n} has {n * 7} connections and a name of its own")
+            for n in range(70)
+        ),
+        NewObservation(title="Never sort in here", files_modified=["src/sorting.py"]),
+    )
+    db, who = project.tenant.db, project.tenant.id
+    told = await context_for(db, who, project.id, "make the connection pool larger", budget_tokens=8000)
+    assert len(told.items) > 60
+    told = await context_for(
+        db, who, project.id, "make the connection pool larger", files=["src/sorting.py"], budget_tokens=130
+    )
+    assert "Never sort in here" in [item["title"] for item in told.items]
+    assert len(told.items) < 4
+
+
 # -- Recall ----------------------------------------------------------------------------------------------------------
 
 
