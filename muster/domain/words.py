@@ -38,7 +38,7 @@ DOCUMENT = ""
 """The term that every observation holds: how many hold it is how many there are."""
 
 _TITLE, _SUBTITLE, _FACT, _CONCEPT, _FILE = 2.5, 1.5, 1.2, 1.5, 0.8
-_SEGMENT, _PART = 0.8, 0.6  # of an identifier, beside the whole
+_SEGMENT, _PART, _NAME = 0.8, 0.6, 0.3  # of an identifier, beside the whole
 
 # Written without spaces between words.
 _DENSE = (
@@ -56,6 +56,7 @@ _CAMEL = re.compile(r"[A-ZÀ-Þ]+(?=[A-ZÀ-Þ][a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+
 _HEX = re.compile(r"(?=.*(?:\d[a-f]+\d|[a-f]\d+[a-f]))[0-9a-f]{7,64}")
 """A digest, or the beginning of one: nobody writes more of a commit than tells it from others."""
 _HEX_SHORT = 7
+_VERSION = re.compile(r"(\d+(?:\.\d+)+)[-+_]?[a-z]")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
 
@@ -288,8 +289,12 @@ def _terms(token: str, language: str) -> tuple[tuple[str, float], ...]:
     for segment in _SEGMENTS.split(whole):  # a file without its folders or line, a host without its port
         if segment != whole and not segment.isalpha() and 1 < len(segment) <= 100:
             found.setdefault(segment, _SEGMENT)
+    if version := _VERSION.match(whole):  # 2.13.0-rc1 is one of 2.13.0
+        found.setdefault(version[1], _SEGMENT)
     for piece in _pieces(token):
         found.setdefault(piece, _PART)
+    for name in _joined(whole):
+        found.setdefault(name, _NAME)
     return tuple(found.items())
 
 
@@ -300,6 +305,14 @@ def _whole(token: str) -> str:
     if re.match(r"v\d", folded):  # v1.2 and 1.2 are the same version
         folded = folded[1:]
     return folded
+
+
+def _joined(whole: str) -> Iterable[str]:
+    """check_out, check-out and checkOut are one name."""
+    for name in re.split(r"[^\w-]+", whole):
+        joined = name.replace("_", "").replace("-", "")
+        if 4 <= len(joined) <= 64 and not joined.isdigit():
+            yield stem(joined)
 
 
 def _pieces(token: str) -> Iterable[str]:

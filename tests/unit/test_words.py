@@ -40,6 +40,22 @@ def test_forms_of_a_word_are_one(family: str) -> None:
 @pytest.mark.parametrize(
     ("text", "query"),
     [
+        ("NEW_CHECKOUT_FLOW is off", "newCheckoutFlow"), ("newCheckoutFlow is off", "new-checkout-flow"),
+        ("new_checkout_flow is off", "newcheckoutflow"), ("seen: E4711-B", "e4711b"), ("ERR-4711", "err4711"),
+        ("It came with v2.13.0-rc1", "2.13.0"), ("in src/new_checkout.py", "NewCheckout"),
+        ("checkout_logging", "checkoutlogging"),
+    ],
+)  # fmt: skip
+def test_a_name_is_one_however_its_parts_are_joined(text: str, query: str) -> None:
+    terms = set(words.index(PROJECT, text).terms)
+    whole = [want for want in words.wanted(query) if "".join(filter(str.isalnum, query.lower()))[:8] in
+             "".join(filter(str.isalnum, want.terms[0]))]  # fmt: skip
+    assert any(terms & set(want.terms) for want in whole), (terms, whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
         ("Die Lizenzen wurden nicht verlängert und sind abgelaufen", "Lizenz"),
         ("La conexión con la base de datos no funciona por las noches", "conexiones"),
         ("Les connexions à la base de données sont fermées", "connexion"),
