@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    JsonValue,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from muster.domain.errors import MusterError
 from muster.domain.ids import derived_id
@@ -70,6 +78,9 @@ class EventLine(Spec):
     pending: bool = Field(default=False, description="Nothing has been made of it yet.")
 
 
+SeenAt = Annotated[str, StringConstraints(pattern=r"^[ska]:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+
+
 class ObservationLine(Spec):
     kind: Literal["observation"]
     id: UUID
@@ -91,10 +102,23 @@ class ObservationLine(Spec):
     generator: Text = Field(default="manual", min_length=1, max_length=200)
     occurred_at: AwareDatetime
     sources: list[UUID] = Field(default_factory=list, max_length=100_000)
+    seen_at: list[SeenAt] = Field(default_factory=list, max_length=1000)
+    """Sessions (s), tasks (k) and agents (a) that saw it, too, and had theirs merged into it."""
 
     def observation(self) -> NewObservation:
         kept = self.model_dump(
-            exclude={"kind", "id", "session", "task_id", "agent_id", "summary", "seen", "generator", "sources"}
+            exclude={
+                "kind",
+                "id",
+                "session",
+                "task_id",
+                "agent_id",
+                "summary",
+                "seen",
+                "generator",
+                "sources",
+                "seen_at",
+            }
         )
         return NewObservation(**kept)
 

@@ -8,7 +8,7 @@ and secrets as what is recorded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 from uuid import UUID
@@ -55,7 +55,11 @@ _PAGES: dict[str, tuple[int, LiteralString]] = {
         "facts, 'concepts', concepts, 'files_read', files_read, 'files_modified', files_modified, 'language', "
         "language, 'importance', importance, 'summary', summary, 'seen', seen, 'generator', generator, 'occurred_at', "
         "occurred_at, 'sources', (SELECT coalesce(jsonb_agg(s.event_id ORDER BY s.event_id), '[]') "
-        "FROM observation_sources s WHERE s.workspace_id = t.workspace_id AND s.observation_id = t.id))::text "
+        "FROM observation_sources s WHERE s.workspace_id = t.workspace_id AND s.observation_id = t.id), "
+        "'seen_at', (SELECT coalesce(jsonb_agg(ltrim(x)), '[]') FROM observation_words w, unnest(w.terms) x "
+        "WHERE w.workspace_id = t.workspace_id AND w.observation_id = t.id AND left(x, 3) IN (' s:', ' k:', ' a:') "
+        "AND substr(x, 4) NOT IN (coalesce(t.session_id::text, ''), coalesce(t.task_id::text, ''), "
+        "coalesce(t.agent_id::text, ''))))::text "
         "FROM observations t "
         "WHERE workspace_id = %s AND project_id = %s AND id > %s AND created_at <= %s ORDER BY id LIMIT %s",
     ),
@@ -199,6 +203,8 @@ class Import:
         called the same outside."""
         named = {line.id: line for _, line in chunk if isinstance(line, SessionLine)}
         asked = {line.session for _, line in chunk if isinstance(line, EventLine | ObservationLine) and line.session}
+        elsewhere = [at for _, line in chunk if isinstance(line, ObservationLine) for at in line.seen_at]
+        asked |= {UUID(at[2:]) for at in elsewhere if at.startswith("s:")}
         asked = {original for original in asked | named.keys() if original not in self._sessions}
         keys = {
             session_key(line.platform, line.external_id, line.id): line.id
@@ -226,6 +232,7 @@ class Import:
         told = [line.id for _, line in chunk if isinstance(line, ObservationLine)]
         named_by = [line for _, line in chunk if isinstance(line, SessionLine | ObservationLine)]
         workers = [one for line in named_by for one in (line.agent_id, line.task_id) if one]
+        workers += [UUID(at[2:]) for at in elsewhere if not at.startswith("s:")]
         rows = await self.db.read(
             self.who,
             "SELECT id FROM agent_events WHERE workspace_id = %s AND project_id = %s AND id = ANY (%s::uuid[]) "
@@ -315,8 +322,16 @@ class Import:
             agent_id=line.agent_id if line.agent_id in there else None,
             summary=line.summary,
             generator=line.generator,
+            seen_at=list(self._seen_at(line, there)),
         )
         return row | {"seen": line.seen}
+
+    def _seen_at(self, line: ObservationLine, there: set[UUID]) -> Iterator[str]:
+        for at in line.seen_at:
+            kind, place = at[0], UUID(at[2:])
+            found = self._sessions.get(place) if kind == "s" else place if place in there else None
+            if found is not None:
+                yield f" {kind}:{found}"
 
 
 _SET: LiteralString = (

@@ -13,7 +13,7 @@ from muster.domain.memory import Event, JobKind, Made, NewObservation
 from muster.domain.search import Query
 from muster.domain.tenants import Actor, Scope
 from muster.domain.tenants import Tenant as Asker
-from muster.storage import forgetting, observations, search
+from muster.storage import archive, forgetting, observations, projects, search
 from muster.storage.observations import Where
 
 from .conftest import Tenant
@@ -109,6 +109,24 @@ async def test_each_is_summarised_with_what_it_saw(sessions: tuple[Session, Sess
             "SELECT id, occurred_at FROM agent_events WHERE session_id = %s", (session.id,)
         )
         assert (told.title, told.sources, told.occurred_at) == (SAID, [event[0]], event[1]), "when it was seen here"
+
+
+async def test_it_is_so_in_another_project_that_it_was_brought_to(sessions: tuple[Session, Session]) -> None:
+    one, two = sessions
+    source = await projects.get(one.db, one.tenant.id, str(one.project))
+    lines = b"".join([part async for part in archive.export(one.db, one.tenant.id, source)]).splitlines()
+    there = await a_session(one.tenant)
+    bringing = archive.Import(one.db, one.tenant.id, there.project)
+    await bringing.feed(list(enumerate(lines, 1)))
+    await bringing.end()
+    rows = await one.tenant.rows(
+        "SELECT id FROM memory_sessions WHERE project_id = %s AND events > 0", (there.project,)
+    )
+    assert len(rows) == 2
+    found_there = [await found(there, session=row[0]) for row in rows]
+    assert len(found_there[0]) == 1
+    assert found_there[0] == found_there[1]
+    assert found_there[0] != await found(two, session=two.id)
 
 
 async def test_who_forgets_it_forgets_it_for_both(sessions: tuple[Session, Session]) -> None:
