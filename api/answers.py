@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from starlette.responses import Response
 
 from api.errors import MEDIA_TYPE
@@ -36,7 +37,13 @@ def _as_utc(moment: datetime) -> datetime:
         raise ValueError("is too far away") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_as_utc)]
+def _day(moment: object) -> object:
+    return f"{moment}T00:00:00Z" if isinstance(moment, str) and _DAY.fullmatch(moment) else moment
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+Moment = Annotated[AwareDatetime, BeforeValidator(_day), AfterValidator(_as_utc)]
+"""With its zone; a day alone begins at midnight UTC."""
 
 
 class Json(Response):

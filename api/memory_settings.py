@@ -24,7 +24,6 @@ Part = Annotated[float, AfterValidator(lambda value: round(value, 6))]
 """PostgreSQL's `real` refuses what is nearer to nothing than it can tell."""
 Glob = Annotated[Text, Field(min_length=1, max_length=500)]
 _OF_ADMINS = frozenset({"retain_days", "retain_importance", "daily_tokens"})
-_MAY_BE_NULL = _OF_ADMINS
 
 
 class MemorySettings(Shown):
@@ -47,7 +46,7 @@ class MemorySettings(Shown):
 class MemoryChange(
     Spec, json_schema_extra={"examples": [{"exclude_paths": [".env*", "secrets/**"], "retain_days": 365}]}
 ):
-    """What is named changes; the rest stays."""
+    """What is named changes, null to its default; the rest stays."""
 
     record_agents: bool | None = Field(default=None, description="Whether agents of its tasks are recorded.")
     generator: Literal["default", "rules", "llm"] | None = Field(
@@ -79,12 +78,9 @@ class MemoryChange(
     )
 
     @model_validator(mode="after")
-    def _keeps_what_it_must(self) -> Self:
+    def _changes_something(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("name at least one field to change")
-        for field in sorted(self.model_fields_set - _MAY_BE_NULL):
-            if getattr(self, field) is None:
-                raise ValueError(f"{field} cannot be null")
         return self
 
 
@@ -116,7 +112,8 @@ async def update_memory_settings(request: Request, project: Ref, change: MemoryC
         raise Forbidden("an agent does not decide what is remembered of it")
     if change.model_fields_set & _OF_ADMINS:
         must_have(tenant, Scope.ADMIN)
-    changed = change.model_dump(mode="json", exclude_unset=True)
+    asked = change.model_dump(mode="json", exclude_unset=True)
+    changed = {name: memory_settings.DEFAULTS.get(name) if value is None else value for name, value in asked.items()}
     found = await memory_settings.update(here.db, tenant, project, changed)
     if memory_settings.FREES & set(changed):
         for place in await jobs.places(here.db, tenant, project_id=UUID(found["project_id"])):

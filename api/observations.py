@@ -108,6 +108,7 @@ class Observation(Shown):
     seen: int = Field(description="How often: near duplicates are merged.")
     generator: str
     occurred_at: datetime
+    last_seen_at: datetime | None = Field(description="When the latest that was merged into it happened.")
     version: int
     created_at: datetime
     updated_at: datetime

@@ -127,7 +127,7 @@ def import_(api: Api, file: BinaryIO, project: str | None, as_json: bool) -> Non
     if found["excluded"]:
         say(f"{found['excluded']} events met what the project excludes, and were left out")
     if not found["whole"]:
-        say("the archive's last line is missing: it was cut off when it was written")
+        raise Failure("the archive's last line is missing: it was cut off when it was written; what it holds is here")
 
 
 COMMANDS = (forget, retention, export, import_)

@@ -56,8 +56,9 @@ def tell(chosen: Iterable[tuple[str, Row]], budget: int) -> Told:
     left = budget - tokens(_HEADING)
     lines: dict[str, list[tuple[str, Row]]] = {}
     seen: set[str] = set()
-    share = max(80, budget // 5)  # no one item takes all the room
-    for group, item in chosen:
+    for place, (group, item) in enumerate(chosen):
+        # No one item takes all the room; but what matters most is told with what it says.
+        share = max(80, budget // (2 if place < 2 else 5))
         same = " ".join(re.findall(r"\w+", item["title"].casefold()))
         if item["id"] in seen or same in seen:
             continue
@@ -92,9 +93,13 @@ def _forms(item: Row) -> Sequence[str]:
     head, tail = f"- **{title}**", f" ({day}) `{item['id']}`\n"
     narrative = item.get("narrative") or item.get("subtitle") or ""
     facts = "".join(f"  - {_line(fact, 300)}\n" for fact in item.get("facts", ())[:5])
+    if not narrative:
+        return head + tail + facts, head + tail
+    shorter = [f"{head} {_line(narrative, most)}{tail}" for most in (240, 120, 60)]
     return (
-        f"{head} {_line(narrative, 800)}{tail}{facts}" if narrative else head + tail + facts,
-        f"{head} {_line(narrative, 240)}{tail}" if narrative else head + tail,
+        f"{head} {_line(narrative, 800)}{tail}{facts}",
+        f"{head} {_line(narrative, 800)}{tail}",
+        *shorter,
         head + tail,
     )
 

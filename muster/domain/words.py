@@ -21,12 +21,15 @@ from uuid import UUID
 
 from muster.domain.stems import STOP_WORDS, guess_language, stem
 
-MAX_TERMS = 300
-"""Of one observation: a row of words stays within one page of the database."""
+MAX_TERMS = 4_000
+"""Of one observation. One of the usual size has a hundred; what a log of 80,000 letters has beyond is not found."""
 
 K1, B, USUAL_LENGTH = 1.2, 0.5, 40.0
 """BM25: how fast repetition stops to count, how much length does, and what length is neither short nor long. The last
 is set and not counted, so that a row's weights do not change with the rows beside it."""
+_LONGEST, _NAMES_LONGEST = 4.0, 1.5
+"""Usual lengths: what is longer takes no more from what its words count, and less from identifiers, which nobody drops
+by the way."""
 
 MAX_TOKEN = 200
 """Characters."""
@@ -55,7 +58,7 @@ _SEGMENTS = re.compile(r"[/:@=&~#\\]+|->")
 _CAMEL = re.compile(r"[A-ZÀ-Þ]+(?=[A-ZÀ-Þ][a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|[A-ZÀ-Þ]+|\d+(?:\.\d+)*|[^\W\d_A-Za-zÀ-ÿ]+")
 _HEX = re.compile(r"(?=.*(?:\d[a-f]+\d|[a-f]\d+[a-f]))[0-9a-f]{7,64}")
 """A digest, or the beginning of one: nobody writes more of a commit than tells it from others."""
-_HEX_SHORT = 7
+_HEX_PREFIXES = (12, 10, 8, 7)
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)[-+_]?[a-z]")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
@@ -117,7 +120,7 @@ def place_terms(
     kind: str | None, session_id: UUID | None = None, task_id: UUID | None = None, agent_id: UUID | None = None
 ) -> list[str]:
     """What an observation is filtered by, beside its files and concepts."""
-    terms = [f" t:{kind}"] if kind is not None else []
+    terms = [f" t:{kind.casefold()}"] if kind is not None else []
     terms += [f" s:{session_id}"] if session_id else []
     terms += [f" k:{task_id}"] if task_id else []
     return [*terms, f" a:{agent_id}"] if agent_id else terms
@@ -168,13 +171,16 @@ def index(
         language = guess_language([_fold(token) for found, _ in tokens for token in found])
     # Concepts and whole paths are filters: they always have room.
     counts: dict[str, float] = {DOCUMENT: 0.0}
-    counts |= dict.fromkeys([concept_term(concept) for concept in concepts[:40]], 0.0)
-    counts |= dict.fromkeys([term for path in files[:40] for term in _endings(path)][:120], 0.0)
+    counts |= dict.fromkeys([concept_term(concept) for concept in concepts], 0.0)
+    counts |= dict.fromkeys([term for path in files for term in _endings(path)], 0.0)
     length = 0
     single: dict[str, float] = {}
+    names: set[str] = set()
     for found, weight in tokens:
         length += len(found)
         for token in found:
+            if not _is_plain(token) and not _is_dense(token):
+                names.add(_whole(token))
             for term, part in _terms(token, language):
                 if term in counts:
                     counts[term] += part * weight
@@ -187,9 +193,11 @@ def index(
         if len(counts) >= MAX_TERMS:
             break
         counts.setdefault(character, count)
-    norm = K1 * (1 - B + B * length / USUAL_LENGTH)
+    norm, of_names = (K1 * (1 - B + B * min(length / USUAL_LENGTH, most)) for most in (_LONGEST, _NAMES_LONGEST))
     weights = {
-        dimension(term): round(count * (K1 + 1) / (count + norm), 4) for term, count in counts.items() if count > 0
+        dimension(term): round(count * (K1 + 1) / (count + (of_names if term in names else norm)), 4)
+        for term, count in counts.items()
+        if count > 0
     }
     return Indexed([word(project_id, term) for term in counts], weights, list(counts))
 
@@ -214,14 +222,31 @@ def wanted(query: str) -> list[Wanted]:
             continue
         folded = _fold(token)
         if _HEX.fullmatch(folded):
-            asked.setdefault(folded, Wanted(folded, tuple(dict.fromkeys([folded, folded[:_HEX_SHORT]])), 1.0, True))
+            asked.setdefault(folded, Wanted(folded, (folded, *_beginnings(folded)), 1.0, True))
         elif not _is_plain(token):
             for at, (term, weight) in enumerate(_terms(token, language)):
                 asked.setdefault(term, Wanted(term, (term,), weight, at == 0))
         elif folded not in stops and (len(folded) > 1 or token.isupper()):
-            forms = tuple(dict.fromkeys([stem(folded, language), stem(folded), *_elsewhere(folded)]))
+            forms = tuple(dict.fromkeys([stem(folded, language), stem(folded), *_elsewhere(folded), *_umlauts(token)]))
             asked.setdefault(forms[0], Wanted(folded, forms, 1.0, folded.isdigit()))
     return list(asked.values())
+
+
+def _beginnings(digest: str) -> list[str]:
+    return [digest[:count] for count in _HEX_PREFIXES if count < len(digest)]
+
+
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+
+
+@lru_cache(maxsize=5_000)
+def _umlauts(token: str) -> tuple[str, ...]:
+    """Schröder is Schroeder to whoever has no ö, and the other way round."""
+    low = token.lower()
+    written = low.translate(_UMLAUTS)
+    if written == low:
+        written = re.sub(r"(?<![aeq])([aou])e", r"\1", low)
+    return (stem(_fold(written), "de"), stem(_fold(written))) if written != low and len(low) >= 5 else ()
 
 
 @lru_cache(maxsize=5_000)
@@ -285,7 +310,7 @@ def _terms(token: str, language: str) -> tuple[tuple[str, float], ...]:
     whole = _whole(token)
     found = {whole: 1.0} if len(whole) <= 200 else {}
     if _HEX.fullmatch(whole):
-        found.setdefault(whole[:_HEX_SHORT], 1.0)
+        found |= dict.fromkeys(_beginnings(whole), 1.0)
     for segment in _SEGMENTS.split(whole):  # a file without its folders or line, a host without its port
         if segment != whole and not segment.isalpha() and 1 < len(segment) <= 100:
             found.setdefault(segment, _SEGMENT)

@@ -22,6 +22,7 @@ from muster.domain.errors import Unavailable
 from muster.domain.memory import session_key
 from muster.storage import observations
 from muster.storage.database import Database, Who, workspace_of
+from muster.storage.memory_settings import DEFAULTS
 
 _NOBODY = UUID(int=0)
 
@@ -162,7 +163,7 @@ class Import:
             await self.db.query(
                 self.who,
                 _SET,
-                (workspace_of(self.who), self.project_id, Jsonb(_DEFAULTS | kept)),
+                (workspace_of(self.who), self.project_id, Jsonb(DEFAULTS | kept)),
             )
         except (psycopg.errors.DataError, psycopg.errors.IntegrityError) as error:
             raise BadArchive(f"line {number}: settings: {error.diag.message_primary}", line=number) from None
@@ -340,7 +341,3 @@ _SET: LiteralString = (
     "generator, batch_events, debounce_seconds, exclude_paths, exclude_tools, retain_days, retain_importance, "
     "daily_tokens FROM jsonb_populate_record(NULL::memory_settings, %s) ON CONFLICT DO NOTHING"
 )
-_DEFAULTS: dict[str, Any] = {
-    "record_agents": True, "generator": "default", "batch_events": 50, "debounce_seconds": 1, "exclude_paths": [],
-    "exclude_tools": [],
-}  # fmt: skip

@@ -18,9 +18,9 @@ from muster.storage.search import Embed, Row
 _FOUND, _MOST_FOUND, _PER_FILE, _FILES, _RECENT = 24, 100, 4, 8, 3
 _ITEM_TOKENS = 80
 """What one of them takes, about: a larger budget has room for more."""
-_ANYHOW, _WORTH = 8, 0.08
-"""The first are told anyhow; of what comes after, what has not this share of the best one's score has little to do with
-the task."""
+_ANYHOW, _ANYHOW_TOKENS, _WORTH = 8, 150, 0.08
+"""The first are told anyhow, where each has so much room; of what comes after, what has not this share of the best
+one's score has little to do with the task."""
 
 
 async def context_for(
@@ -45,7 +45,8 @@ async def context_for(
         observations.page(db, who, Where(project=here, type=["decision"]), limit=_RECENT),
     )
     best = found.items[0]["score"] if found.items else 0.0
-    relevant = [item for place, item in enumerate(found.items) if place < _ANYHOW or item["score"] >= _WORTH * best]
+    anyhow = min(_ANYHOW, budget_tokens // _ANYHOW_TOKENS)
+    relevant = [item for place, item in enumerate(found.items) if place < anyhow or item["score"] >= _WORTH * best]
     ids = {item["id"] for item in about} & {item["id"] for item in relevant}
     both = [(context.group_of(item), item) for item in relevant if item["id"] in ids]
     of_files = [(context.FILES, item) for item in about if item["id"] not in ids]

@@ -28,6 +28,12 @@ async def get(db: Database, who: Who, ref: str) -> dict[str, Any]:
     return found
 
 
+DEFAULTS: dict[str, Any] = {
+    "record_agents": True, "generator": "default", "batch_events": 50, "debounce_seconds": 1, "exclude_paths": [],
+    "exclude_tools": [],
+}  # fmt: skip
+"""Of those that are never null."""
+
 FREES = frozenset({"daily_tokens", "generator"})
 """What a lane may have been parked for, or a job put off. Both are tried again when that is another."""
 

@@ -263,8 +263,10 @@ def _clipped(value: Any) -> Any:
 _FIELDS: LiteralString = (
     "AND (%s::text[] IS NULL OR o.project_id IN (SELECT p.id FROM projects p WHERE p.workspace_id = o.workspace_id "
     "     AND (p.slug = ANY (%s) OR p.id::text = ANY (%s)))) "
-    "AND (%s::text[] IS NULL OR o.type = ANY (%s)) AND (%s::boolean IS NULL OR o.summary = %s) "
-    "AND (%s::timestamptz IS NULL OR o.occurred_at >= %s) AND (%s::timestamptz IS NULL OR o.occurred_at < %s) "
+    "AND (%s::text[] IS NULL OR lower(o.type) = ANY (%s)) AND (%s::boolean IS NULL OR o.summary = %s) "
+    # When it was seen again counts, too.
+    "AND (%s::timestamptz IS NULL OR o.occurred_at >= %s OR o.last_seen_at >= %s) "
+    "AND (%s::timestamptz IS NULL OR o.occurred_at < %s) "
 )
 _SEEN: LiteralString = (
     "UNION SELECT x.observation_id FROM memory_sessions s "
@@ -293,9 +295,12 @@ class Where(NamedTuple):
 
     def clause(self, workspace_id: UUID) -> tuple[LiteralString, tuple[Any, ...]]:
         refs = [self.project] if self.project else None
-        twice = (self.type, self.summary, self.after, self.before)
+        kinds = [kind.lower() for kind in self.type] if self.type else None
         sql: LiteralString = _LISTED + _FIELDS
-        params: list[Any] = [workspace_id, refs, refs, refs, *(value for one in twice for value in (one, one))]
+        params: list[Any] = [
+            workspace_id, refs, refs, refs, kinds, kinds, self.summary, self.summary, *[self.after] * 3,
+            *[self.before] * 2,
+        ]  # fmt: skip
         for one, (own, seen) in zip((self.session, self.task, self.agent), _PLACES, strict=True):
             if one is not None:
                 ids: LiteralString = "SELECT id FROM observations WHERE workspace_id = %s AND "

@@ -1,6 +1,12 @@
 -- What several sessions saw is one observation, and each of them, its task and its agent have it: for search, in lists,
 -- and when they are summarised. And an event that was stored alone may be made something of later.
 
+-- What is seen again has happened then, too.
+ALTER TABLE observations ADD COLUMN last_seen_at timestamptz;
+CREATE INDEX observations_seen_again ON observations (workspace_id, last_seen_at) WHERE last_seen_at IS NOT NULL;
+GRANT SELECT (workspace_id, project_id, id, occurred_at, last_seen_at) ON observations TO muster_chores;
+CREATE POLICY chores ON observations FOR SELECT TO muster_chores USING (true);
+
 -- Those that another joined are also found by where that one was seen. `places` are terms, `place_words` their hashes
 -- (storage/observations.py: as_row). What is seen everywhere is found by the first of these places only: a row of words
 -- stays small.
@@ -33,8 +39,46 @@ BEGIN
         PERFORM observation_seen_at(p_workspace, p_rows, v_to);
     END IF;
     RETURN cardinality(v_made);');
-    IF v_new = v_old THEN
+    v_new := replace(v_new, 't.id <> g.id AS again, g.importance', 't.id <> g.id AS again, g.importance, g.occurred_at');
+    v_new := replace(v_new, '(id uuid, importance real, sources uuid[])',
+                     '(id uuid, importance real, occurred_at timestamptz, sources uuid[])');
+    v_new := replace(v_new, 'AS g (id, importance, sources, n)', 'AS g (id, importance, occurred_at, sources, n)');
+    v_new := replace(v_new, 'max(w.importance) AS importance',
+                     'max(w.importance) AS importance, max(coalesce(w.occurred_at, now())) AS at');
+    v_new := replace(v_new, '(observation_id uuid, times bigint, importance real)',
+                     '(observation_id uuid, times bigint, importance real, at timestamptz)');
+    v_new := replace(v_new, 'importance = greatest(o.importance, r.importance)',
+        'importance = greatest(o.importance, r.importance),
+                last_seen_at = CASE WHEN r.at > o.occurred_at THEN greatest(o.last_seen_at, r.at) ELSE o.last_seen_at END');
+    IF strpos(v_new, 'THEN greatest(o.last_seen_at') = 0 OR strpos(v_new, 'observation_seen_at') = 0 THEN
         RAISE EXCEPTION 'observation_put is not what it was';
+    END IF;
+    EXECUTE v_new;
+
+    v_old := pg_get_functiondef('memory_scope(uuid,uuid[],timestamptz,timestamptz,text[])'::regprocedure);
+    v_new := replace(v_old, 'v_scope := v_scope || format('' AND w.occurred_at >= %L'', p_after);', $sql$
+        -- Also what was seen before that time, and again since. There is hardly any, and most often none.
+        v_again := ARRAY(SELECT o.id FROM observations o
+            WHERE o.workspace_id = CASE WHEN p_workspace = current_workspace() THEN p_workspace END
+              AND o.project_id = ANY (v_projects) AND o.last_seen_at >= p_after AND o.occurred_at < p_after
+            ORDER BY o.last_seen_at DESC LIMIT 1000);
+        v_scope := v_scope || CASE WHEN v_again = '{}' THEN format(' AND w.occurred_at >= %L', p_after)
+            ELSE format(' AND (w.occurred_at >= %L OR w.observation_id = ANY (%L))', p_after, v_again) END;$sql$);
+    v_new := replace(v_new, 'v_filter text;', 'v_filter text; v_again uuid[];');
+    IF strpos(v_new, 'v_again := ') = 0 OR strpos(v_new, 'v_again uuid[]') = 0 THEN
+        RAISE EXCEPTION 'memory_scope is not what it was';
+    END IF;
+    EXECUTE v_new;
+
+    v_old := pg_get_functiondef('memory_drop_observations(uuid,uuid[])'::regprocedure);
+    v_new := replace(v_old, 'v_left bigint;', 'v_left bigint; v_changes bigint;');
+    v_new := replace(v_new, '    DELETE FROM observations WHERE', '    SELECT count(*) INTO v_changes FROM observation_changes
+        WHERE workspace_id = p_workspace AND observation_id = ANY (p_ids);
+    DELETE FROM observations WHERE');
+    v_new := replace(v_new, $sql$'observation_words', v_words,$sql$,
+                     $sql$'observation_words', v_words, 'observation_changes', v_changes,$sql$);
+    IF strpos(v_new, 'INTO v_changes') = 0 OR strpos(v_new, $sql$'observation_changes', v_changes$sql$) = 0 THEN
+        RAISE EXCEPTION 'memory_drop_observations is not what it was';
     END IF;
     EXECUTE v_new;
 
@@ -89,3 +133,11 @@ BEGIN
     END LOOP;
     RETURN to_json(v_made);
 END $$;
+
+CREATE OR REPLACE FUNCTION observation_json(o observations) RETURNS jsonb LANGUAGE sql STABLE
+RETURN jsonb_build_object('id', o.id, 'workspace_id', o.workspace_id, 'project_id', o.project_id,
+    'session_id', o.session_id, 'task_id', o.task_id, 'agent_id', o.agent_id, 'job_id', o.job_id, 'type', o.type,
+    'title', o.title, 'subtitle', o.subtitle, 'narrative', o.narrative, 'facts', o.facts, 'concepts', o.concepts,
+    'files_read', o.files_read, 'files_modified', o.files_modified, 'language', o.language, 'importance', o.importance,
+    'summary', o.summary, 'seen', o.seen, 'generator', o.generator, 'occurred_at', o.occurred_at,
+    'last_seen_at', o.last_seen_at, 'version', o.version, 'created_at', o.created_at, 'updated_at', o.updated_at);
