@@ -22,7 +22,7 @@ router = router_of("memory")
 
 Part = Annotated[float, AfterValidator(lambda value: round(value, 6))]
 """PostgreSQL's `real` refuses what is nearer to nothing than it can tell."""
-Glob = Annotated[Text, Field(min_length=1, max_length=500)]
+Glob = Annotated[Text, Field(min_length=1, max_length=500, pattern=r"^\s*[^!\s]")]
 _OF_ADMINS = frozenset({"retain_days", "retain_importance", "daily_tokens"})
 
 
@@ -60,7 +60,8 @@ class MemoryChange(
         default=None,
         max_length=100,
         description="Events that touch these are not stored. As in .gitignore: one without a slash is a file or folder "
-        "at any depth.",
+        "at any depth; one that begins with a slash is of the root, the machine's or the `cwd`'s. There are no "
+        "exceptions (!).",
         examples=[[".env*", "secrets/**", "*.pem"]],
     )
     exclude_tools: list[Glob] | None = Field(

@@ -18,6 +18,7 @@ from api.idempotency import Answer, IdempotencyKey, Sent, once
 from api.memory import ProjectRef, named
 from muster.domain import privacy
 from muster.domain.errors import MusterError
+from muster.domain.intake import named_label
 from muster.domain.memory import Concept, FilePath, NewObservation, Short
 from muster.domain.tasks import Spec, Text
 from muster.domain.tenants import Scope
@@ -150,6 +151,8 @@ def _scrubbed(fields: dict[str, Any], exclude_paths: list[str]) -> dict[str, Any
     if "title" in texts and not texts["title"].strip():
         blank = not fields["title"].strip()
         raise NothingLeft("the title is blank" if blank else "the title is private: nothing of it may be kept")
+    if fields.get("type"):
+        texts["type"] = named_label("type", fields["type"])
     return {**fields, **texts}
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-_SEPARATORS = r"""\s"'`=:,;()<>|&\[\]{}"""
+_SEPARATORS = r"""\s"'`=:,;()<>|&\[\]{}@"""
 _TOOL_NAMES = frozenset({"tool_name", "toolname", "tool"})
 _PATH_NAMES = ("path", "file", "dir", "folder", "cwd")
 _COMMAND_NAMES = ("command", "cmd", "arg", "script", "shell", "input")
@@ -21,6 +21,7 @@ class Excluded:
 
     def __init__(self, paths: tuple[str, ...], tools: tuple[str, ...]) -> None:
         self._paths = [(glob, pattern) for glob in paths if (pattern := _path_pattern(glob))]
+        self._rooted = any(glob.strip().startswith("/") for glob in paths)
         self._folders = [(glob, folder) for glob in paths if (folder := _Folder.of(glob))]
         self._tools = [(glob, re.compile(translate(glob.strip().lower()))) for glob in tools if glob.strip()]
 
@@ -32,10 +33,14 @@ class Excluded:
     def meets(self, value: Any) -> str | None:
         """The first glob that something in it meets."""
         stack = [("", value)]
+        here = value.get("cwd") if isinstance(value, dict) and self._rooted else None
+        here = f"{here.rstrip('/')}/" if isinstance(here, str) and here.strip("/") else None
         while stack:
             name, item = stack.pop()
             if isinstance(item, str):
                 if self._paths and (found := self._path(item) or self._folder(name, item)):
+                    return found
+                if here and here in item and (found := self._path(item.replace(here, ""))):
                     return found
             elif isinstance(item, dict):
                 if self._tools and (found := self._tool(item)):
@@ -94,7 +99,8 @@ def _path_pattern(glob: str) -> re.Pattern[str] | None:
         for number, chunk in enumerate(chunks)
     ]
     folders = rf"(?:[^{_SEPARATORS}/]{{1,255}}+/){{0,64}}?"
-    start = rf"(?<![^{_SEPARATORS}])/" if rooted else rf"(?<![^{_SEPARATORS}/])"
+    # Of the machine, or of where the work is done, as in .gitignore.
+    start = rf"(?<![^{_SEPARATORS}])(?:\./|/)?" if rooted else rf"(?<![^{_SEPARATORS}/])"
     return re.compile(start + first + "".join(rf"(?>{folders}{chunk})" for chunk in more), re.IGNORECASE)
 
 

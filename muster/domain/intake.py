@@ -19,6 +19,20 @@ class TooFarAway(MusterError):
     status, code = 422, "invalid_request"
 
 
+class AllPrivate(MusterError):
+    """Nothing is left of a name that must be there."""
+
+    status, code = 422, "nothing_left"
+
+
+def named_label(field: str, text: str, *, where: str = "") -> str:
+    """What may be kept of what something is called."""
+    kept = _label(text)
+    if text.strip() and not kept.strip():
+        raise AllPrivate(f"{where}{field} is private: nothing of it may be kept")
+    return kept
+
+
 def as_utc(moment: datetime) -> datetime:
     """Without an offset it is UTC. Too far from now to be told in UTC, it is refused."""
     if moment.tzinfo is None:
@@ -79,7 +93,9 @@ def sifted(place: Place, n: int, event: NewEvent, *, named: bool) -> Sifted:
     return Sifted(raw, raw_metadata, payload, removed)
 
 
-def named(workspace_id: UUID, place: Place, event: NewEvent, sifted: Sifted) -> tuple[UUID, dict[str, Any]]:
+def named(
+    workspace_id: UUID, place: Place, event: NewEvent, sifted: Sifted, *, where: str = ""
+) -> tuple[UUID, dict[str, Any]]:
     """Its id, and all of it that is not what was sent as JSON."""
     occurred_at = as_utc(event.occurred_at)
     if occurred_at is not event.occurred_at:
@@ -91,8 +107,8 @@ def named(workspace_id: UUID, place: Place, event: NewEvent, sifted: Sifted) -> 
         "id": event_id,
         "project": place.id,
         "session": event.session,
-        "type": _label(event.type),
-        "adapter": _label(source.adapter),
+        "type": named_label("type", event.type, where=where),
+        "adapter": named_label("source.adapter", source.adapter, where=where),
         "source_id": scrub_text(source.event_id) if source.event_id else None,
         "occurred_at": occurred_at,
     }

@@ -62,7 +62,7 @@ def _scrubbed(value: Any, kinds: dict[str, int]) -> Any:
         every: list[Any] = []
         for are_strings, items in groupby(value, key=lambda item: isinstance(item, str)):
             some = list(items)
-            every += [_scrubbed(item, kinds) for item in (_together(some, kinds) if are_strings else some)]
+            every += _together(some, kinds) if are_strings else [_scrubbed(item, kinds) for item in some]
         return every
     return value
 
@@ -74,14 +74,29 @@ def _is_pair(value: Any) -> bool:
 _OPTION = re.compile(r"--?[A-Za-z][\w=.-]*")
 
 
+_BEFORE, _BEFORE_CHARACTERS = 6, 400
+"""Of a list, what is looked at beside a string: the command, its option, the name above."""
+
+
 def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
-    """What is divided among the strings of a list: words of a command, lines of a text. Where something of it goes, the
-    list is divided anew."""
-    for seam in (" ", "\n") if any(map(_OPTION.fullmatch, strings)) else ("\n",):
-        whole = seam.join(strings)
-        if is_suspicious(whole) and (kept := _scrub_string(whole, kinds)) != whole:
-            strings = kept.split(seam)
-    return strings
+    """What is divided among the strings of a list: words of a command, lines of a text. Each stays what it was, but for
+    what goes; what is within something private goes as a whole."""
+    seam = " " if any(map(_OPTION.fullmatch, strings)) else "\n"
+    lines = Lines(kinds)
+    done: list[str] = []
+    for string in strings:
+        if (text := lines.kept(string)) is None:
+            continue
+        before = seam.join(done[-_BEFORE:])[-_BEFORE_CHARACTERS:] + seam if done else ""
+        if before and is_suspicious(before + text):
+            found: dict[str, int] = {}
+            kept = without_secrets(before + text, found)
+            if kept != before + text:
+                for kind, count in found.items():
+                    kinds[kind] = kinds.get(kind, 0) + count
+                text = kept[len(before) :] if kept.startswith(before) else mark("secret")
+        done.append(text if len(text) < 8 else without_secrets(text, kinds))
+    return done
 
 
 def _of_name(name: str, item: Any, kinds: dict[str, int]) -> Any:
@@ -211,7 +226,8 @@ class Lines:
     """A text that comes line by line and is not seen as a whole again: what is private, or a key, in one of them may
     end in one that comes much later."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: dict[str, int] | None = None) -> None:
+        self._kinds = kinds if kinds is not None else {}
         self._depth = 0
         self._key = False
 
@@ -228,10 +244,11 @@ class Lines:
             if (end := KEY_END.search(line)) is None:
                 return None
             self._key, line = False, line[end.end() :]
-        line, self._depth = _outside(line, {}, self._depth)
+        line, self._depth = _outside(line, self._kinds, self._depth)
         begin = None
         for begin in KEY_BEGIN.finditer(line):  # noqa: B007 - the last one
             pass
         if begin is not None and KEY_END.search(line, begin.end()) is None:
             self._key, line = True, line[: begin.start()] + mark("private-key")
+            self._kinds["private-key"] = self._kinds.get("private-key", 0) + 1
         return None if within and not line.strip() else line

@@ -80,6 +80,19 @@ _PASSED = re.compile(
     r"OK \(\d+ tests?[^\n]*\)|"
     r"Ran \d+ tests? in [^\n]*)"
 )
+_FAILED = re.compile(
+    r"^=*\s*(?:.*[\s,(])?[1-9]\d* (?:failed|failing|failures?|errors?)\b|^FAILED \(|\bTests?:\s.*?\b[1-9]\d* failed"
+    r"|^test result: FAILED|^(?:--- )?FAIL\b|\bFound [1-9]\d* errors?\b|\([1-9]\d* errors?,"
+    r"|^(?:\S{1,300}:\s*)?error(?:\[E\d+\])?: |\berror TS\d+: |\bBUILD FAIL(?:URE|ED)\b|^✖ [1-9]",
+    re.MULTILINE,
+)
+"""What tests and checks say of themselves."""
+_GAVE_UP = re.compile(
+    r"^(?:\w*make(?:\[\d+\])?: \*\*\*|npm ERR!|npm error\b|fatal: |CONFLICT \(|curl: \(\d+\)|ssh: |psql: error"
+    r"|error: (?:could not|failed|cannot|pathspec)|Automatic merge failed|Error response from daemon)",
+    re.MULTILINE,
+)
+"""What programs say before they end, and that a pipe hides."""
 _TRACE = re.compile(
     r"Traceback \(most recent call last\)|^panic: |^\s+at \S+ ?\(\S+:\d+|^thread '.*' panicked at|"
     r"Unhandled ?(?:Promise)?Rejection",
@@ -187,7 +200,23 @@ def mutates(command: str) -> bool:
     return _MUTATES.search(command[:2000]) is not None
 
 
+def failed(command: str, output: str) -> bool:
+    """Whether it says that it failed: an exit code is not always told, and of a pipe it is that of the last."""
+    if only_looks(command):
+        return False
+    end = output[-20_000:]
+    return _GAVE_UP.search(end) is not None or (is_check(command) and _FAILED.search(end) is not None)
+
+
+def gave_up(output: str) -> bool:
+    """The same of output whose command is not known."""
+    end = output[-20_000:]
+    return _GAVE_UP.search(end) is not None or (_FAILED.search(end) is not None and _PASSED.search(end) is not None)
+
+
 def passed(output: str) -> str:
+    if _FAILED.search(output[-20_000:]):
+        return ""
     found = _PASSED.findall(output)
     return " ".join(found[-1].split()) if found else ""
 
@@ -243,10 +272,23 @@ def complaint(output: str) -> str:
 
 def covers(later: str, earlier: str) -> bool:
     """Whether the later command does all that the earlier one did: the same program, and told to do nothing else."""
+    return program(later) == program(earlier) and _words(later) <= _words(earlier)
+
+
+def narrows(later: str, earlier: str) -> bool:
+    """Whether it does a part of that."""
     if program(later) != program(earlier):
         return False
-    words = {word for step in _steps(earlier) for word in step}
-    return all(word in words or word.startswith("-") for step in _steps(later) for word in step)
+    words = tuple(_words(earlier))
+    return set(words) <= _words(later) or all(
+        word in words or word.startswith(tuple(f"{one}{mark}" for one in words for mark in ("::", "/", ":")))
+        for word in _words(later)
+    )
+
+
+def _words(command: str) -> set[str]:
+    """What it is told, without how."""
+    return {word for step in _steps(command) for word in step if not word.startswith("-") and word not in ("true", ":")}
 
 
 def excerpt(output: str, size: int = 1200) -> str:

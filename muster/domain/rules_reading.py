@@ -228,7 +228,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     if tool.lower() in _IDLE_TOOLS:
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
-    act.text, act.exit_code, act.failed = _answer(answered, payload)
+    act.text, act.exit_code, act.failed = _answer(answered, payload, kind)
     if name.lower().startswith("str_replace") and asked.get("command") == "view":
         act.kind = Kind.READ
     match act.kind:
@@ -259,12 +259,17 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     return act
 
 
-def _answer(answered: Any, payload: dict[str, Any]) -> tuple[str, int | None, bool]:
+def _answer(answered: Any, payload: dict[str, Any], kind: Kind) -> tuple[str, int | None, bool]:
     code, failed, text = None, payload.get("is_error") is True or payload.get("success") is False, ""
     for place in (payload, answered):
         if isinstance(place, dict):
-            found = first(place, "exit_code", "exitCode", "returncode", "return_code", "code", "status")
+            found = first(place, "exit_code", "exitCode", "returncode", "return_code")
+            status = integer(first(place, "code", "status", "statusCode", "status_code"))
             code = integer(found) if code is None else code
+            if kind is Kind.COMMAND:
+                code = status if code is None else code
+            else:  # of HTTP
+                failed = failed or (status is not None and 400 <= status < 600)
             failed = failed or place.get("is_error") is True or place.get("interrupted") is True
             for key in ("error", "stderr"):
                 if isinstance(place.get(key), str) and place[key].strip():

@@ -111,13 +111,17 @@ def _open(acts: Sequence[Act], failing: Sequence[NewObservation]) -> list[str]:
     return unique(found, LINES_OF_EACH)
 
 
+def _has_failed(act: Act) -> bool:
+    return act.failed or commands.failed(act.command, act.text)
+
+
 def _passed_since(error: NewObservation, acts: Sequence[Act]) -> bool:
     """Whether what failed was run again, and did not."""
     failed = next(
-        (n for n, act in enumerate(acts) if act.failed and act.command and act.event.id in error.sources), None
+        (n for n, act in enumerate(acts) if act.command and act.event.id in error.sources and _has_failed(act)), None
     )
     return failed is not None and any(
-        act.kind is Kind.COMMAND and not act.failed and commands.covers(act.command, acts[failed].command)
+        act.kind is Kind.COMMAND and not _has_failed(act) and commands.covers(act.command, acts[failed].command)
         for act in acts[failed + 1 :]
     )
 

@@ -63,8 +63,10 @@ class Work:
 
     def _command(self, act: Act) -> None:
         output = act.text
-        failed = act.failed or (
-            act.exit_code is None and commands.has_trace(output) and not commands.only_looks(act.command)
+        failed = (
+            act.failed
+            or (act.exit_code is None and commands.has_trace(output) and not commands.only_looks(act.command))
+            or commands.failed(act.command, output)
         )
         program = commands.program(act.command)
         if failed and commands.only_looks(act.command):
@@ -87,15 +89,20 @@ class Work:
                 cycle.failures.append(act)
                 if len(cycle.failures) >= 8:
                     self._end_cycle()
-        elif (
-            program == commands.program(cycle.failed.command)
-            if cycle.failed is not None
-            else cycle.edits and commands.is_check(act.command)
-        ):
+        elif self._passes(act):
             cycle.passed = act
             self._end_cycle()
         else:
             self._succeeded(act, program)
+
+    def _passes(self, act: Act) -> bool:
+        """What failed before, or what was changed."""
+        cycle = self._cycle
+        if cycle.failed is None:
+            return bool(cycle.edits) and commands.is_check(act.command)
+        return commands.covers(act.command, cycle.failed.command) or (
+            bool(cycle.edits) and commands.narrows(act.command, cycle.failed.command)
+        )
 
     def _end_cycle(self) -> None:
         cycle, self._cycle = self._cycle, Cycle()

@@ -71,8 +71,6 @@ _BASE = 7.0
 _ASKS = 3.0
 """How much farther from a query is what only asks, in the unit of `_nearness`: a question is like another one, and
 answers none. Who types two words may look for the question itself."""
-_REQUESTS = frozenset({"request", "question"})
-"""Types of what was asked for."""
 
 _NAMES = re.compile(r"\d|_|/|[a-z][A-Z]|\w\.\w")
 
@@ -270,12 +268,10 @@ def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ran
     return sorted(found, key=lambda one: (-one.score, one.id))
 
 
-def settled(
-    one: Ranked, kind: Kind, said_as: str, text: str, importance: float, occurred_at: datetime, now: datetime
-) -> float:
+def settled(one: Ranked, kind: Kind, text: str, importance: float, occurred_at: datetime, now: datetime) -> float:
     """Its score, now that it is known what it says. What is more important or newer goes before its equals, and before
     nothing else."""
-    asks = said_as in _REQUESTS or (kind != "keywords" and text.rstrip(" \n\"'”’»』」)").endswith(("?", "？", "؟")))
+    asks = kind != "keywords" and text.rstrip(" \n\"'”’»』」)").endswith(("?", "？", "؟"))
     age = (now - occurred_at).total_seconds() / 86_400
     score = max(0.0, one.score - (_ASKS * one.unit if asks else 0.0))
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

@@ -6,23 +6,33 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from muster.domain.secret_shapes import CODE, mark, may_be_secret
+from muster.domain.secret_shapes import mark
+from muster.domain.secret_values import CODE, may_be_secret
 
 _CERTAIN = re.compile(
-    r"(?:.*[_.-])?(?:passw(?:or[dt])?|passwd|pwd|passphrase|passcode|authorization|secret|client_?secret"
-    r"|(?:api|private|secret|access|signing|encryption|account)[_-]?key|(?:access|refresh|auth|id|bearer|session)[_-]?token"
-    r"|set-cookie|cookie|credentials?)|.*password|(?:.*[_.-])?(?:db|user|root|admin|smtp|imap|mail|ftp|ssh|sudo|proxy)pass"
+    r"(?:.*[_.-])?(?:passw(?:or[dt])?s?|passwds?|pwd|passphrases?|passcodes?|authorization|secrets?|client_?secrets?"
+    r"|(?:api|private|secret|access|signing|encryption|account|ssh)[_-]?keys?"
+    r"|(?:access|refresh|auth|id|bearer|session)[_-]?tokens?|set-cookie|cookies?|credentials?|secret_?string"
+    r"|jwt|otp|pw|(?:recovery|backup)[_-]?codes|seed[_-]?phrase|mnemonic|passw(?:or)?d[_-]?hash)|.*password|(?:.*[_.-])?(?:db|user|root|admin|smtp|imap|mail|ftp|ssh|sudo|proxy)pass"
     r"|(?-i:.*_PASS|.*[a-z0-9](?:Pass|Pwd|Pass[Pp]hrase|Pass[Cc]ode|Secret|Credentials?"
-    r"|(?:Api|API|Private|Secret|Access|Signing|Encryption|Account)Key|(?:Access|Refresh|Auth|Id|Bearer|Session)Token))",
+    r"|(?:Api|API|Private|Secret|Access|Signing|Encryption|Account|Ssh)Keys?"
+    r"|(?:Access|Refresh|Auth|Id|Bearer|Session)Tokens?))",
     re.IGNORECASE,
 )
 _PASS = re.compile(r"(?:.*[_.-])?pass", re.IGNORECASE)
 """A password, or how many tests did."""
+_PIN = re.compile(r"(?:.*[_.-])?pin", re.IGNORECASE)
+_LABEL = re.compile(r"passw(?:or[dt])?|secret|token|key|cookie|credential", re.IGNORECASE)
+"""What a text holds that tells of a secret, as on a form."""
 _PERHAPS = re.compile(r".*(?:token|secret|credential|_key|_pat|_auth)|auth", re.IGNORECASE)
-_NEEDLES = ("pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat")
+_NEEDLES = (
+    "pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat", "jwt", "otp", "pw", "pin", "codes",
+    "phrase", "mnemonic",
+)  # fmt: skip
 _TELLS_OF_IT = frozenset(
-    ("type", "kind", "format", "name", "title", "description", "id", "required", "pattern", "minlength", "maxlength")
-)
+    ("type", "kind", "format", "name", "title", "description", "id", "required", "pattern", "minlength", "maxlength",
+     "in", "scheme", "bearerformat", "location", "flow", "label", "placeholder")
+)  # fmt: skip
 """Names within what stands under the name of a secret, as in a schema, whose values are none."""
 _DIGITS = 4
 """A number of fewer is taken for a count."""
@@ -33,7 +43,9 @@ def is_secret(name: str, value: str) -> bool:
     if not value or not _is_near(name) or value.startswith("[removed:") or CODE.fullmatch(value):
         return False
     if _CERTAIN.fullmatch(name):
-        return True
+        return not (_LABEL.search(value) and (" " in value or value.isalpha()))
+    if _PIN.fullmatch(name):
+        return value.isdigit() and len(value) >= _DIGITS
     if _PASS.fullmatch(name):
         return len(value) >= _DIGITS and not value.isdigit()
     return _PERHAPS.fullmatch(name) is not None and may_be_secret(value) and not CODE.search(value)

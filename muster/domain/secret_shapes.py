@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from muster.domain.secret_values import ATTRIBUTE, CODE, PLACE, is_told_of, may_be_secret
+
 Replace = Callable[[re.Match[str]], str]
 
 
@@ -104,7 +106,7 @@ _VALUE = (
     r"""(?:"(?:[^"\\\n]|\\.){1,4096}+"?|'(?:[^'\\\n]|\\.){1,4096}+'?|\\{1,7}["'](?:[^"'\\\n]|\\[^"'\\]){1,4096}+"""
     r"""|[^\s"'`,;&<>)}\]\\]{1,4096}+)"""
 )
-_IS = r"""(?:\\{0,7}["'`]?\]?[ \t]{0,8}(?:=>|:=|=|:)[ \t]{0,8}|[ \t]{1,4}(?=\\{0,7}["']?[^\s=:]))"""
+_IS = r"""(?:\\{0,7}["'`]?\]?[ \t]{0,8}(?:=>|:=|={1,3}+|:)[ \t]{0,8}|[ \t]{1,4}(?=\\{0,7}["']?[^\s=:]))"""
 _STRONG = re.compile(
     r"(?P<name>(?P<flag>--?)?(?:passw(?:or[dt])?|passwd|pwd|pass[_-]?phrase|passcode|pgpassword|(?-i:(?<=[A-Z0-9]_)PASS)"
     r"|(?<![a-z])(?:db|user|root|admin|smtp|imap|mail|ftp|ssh|sudo|proxy|redis|mysql|pg)_?pass"
@@ -145,6 +147,13 @@ _SET = re.compile(
 )
 """As in `aws configure set`, `git config`, `pip config set`."""
 _OPENSSL = re.compile(r"(-pass(?:in|out)?[ \t=]{1,4}[\"']?pass:)[^\s\"'`|;&]{1,512}+")
+_SQL = re.compile(r"((?:\bpassword|\bidentified(?: with \w{1,40})? by)[ \t]{1,8})'[^'\n]{1,200}+(?=')", re.IGNORECASE)
+_BLOCK = re.compile(
+    r"(^[ \t-]{0,40}+[\"']?[\w.-]{0,64}?(?:passw(?:or)?d|passphrase|secret|token|api_?key)[\"']?:"
+    r"[ \t]{0,8}[|>][-+0-9]{0,2}[ \t]{0,8}\r?\n[ \t]{1,40}+)\S[^\n]{0,4096}+",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A block of YAML."""
 _TAGGED = re.compile(
     r"(<[\w.:-]{0,64}?(?:passw(?:or)?d|secret|token|api[_-]?key)>)[^<>\s]{4,512}+(?=</)", re.IGNORECASE
 )
@@ -160,29 +169,6 @@ _FLAG = re.compile(
     r"(?P<value>[^\s\"'`\\|;&]{1,512}+)"
 )
 
-CODE = re.compile(r"[(\[{$<*%|]|^(?:none|null|nil|true|false|str|string|text|undefined|self\..*|os\..*|process\..*)$",
-                   re.IGNORECASE)  # fmt: skip
-"""A value that is code, a type or a place for one, and no secret."""
-_PLACE = re.compile(r"\$\{?\w{1,100}\}?|\$\(.*|\{\{.*|<[^<>]*>", re.DOTALL)
-"""Where a value is put in, within quotes."""
-_ATTRIBUTE = re.compile(r"[A-Za-z_]{1,64}(?:\.[A-Za-z_]{1,64}){1,8}")
-_CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{5}")
-_HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]")
-
-
-def _is_random(value: str) -> bool:
-    """Not made of words, though it has letters only."""
-    return len(value) >= 16 and value.isalpha() and (
-        _CONSONANTS.search(value) is not None or len(_HUMP.findall(value)) * 5 > len(value)
-    )  # fmt: skip
-
-
-def may_be_secret(value: str) -> bool:
-    """Of what is called a secret or a token. Much that is, is a word: the name of a secret, a kind of token."""
-    if len(value) < 8 or " " in value:
-        return False
-    return (any(map(str.isdigit, value)) and any(map(str.isalpha, value))) or _is_random(value)
-
 
 def _unquoted(value: str) -> tuple[str, str, str]:
     """The value, and the quotes around it."""
@@ -197,11 +183,11 @@ def _unquoted(value: str) -> tuple[str, str, str]:
 def _named(found: re.Match[str], kind: str, *, any_value: bool) -> str:
     name, between = found["name"], found["is"]
     quote, inner, end = _unquoted(found["value"])
-    if inner.startswith(("[removed:", "***")) or _PLACE.fullmatch(inner):
+    if inner.startswith(("[removed:", "***")) or PLACE.fullmatch(inner):
         return found[0]
     if between.isspace() and not found["flag"] and len(name.split()) == 1:
         return found[0]  # prose: only a flag is told from its value by a space
-    if not quote and CODE.search(inner):
+    if not quote and (CODE.search(inner) or is_told_of(found, inner)):
         return found[0]
     if not any_value:
         if name.lower() in ("auth", "_auth"):
@@ -210,7 +196,7 @@ def _named(found: re.Match[str], kind: str, *, any_value: bool) -> str:
             secret = len(inner) >= 20 and may_be_secret(inner) and inner.isalnum()
         elif name.isupper() and (between.strip() == "=" or found.string[found.start() - 1 : found.start()] == "_"):
             # So are variables of an environment set, whose values may be words.
-            code = CODE.match(inner) if quote else _ATTRIBUTE.fullmatch(inner)
+            code = CODE.match(inner) if quote else ATTRIBUTE.fullmatch(inner)
             secret = len(inner) >= 6 and not code and (len(inner) >= 16 or not inner.isdigit())
         else:
             secret = may_be_secret(inner)
@@ -230,7 +216,7 @@ def _within(found: re.Match[str]) -> str:
 
 def _pass(found: re.Match[str]) -> str:
     value = found["value"]
-    plain = value.isdigit() or _PLACE.fullmatch(value) or value.startswith("[removed:")
+    plain = value.isdigit() or PLACE.fullmatch(value) or value.startswith("[removed:")
     return found[0] if plain else f"{found['name']}{mark('password')}"
 
 
@@ -306,6 +292,8 @@ _AFTER_TOKENS: tuple[_Shape, ...] = (
     _Shape(("pass:", "pass=", 'pass"', "pass'", "pass\\"), _PASS, _pass, "password"),
     _Shape(("set", "config"), _SET, _set, "secret"),
     _Shape(("pass:",), _OPENSSL, _only_last("password"), "password"),
+    _Shape(("password", "identified"), _SQL, lambda found: f"{found[1]}'{mark('password')}", "password"),
+    _Shape(("passw", "phrase", "secret", "token", "key"), _BLOCK, _only_last("secret"), "secret"),
     _Shape(("curl", "wget", "mysql", "mariadb", "sshpass", "login"), _FLAG, _flag, "password"),
     _Shape(
         ("passw", "pwd", "phrase", "pass"), _STRONG,
@@ -345,8 +333,9 @@ def _shapes(shapes: tuple[_Shape, ...], text: str, kinds: dict[str, int]) -> str
 
 _NEEDLES = (
     "private", "-----begin", "ls0tls1c", "absk", "fm2_", "whsec_", "hooks", "passw", "pwd", "phrase", "_pass", "secret",
-    "credential", "authorization", "bearer", "cookie", "curl", "signature=", "login", "mysql",
-    "mariadb", "sshpass", "passcode", "pass:", "pass=", "pass =", 'pass"', "pass'", "pass\\",
+    "credential", "authorization", "bearer", "cookie", "curl", "signature=", "login", "mysql", "mariadb", "sshpass",
+    "identified by", "identified with", 'jwt"', 'otp"', 'pw"', 'pin"', 'codes"', 'mnemonic"', "passcode",
+    "pass:", "pass=", "pass =", 'pass"', "pass'", "pass\\",
 )  # fmt: skip
 _LOGIN = re.compile(r"://(?:[^\s/@\"]*:[^\s/\"]*|[A-Za-z0-9_-]{20,256}+)@")
 _ASSIGNED = re.compile(

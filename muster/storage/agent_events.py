@@ -138,7 +138,8 @@ class Recorder:
             if sifted.removed.excluded is not None:
                 known.append(Recorded(None, place.id, event.session, False, None, sifted.removed))
                 continue
-            event_id, head = intake.named(workspace_id, place, event, sifted)
+            where = f"events.{n}: " if batch else ""
+            event_id, head = intake.named(workspace_id, place, event, sifted, where=where)
             known.append(Recorded(event_id, place.id, event.session, False, None, sifted.removed))
             heads.append((n, head, sifted))
             scope = ref, event.session

@@ -311,9 +311,7 @@ async def _read(db: Database, who: Who, ranked: list[Ranked], kind: Kind, most: 
         if (row := known.get(one.id)) is not None:
             item = dict(zip(_TOLD, row, strict=True))
             text = item["narrative"] or item["title"]
-            item["score"] = round(
-                settled(one, kind, item["type"], text, item["importance"], item["occurred_at"], now), 9
-            )
+            item["score"] = round(settled(one, kind, text, item["importance"], item["occurred_at"], now), 9)
             item["occurred_at"] = item["occurred_at"].isoformat()
             if explain:
                 item["explain"] = {

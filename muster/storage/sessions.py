@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from muster.domain.errors import NotFound
 from muster.domain.ids import new_id
-from muster.domain.intake import as_utc
+from muster.domain.intake import as_utc, named_label
 from muster.domain.memory import NewSession, session_key
 from muster.domain.privacy import scrub, scrub_text
 from muster.domain.tenants import Tenant
@@ -44,7 +44,7 @@ async def start(
                     # By what it is called, secret or not: two that look alike without their secrets are two.
                     "key": session_key(session.platform, session.external_id, own_id),
                     "external_id": (scrub_text(session.external_id) or None) if session.external_id else None,
-                    "platform": session.platform,
+                    "platform": named_label("platform", session.platform),
                     "title": scrub_text(session.title) if session.title else None,
                     "agent_id": str(session.agent_id) if session.agent_id else None,
                     "task_id": str(session.task_id) if session.task_id else None,

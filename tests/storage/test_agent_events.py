@@ -11,6 +11,7 @@ import pytest
 
 from muster.domain.errors import EventTooLarge, NotFound, UnknownReference
 from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.intake import AllPrivate
 from muster.domain.memory import (
     DrainRequest,
     JobKind,
@@ -167,6 +168,15 @@ async def test_what_was_stored_alone_is_made_something_of_when_it_is_sent_to_be(
     assert [one.job for one in again] == [one.job for one in first[:2]]
     rows = await place.tenant.rows("SELECT count(*), count(DISTINCT job_id) FROM agent_events WHERE job_id IS NOT NULL")
     assert rows == [(3, 2 if batch else 3)]
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_what_is_called_by_nothing_that_may_be_kept_is_refused(place: Place, batch: bool) -> None:
+    before = await place.everything()
+    for more in ({"type": "<private>x</private>"}, {"source": Source(adapter="<private>x</private>")}):
+        with pytest.raises(AllPrivate, match=r"events\.1: " if batch else "^(type|source)"):
+            await place.record(*([place.event()] if batch else []), place.event("other", **more), batch=batch)
+    assert await place.everything() == before
 
 
 async def test_two_who_send_it_again_at_once_make_one_job(place: Place) -> None:

@@ -271,6 +271,72 @@ def test_a_tool_use_is_told_as_a_person_would(asked: tuple[str, Any], kind: str,
         assert (one.type, title in one.title) == (kind, True), one.title
 
 
+@pytest.mark.parametrize(
+    ("command", "output", "title"),
+    [
+        (
+            "pytest tests 2>&1 | tail -3",
+            "FAILED tests/a.py::test_a\n== 1 failed, 41 passed in 5.12s ==",
+            "pytest fails: ",
+        ),
+        ("python -m pytest", "2 failed, 3 passed, 1 skipped in 0.10s", "pytest fails: 2 failed"),
+        ("npm test", "FAIL src/a.test.js\nTests: 1 failed, 5 passed, 6 total", "npm test fails: "),
+        ("cargo test", "test result: FAILED. 1 passed; 1 failed; 0 ignored", "cargo test fails: "),
+        ("go test ./...", "--- FAIL: TestIt (0.00s)\nFAIL\tx/y\t0.2s", "go test fails: "),
+        ("mypy .", "a.py:1: error: Missing return\nFound 1 error in 1 file", "mypy fails: error: Missing return"),
+        ("make all", "cc a.c\nmake: *** [Makefile:3: all] Error 2", "make all fails: "),
+        ("git merge x", "CONFLICT (content): Merge conflict in a.py\nAutomatic merge failed", "git merge fails: "),
+        ("curl http://127.0.0.1:9", "curl: (7) Failed to connect to 127.0.0.1 port 9", "curl fails: "),
+        ("npm run build || true", "src/a.ts(3,1): error TS2322: Type 'a' is not", "npm run build fails: error TS2322"),
+        ("pytest", "41 passed, 3 xfailed in 5.12s", "pytest passes: 41 passed"),
+        ("ruff check", "All checks passed!", "ruff passes: All checks passed!"),
+        ("mypy .", "Success: no issues found in 3 source files", "mypy passes: Success"),
+    ],
+)
+def test_what_failed_is_known_by_what_it_says(command: str, output: str, title: str) -> None:
+    one = only(tool("Bash", {"command": command}, {"stdout": output, "stderr": "", "interrupted": False}))
+    assert one.title.startswith(title), one.title
+    assert (one.type == "error") is ("fails" in title)
+
+
+def test_a_fix_is_none_while_its_test_fails() -> None:
+    failed = tool(
+        "Bash", {"command": "pytest tests"}, {"stdout": "FAILED tests/a.py::test_a - KeyError: 3"}, exit_code=1
+    )
+    edit = tool("Edit", {"file_path": "a.py", "old_string": "1", "new_string": "2"})
+    again = tool("Bash", {"command": "pytest tests 2>&1 | tail -1"}, {"stdout": "=== 1 failed, 3 passed in 1s ==="})
+    found = made(failed, edit, again)
+    assert "bugfix" not in {one.type for one in found}
+    (summary,) = summarise(None, [failed, edit, again], found).observations
+    assert "pytest fails" in (summary.narrative or "").partition("Open:")[2]
+
+
+def test_another_test_that_passes_mends_nothing() -> None:
+    failed = tool("Bash", {"command": "pytest tests/a.py"}, {"stdout": TRACEBACK}, exit_code=1)
+    passed = tool("Bash", {"command": "pytest tests/b.py"}, {"stdout": "3 passed in 0.1s"})
+    edit = tool("Edit", {"file_path": "a.py", "old_string": "1", "new_string": "2"})
+    for events in ((failed, passed), (failed, edit, passed)):
+        found = made(*events)
+        assert "bugfix" not in {one.type for one in found}
+        assert not any("passed; nothing was changed" in (one.narrative or "") for one in found)
+    narrower = tool("Bash", {"command": "pytest tests/a.py::test_it"}, {"stdout": "1 passed in 0.1s"})
+    assert "bugfix" in {one.type for one in made(failed, edit, narrower)}
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind"),
+    [
+        ({"code": 200, "codeText": "OK", "result": "RLock may be acquired several times"}, "discovery"),
+        ({"code": 404, "codeText": "Not Found", "result": "There is nothing here"}, "error"),
+        ({"status": 200, "body": "31 rows"}, "discovery"),
+        ({"statusCode": 503, "body": "come back later"}, "error"),
+    ],
+)
+def test_a_status_of_http_is_no_exit_code(answered: dict[str, Any], kind: str) -> None:
+    for name in ("WebFetch", "http"):
+        assert only(tool(name, {"url": "https://x.example/doc"}, answered)).type == kind
+
+
 def test_a_row_of_looks_is_one_discovery() -> None:
     looks = (
         tool(
