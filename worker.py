@@ -63,6 +63,7 @@ from muster.runners.warden import Warden, sweep_dead
 from muster.services.errors import StartupError
 from muster.services.temporal import SEARCH_ATTRIBUTES
 from muster.settings import Settings
+from muster.storage import migrations
 from muster.storage.database import Database
 from muster.storage.mirror import Mirror
 from muster.temporal import connection
@@ -83,6 +84,9 @@ WORKFLOWS = [
 CACHED_WORKFLOWS = 160
 """At some 70 KB each. Waiting tasks need no place: they are replayed, from a short history, when they move."""
 
+_STOP_SECONDS = 30.0
+"""Agents have ten of them; the rest is for what hangs."""
+
 _ROOM_FILES = re.compile(r"^(workflows|activities|api)(?:/|\.py,|$)", re.MULTILINE)
 
 
@@ -92,9 +96,18 @@ async def main(settings: Settings) -> None:
     _hear_the_core()
     _refuse_strangers()
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    loop = asyncio.get_running_loop()
 
+    def stop() -> None:
+        if stopped.is_set():  # asked again
+            _leave()
+        stopped.set()
+        loop.call_later(_STOP_SECONDS, _leave)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+    await migrations.demand(_secret(settings))
     name = f"{socket.gethostname()}:{os.getpid()}"
     client = await Client.connect(**connection(settings), identity=f"worker@{name}")
     await _ensure_search_attributes(client, settings.temporal_namespace)
@@ -187,6 +200,13 @@ async def main(settings: Settings) -> None:
         await warden.stop()
         await mirror.close()
         await db.close()
+
+
+def _leave() -> None:
+    """Not properly: its agents are ended by its warden, and found lost by another worker."""
+    log.error("stopping took too long, or was asked for twice: leaving at once")
+    logging.shutdown()
+    os._exit(1)
 
 
 def lanes(client: Client, settings: Settings, of_memory: MemoryActivities) -> list[Worker]:
@@ -371,5 +391,5 @@ if __name__ == "__main__":
 
     try:
         uvloop.run(run(runtime.resolve(Settings())))
-    except StartupError as problem:
+    except (StartupError, MusterError) as problem:
         sys.exit(f"worker: {problem}")

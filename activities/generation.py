@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from muster.domain import rules, rules_summary
+from muster.domain import privacy, rules, rules_summary
 from muster.domain.errors import Unavailable
 from muster.domain.memory import ErrorClass, Event, GenerationFailed, Made, NewObservation
 from muster.models.chat import Asked, Chat, Spent, most_tokens
@@ -155,7 +155,7 @@ class _Asks:
 
     def made(self, observations: list[NewObservation], note: str | None) -> Made:
         return Made(
-            observations=observations,
+            observations=[kept for one in observations if (kept := _without_secrets(one))],
             note=note,
             generator=self._room._name,
             input_tokens=self._spent.input_tokens,
@@ -178,7 +178,8 @@ class _Asks:
         assert chat is not None  # noqa: S101 - _generator has looked
         most = room._room(instructions, form)
         asked = Asked(instructions, _told_in(tell, most), form, room._caps.output)
-        held = await self._reserve(asked.tokens + asked.max_output_tokens)
+        least = Asked(instructions, "", form, room._caps.output).tokens + asked.max_output_tokens + _LEAST_TOKENS
+        held = await self._reserve(asked.tokens + asked.max_output_tokens, least)
         spent = Spent()
         try:
             return await chat.ask(asked, spent)
@@ -188,7 +189,8 @@ class _Asks:
             self._spent.output_tokens += spent.output_tokens
             await asyncio.shield(self._settle(held, spent))
 
-    async def _reserve(self, tokens: int) -> memory_usage.Reservation:
+    async def _reserve(self, tokens: int, least: int) -> memory_usage.Reservation:
+        """Raises GenerationFailed where there is no such room; `least` is what a call takes that asks of little."""
         caps, chat = self._room._caps, self._room._chat
         assert chat is not None  # noqa: S101 - _generator has looked
         until = time.monotonic() + chat.seconds
@@ -205,6 +207,7 @@ class _Asks:
                     ErrorClass.BUDGET,
                     f"the {held.of} may use {held.cap} tokens a day; {held.used} are used, "
                     f"and a call may take {tokens}",
+                    less_would_do=held.used + least <= held.cap,
                 )
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -217,6 +220,17 @@ class _Asks:
         except Unavailable as error:
             # What was reserved stays reserved: too much is counted for this day, never too little.
             log.warning("a call's %d tokens could not be settled: %s", held.tokens, error)
+
+
+def _without_secrets(observation: NewObservation) -> NewObservation | None:
+    """What a model says is looked through as what it was told: it may know some, or make some up."""
+    texts, removed = privacy.scrub(observation.model_dump(include=_TEXTS))
+    if not removed.kinds:
+        return observation
+    return observation.model_copy(update=texts) if texts["title"].strip() else None
+
+
+_TEXTS = {"title", "subtitle", "narrative", "facts", "concepts", "files_read", "files_modified"}
 
 
 def _told_in(tell: Callable[[int], str], tokens: int) -> str:

@@ -218,7 +218,8 @@ class Drain:
                 if not isinstance(error, GenerationFailed):
                     log.exception("a batch of %d jobs could not be worked on", len(part.jobs))
                 failed = jobs.failed_with(error)
-                if failed.kind == ErrorClass.MALFORMED and len(part.jobs) > 1 and halvings > 0:
+                divisible = failed.kind == ErrorClass.MALFORMED or failed.less_would_do
+                if divisible and len(part.jobs) > 1 and halvings > 0:
                     halvings -= 1
                     parts[:0] = part.halves()
                     continue

@@ -74,6 +74,7 @@ class Upkeep:
                 continue
             except Exception:
                 log.exception("the relay failed")
+                await asyncio.sleep(_RELAY_SECONDS)  # what is stale still is, and would not be waited for
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RELAY_SECONDS):
                     await self._mirror.stale.wait()

@@ -112,7 +112,13 @@ class VectorActivities:
             after = taken.last
             texts = [text for text in taken.texts if text.id not in work.refused]
             if texts:
-                await work.some(model, texts)
+                try:
+                    await work.some(model, texts)
+                except GenerationFailed as failure:
+                    if failure.kind != ErrorClass.MALFORMED:
+                        raise
+                    # A gateway's page, half an answer: not for ever, most likely.
+                    raise GenerationFailed(ErrorClass.UNAVAILABLE, failure.message) from None
 
     async def _prune(self, workspace_id: UUID, project_id: UUID) -> int:
         total = 0
@@ -145,7 +151,9 @@ class VectorActivities:
             if errand.model:
                 # The instance has another model than before. Until its vectors are there, the old ones are searched.
                 log.info("project %s is reindexed from %s to %s", errand.project_id, errand.model, self._default)
-                await store.reindex(self._db, errand.workspace_id, errand.project_id, self._default, errand.model)
+                job = await store.reindex(self._db, errand.workspace_id, errand.project_id, self._default, errand.model)
+                if job:  # nobody asked for it, so nobody would ask again
+                    await store.persist(self._db, errand.workspace_id, job)
                 if self._poke:
                     self._poke(errand.workspace_id, errand.project_id, None)
             return

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from api.stream import RECONNECT, TICK_SECONDS, EventStream, Frame, Inbox, frame
-from muster.domain.errors import Unavailable
+from muster.domain.errors import MusterError, Unavailable
 from muster.domain.tenants import Tenant
 from muster.storage import events, keys
 from muster.storage.database import Database
@@ -30,6 +30,12 @@ log = logging.getLogger(__name__)
 _CHECK_SECONDS = 5.0
 _PAGE = 500
 _REMEMBERED = 1_024
+
+
+class BeyondTheEnd(MusterError):
+    """It was another log's: what follows would never come."""
+
+    status, code = 422, "invalid_request"
 
 
 class Filter(NamedTuple):
@@ -243,7 +249,10 @@ class Hub:
             wanted = wanted._replace(tenant=tenant)
         inbox = Inbox(wants=wanted.test())
         # Read once before the answer begins, so that a Postgres that is away is a 503 and not a stream that ends.
-        start = await events.last_position(self.db, tenant) if after is None else after
+        last = await events.last_position(self.db, tenant)
+        if after is not None and after > last:
+            raise BeyondTheEnd(f"there is no event {after}: the last is {last}")
+        start = last if after is None else after
         first = [] if after is None else await self._page(tenant, start, wanted)
         return EventStream(self.streams, inbox, self._events(tenant, inbox, start, first, wanted))
 

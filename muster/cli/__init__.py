@@ -5,6 +5,7 @@ Commands are named here and imported when they run: `muster ps` should not pay f
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -116,6 +117,8 @@ def _explain(error: Exception) -> str | None:
             what = problem["msg"].removeprefix("Value error, ")
             problems.append(f"{name}: {what}" if name else what)
         return "; ".join(problems)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+        return f"could not write: {os.strerror(error.errno)}"
     return None
 
 

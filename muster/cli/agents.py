@@ -10,6 +10,7 @@ import click
 from muster.cli import follow
 from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, print_line, progress
+from muster.cli.durations import Seconds
 from muster.cli.references import agent_id, task_id
 from muster.cli.tables import age, command_of, duration, ident, print_table, status_of
 from muster.domain.states import ACTIVE_AGENT, AgentStatus
@@ -103,9 +104,7 @@ def _kept(api: Api, agent: str, after: int) -> Any:
 @api_command()
 @click.argument("agents", nargs=-1)
 @click.option("--all", "everyone", is_flag=True, help="Every agent that runs now.")
-@click.option(
-    "--grace", type=click.FloatRange(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL. Default: 5."
-)
+@click.option("--grace", type=Seconds(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL. Default: 5.")
 @click.option("--reason", help="Why; kept with the agent.")
 @click.option("--retry", is_flag=True, help="Try the task again afterwards, if attempts remain.")
 @click.option("--wait", is_flag=True, help="Return once it is proven that nothing of it is left.")

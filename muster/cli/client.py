@@ -167,6 +167,8 @@ class Api:
                 raise Unreachable(self.url, error) from error
             except httpx.InvalidURL as error:
                 raise Failure(f"{mask(self.url)} is not an address ({error}); see MUSTER_URL") from None
+            except UnicodeEncodeError:
+                raise Failure("an argument, or the name of a file, is not UTF-8") from None
             try:
                 return self._answer(response)
             except Problem as problem:

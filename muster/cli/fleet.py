@@ -9,14 +9,13 @@ import click
 from muster.cli.agents import PROOF_SECONDS
 from muster.cli.client import Api
 from muster.cli.command import api_command, print_json, progress
+from muster.cli.durations import Seconds
 from muster.cli.tables import print_facts, print_table, when
 
 
 @api_command(name="stop-all")
 @click.option("--reason", help="Why; whoever asks for an agent meanwhile is told.")
-@click.option(
-    "--grace", type=click.FloatRange(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL. Default: 5."
-)
+@click.option("--grace", type=Seconds(0, 3600), metavar="SECONDS", help="Between SIGTERM and SIGKILL. Default: 5.")
 @click.option("--wait/--no-wait", default=True, help="Return once it is proven that no agent is left. The default.")
 def stop_all(api: Api, reason: str | None, grace: float | None, wait: bool, as_json: bool) -> None:
     """Stop everything in the workspace: no task is given an agent any more, and all agents are killed.

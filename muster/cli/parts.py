@@ -71,13 +71,20 @@ def api(healthcheck: bool) -> None:
     with _loading():
         settings = runtime.resolve(Settings())
         pepper(settings)
-        asyncio.run(demand_services(settings))
+        asyncio.run(_demand_all(settings))
         from api.app import create_app
         from muster.cli import serve
 
         logs.configure(settings)
         app = create_app(settings)
     serve.run(app, settings)
+
+
+async def _demand_all(settings: Settings) -> None:
+    from muster.storage import migrations
+
+    await demand_services(settings)
+    await migrations.demand(secret(settings))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import click
 from muster.cli import follow
 from muster.cli.client import Api, Problem
 from muster.cli.command import INTERRUPTED, api_command, print_json, print_line, progress, say
+from muster.cli.durations import Seconds
 from muster.cli.references import task_id
 from muster.cli.tables import in_terminal
 
@@ -33,9 +34,15 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @click.option("--priority", type=click.IntRange(1, 10), help="10 is the most urgent. Default: 5.")
 @click.option("--retries", type=click.IntRange(0, 99), help="Further attempts when it fails. Default: 0.")
 @click.option(
-    "--backoff", type=float, metavar="SECONDS", help="Wait before the second attempt; it doubles. Default: 1."
+    "--backoff",
+    type=Seconds(0, 86_400),
+    metavar="SECONDS",
+    help="Wait before the second attempt; it doubles. Default: 1.",
 )
-@click.option("--timeout", type=float, metavar="SECONDS", help="Longest run of one attempt.")
+@click.option(
+    "--timeout", type=Seconds(0, 30 * 86_400, min_open=True), metavar="SECONDS",
+    help="Longest run of one attempt.",
+)  # fmt: skip
 @click.option("--project", metavar="SLUG", help="Project it belongs to (slug or id).")
 @click.option("--label", "labels", multiple=True, help="May be repeated.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", callback=_variables, help="May be repeated.")

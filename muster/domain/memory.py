@@ -107,9 +107,13 @@ PARKS = frozenset({ErrorClass.QUOTA, ErrorClass.BUDGET})
 class GenerationFailed(Exception):
     """A generator or an embedder could not. Raised by whatever calls a provider."""
 
-    def __init__(self, kind: ErrorClass, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, kind: ErrorClass, message: str, *, retry_after: float | None = None, less_would_do: bool = False
+    ) -> None:
+        """`less_would_do`: a part of what was asked about might have been answered for."""
         super().__init__(message)
         self.kind, self.message, self.retry_after = kind, message, retry_after
+        self.less_would_do = less_would_do
 
 
 def _digest(*parts: object) -> str:

@@ -194,6 +194,8 @@ class Chat:
                 return GenerationFailed(ErrorClass.UNAVAILABLE, "the model's provider could not be understood")
             case of.ModelAPIError():
                 return GenerationFailed(ErrorClass.REFUSED, f"{said}: it refuses the request")
+            case of.UnexpectedModelBehavior() if "expected JSON" in str(error):  # the page of a gateway
+                return GenerationFailed(ErrorClass.UNAVAILABLE, "the model's provider could not be understood")
             case of.UnexpectedModelBehavior():
                 return GenerationFailed(ErrorClass.MALFORMED, _malformed(error))
             case of.UserError() | ImportError():

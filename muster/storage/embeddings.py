@@ -196,6 +196,19 @@ async def reindex(
     raise RuntimeError(f"project {project_id} was reindexed to {model} ten thousand times")
 
 
+_PERSISTENT = 300
+"""Attempts; with the longest wait between two, that is three days."""
+
+
+async def persist(db: Database, workspace_id: UUID, job: str) -> None:
+    """Let it be tried for as long as its provider may be away."""
+    await db.query(
+        workspace_id,
+        "UPDATE memory_jobs SET max_attempts = %s WHERE workspace_id = %s AND id = %s AND max_attempts < %s",
+        (_PERSISTENT, workspace_id, job, _PERSISTENT),
+    )
+
+
 def model_of(source: str) -> str:
     """The model that a job's source stands for."""
     name, hash_sign, number = source.rpartition("#")

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
+import psycopg
 from psycopg import AsyncConnection
 
 from muster.domain.errors import MusterError
@@ -44,6 +45,24 @@ async def pending(owner_url: str, migrations: list[Migration] | None = None) -> 
         return [migration.name for migration in await _missing(connection, migrations or all_migrations())]
     finally:
         await connection.close()
+
+
+async def demand(url: str) -> None:
+    """Raises SchemaMismatch where something is missing. A newer database will do, while an upgrade goes round; and one
+    that does not answer now is somebody else's to tell of."""
+    try:
+        connection = await connect(url)
+    except (OSError, psycopg.Error):
+        return
+    try:
+        missing = await _missing(connection, all_migrations())
+    except (SchemaMismatch, psycopg.Error):
+        return
+    finally:
+        await connection.close()
+    if missing:
+        count = f"{len(missing)} migrations are" if len(missing) > 1 else "a migration is"
+        raise SchemaMismatch(f"{count} pending on this database, from {missing[0].name} on: run `muster migrate`")
 
 
 async def migrate(

@@ -26,7 +26,7 @@ from muster.services.stack import Stack
 from muster.settings import Settings
 from muster.storage import keys, moves
 from muster.storage.database import Database
-from tests.api.conftest import Api, a_stack, admin, eventually, serving
+from tests.api.conftest import Api, a_stack, admin, eventually, is_problem, serving
 from tests.services.conftest import family
 
 BY = Actor(user_id=DEFAULT_USER)
@@ -132,6 +132,11 @@ async def test_a_stream_without_a_position_starts_now(api: Api, pen: Pen) -> Non
         assert event.data["task_id"] == str(task_id)
         assert stream.start is not None
         assert stream.start < event.id
+
+
+async def test_a_place_beyond_the_end_is_refused(api: Api) -> None:
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": "99999999"}
+    assert "the last is" in is_problem(await api.get("/v1/events", headers=headers), 422, "invalid_request")["detail"]
 
 
 async def test_a_stream_resumes_where_it_was_while_others_write(api: Api, pen: Pen) -> None:

@@ -105,10 +105,12 @@ def test_a_task_waits_for_the_one_it_depends_on(cli: Cli) -> None:
 def test_what_cannot_be_is_said_in_one_line(cli: Cli) -> None:
     for arguments, word in (
         (("--project", "no-such-project", "--", "true"), "no-such-project"),
-        (("--timeout", "-1", "--", "true"), "timeout_seconds"),
+        (("--", "echo", "\udcff"), "not UTF-8"),
         (("--depends-on", "0000-none", "--", "true"), "0000-none"),
     ):
         done = cli("spawn", *arguments)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
         assert word in done.stderr
-    assert cli("spawn", "--env", "NOVALUE", "--", "true").returncode == 2
+    for arguments in (("--env", "NOVALUE"), ("--timeout", "-1"), ("--timeout", "nan"), ("--backoff", "inf")):
+        done = cli("spawn", *arguments, "--", "true")
+        assert (done.returncode, arguments[0] in done.stderr) == (2, True), done.stderr

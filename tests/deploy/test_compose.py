@@ -13,6 +13,7 @@ import tomllib
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psycopg
@@ -368,6 +369,16 @@ async def test_without_the_secret_key_is_one_clear_line(migrated: Servers, servi
     output, _ = await process.communicate()
     assert (process.returncode, len(output.decode().strip().splitlines())) == (1, 1), output.decode()
     assert "MUSTER_SECRET_KEY" in output.decode()
+
+
+@pytest.mark.parametrize("service", ["api", "worker"])
+async def test_a_database_without_its_schema_is_one_clear_line(migrated: Servers, service: str) -> None:
+    url = migrated.environment(service)["DATABASE_URL"]
+    elsewhere = urlunsplit(urlsplit(url)._replace(path="/postgres"))
+    process = await migrated.muster(service, *SERVICES[service]["command"], DATABASE_URL=elsewhere)
+    output, _ = await process.communicate()
+    assert (process.returncode, len(output.decode().strip().splitlines())) == (1, 1), output.decode()
+    assert "run `muster migrate`" in output.decode()
 
 
 async def test_what_does_not_answer_is_named_within_ten_seconds(servers: Servers) -> None:

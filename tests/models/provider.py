@@ -42,7 +42,7 @@ class Provider:
         self.headers: list[str] = []
         self.status = 200
         self.answer: dict[str, Any] | str | Callable[[dict[str, Any]], dict[str, Any]] = called({"nothing": "nothing"})
-        """A string is sent as it is, and is no JSON."""
+        """A string is sent as it is, and is no JSON, nor said to be."""
         self.answers: list[dict[str, Any]] = []
         """Before `answer`, each once."""
         self.extra: dict[str, str] = {}
@@ -65,7 +65,8 @@ class Provider:
                 answer = answer(request) if callable(answer) else answer
                 body = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
                 extra = "".join(f"{name}: {value}\r\n" for name, value in self.extra.items())
-                head = f"HTTP/1.1 {self.status} X\r\nContent-Type: application/json\r\n{extra}"
+                kind = "text/html" if isinstance(answer, str) else "application/json"
+                head = f"HTTP/1.1 {self.status} X\r\nContent-Type: {kind}\r\n{extra}"
                 writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
                 writer.write(body[: len(body) // 2] if self.half else body)
                 await writer.drain()

@@ -174,6 +174,19 @@ async def test_a_model_that_always_answers_wrongly_is_not_asked_for_ever(session
     assert len(maker.calls) <= 25
 
 
+async def test_a_budget_too_small_for_a_batch_is_used_for_what_it_will_do_for(session: Session) -> None:
+    added = [await session.add() for _ in range(8)]
+
+    async def two_at_most(events: list[Event]) -> Made:
+        if len(events) > 2:
+            raise GenerationFailed(ErrorClass.BUDGET, "too much at once", less_would_do=True)
+        return await each(events)
+
+    found = await drain(session, Scripted(two_at_most))
+    assert (found.jobs, found.wait_seconds) == (8, None)
+    assert {(await session.job(job))["status"] for job in added} == {"completed"}
+
+
 async def test_a_budget_that_ends_while_the_culprit_is_looked_for_parks_the_rest(session: Session) -> None:
     added = [await session.add(text="poison" if n == 0 else "fine") for n in range(8)]
 

@@ -520,6 +520,17 @@ async def test_many_are_queued_again_by_what_they_have_in_common(session: Sessio
     assert await actions(session.tenant) == ["memory_jobs_requeued"] * 2
 
 
+async def test_a_move_that_was_called_off_is_not_queued_again_with_the_rest(session: Session) -> None:
+    project = await a_session(session.tenant, session.project)
+    project.id = None
+    job = await project.add(0, kind=JobKind.REINDEX)
+    who = asker(session.tenant)
+    await jobs.cancel(session.db, who, job)
+    assert await jobs.requeue(session.db, who, Filter()) == (0, [])
+    assert await jobs.requeue(session.db, who, Filter(kind=JobKind.REINDEX)) == (0, [])
+    assert (await jobs.requeue(session.db, who, Filter(kind=JobKind.REINDEX, statuses=["cancelled"])))[0] == 1
+
+
 async def test_pages_go_through_all_of_them(session: Session) -> None:
     added = [await session.add() for _ in range(5)]
     who, cursor, found = asker(session.tenant), None, []

@@ -159,6 +159,33 @@ async def test_the_days_tokens_are_a_hard_cap(tenant: Tenant, provider: Provider
     assert read + written <= 12_000
 
 
+async def test_a_day_that_is_too_short_for_a_batch_may_do_for_a_part(
+    tenant: Tenant, provider: Provider, chat: Chat
+) -> None:
+    project = await a_project(tenant, generator="llm", daily_tokens=9_000)
+    generation = Generation(tenant.db, chat=chat, caps=Caps(call=30_000, output=1000))
+    events = [event({"text": f"Thing {n} " + "x" * 1000}) for n in range(12)]
+    with pytest.raises(GenerationFailed) as caught:
+        await generation.make(tenant.id, project, events)
+    assert (caught.value.kind, caught.value.less_would_do) == (ErrorClass.BUDGET, True)
+    assert (await generation.make(tenant.id, project, events[:1])).note
+    await tenant.rows("UPDATE memory_usage SET input_tokens = 8000 WHERE project_id = %s", (project,))
+    with pytest.raises(GenerationFailed) as caught:
+        await generation.make(tenant.id, project, events[:2])
+    assert (caught.value.kind, caught.value.less_would_do) == (ErrorClass.BUDGET, False)
+
+
+async def test_what_a_model_says_is_looked_through(tenant: Tenant, provider: Provider, chat: Chat) -> None:
+    told = {"type": "fact", "title": "It opens with <private>4417</private> now", "facts": ["password=hunter2"]}
+    private = {"type": "fact", "title": "<private>all of it</private>"}
+    provider.answer = called({"observations": [told, private]})
+    made = await Generation(tenant.db, generator="llm", chat=chat).make(
+        tenant.id, await a_project(tenant), [event({"text": "The vault has another number."})]
+    )
+    (one,) = made.observations
+    assert (one.title, one.facts) == ("It opens with  now", ["password=[removed:password]"])
+
+
 async def test_a_provider_that_takes_more_than_it_was_allowed_gets_no_other_call(
     tenant: Tenant, provider: Provider, chat: Chat
 ) -> None:

@@ -426,6 +426,19 @@ async def test_a_reindex_fails_as_its_provider_does_and_the_old_stays(
     assert await project.vectors() == {OLD: 1}
 
 
+async def test_a_page_in_place_of_vectors_ends_no_move(
+    provider: Provider, embeddings: Embeddings, project: Project
+) -> None:
+    await project.remember("one")
+    await embed(project, embeddings)
+    job = await claimed(project)
+    for answer in ((200, {}, b"<html>One moment</html>"), (200, {}, {"data": []})):
+        provider.behaves = lambda texts, answer=answer: answer  # type: ignore[misc]
+        with pytest.raises(GenerationFailed) as failed:
+            await VectorActivities(project.db, embeddings).reindex(project.workspace, project.id, job)
+        assert failed.value.kind == ErrorClass.UNAVAILABLE
+
+
 async def test_a_model_that_is_not_there_is_not_waited_for(embeddings: Embeddings, project: Project) -> None:
     await project.remember("one")
     await embed(project, embeddings)

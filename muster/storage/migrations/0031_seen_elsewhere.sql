@@ -141,3 +141,17 @@ RETURN jsonb_build_object('id', o.id, 'workspace_id', o.workspace_id, 'project_i
     'files_read', o.files_read, 'files_modified', o.files_modified, 'language', o.language, 'importance', o.importance,
     'summary', o.summary, 'seen', o.seen, 'generator', o.generator, 'occurred_at', o.occurred_at,
     'last_seen_at', o.last_seen_at, 'version', o.version, 'created_at', o.created_at, 'updated_at', o.updated_at);
+
+-- Another model that was asked for and then not is nothing that failed: it is tried again only where that is said.
+DO $$
+DECLARE
+    v_old text := pg_get_functiondef('memory_jobs_requeue(jsonb,integer)'::regprocedure);
+    v_new text := replace(v_old, 'AND (p_filter ->> ''kind'' IS NULL OR',
+        'AND (kind <> ''reindex'' OR status <> ''cancelled'' OR coalesce(p_filter ->> ''status'', '''') = ''cancelled'')
+          AND (p_filter ->> ''kind'' IS NULL OR');
+BEGIN
+    IF v_new = v_old THEN
+        RAISE EXCEPTION 'memory_jobs_requeue is not what it was';
+    END IF;
+    EXECUTE v_new;
+END $$;
