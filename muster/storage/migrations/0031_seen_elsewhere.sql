@@ -155,3 +155,6 @@ BEGIN
     END IF;
     EXECUTE v_new;
 END $$;
+
+-- A long text has more words than a page has room for. Those of a usual one still stand in its row.
+ALTER TABLE observation_words ALTER COLUMN words SET STORAGE MAIN, ALTER COLUMN weights SET STORAGE MAIN;

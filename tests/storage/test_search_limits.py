@@ -1,0 +1,121 @@
+"""Long texts, many files, and what is seen again: found as well as what is short and seen once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from muster.domain.memory import NewObservation
+from muster.domain.search import Query
+from muster.storage import observations, search
+from muster.storage.context import context_for
+from muster.storage.observations import Where
+
+from .conftest import Tenant
+from .test_search import Project, new_project
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+async def project(tenant: Tenant) -> Project:
+    return await new_project(tenant)
+
+
+async def first(project: Project, query: str, **more: Any) -> str | None:
+    where = Query(query=query, **more)
+    found = await search.search(project.tenant.db, project.tenant.id, [str(project.id)], where)
+    return found.items[0]["title"] if found.items else None
+
+
+async def test_a_long_text_is_found_by_any_word_of_it(project: Project) -> None:
+    words = [
+        f"{chr(97 + n % 26)}{'aeiou'[n % 5]}{chr(98 + n // 26 % 24)}{'aeiou'[n // 7 % 5]}lm{n:04d}" for n in range(1500)
+    ]
+    await project.put(NewObservation(title="The handbook", narrative=" ".join(words)))
+    await project.put(*(NewObservation(title=f"A note, the {n}th") for n in range(20)))
+    for word in (words[0], words[400], words[900], words[-1]):
+        assert await first(project, word) == "The handbook", word
+
+
+async def test_all_files_and_concepts_are_filters(project: Project) -> None:
+    await project.put(
+        NewObservation(
+            title="Renamed all of them",
+            files_modified=[f"src/pkg{n}/mod_{n}.py" for n in range(100)],
+            concepts=[f"concept{n}" for n in range(100)],
+        )
+    )
+    for n in (0, 29, 30, 99):
+        assert await first(project, "rename", file=f"mod_{n}.py")
+        assert await first(project, "rename", file=f"src/pkg{n}/mod_{n}.py")
+        assert await first(project, "rename", concept=[f"concept{n}"])
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+async def test_an_identifier_in_a_long_text_is_found_first(project: Project, vectors: bool) -> None:
+    said = "The service was restarted because its connections to the database had all been used up by the import. "
+    notes = [
+        NewObservation(title=f"Notes {n}", narrative=said * 20 + f"It was svc-{n:02d}. " + said * 20) for n in range(40)
+    ]
+    ids = await project.put(*notes)
+    if vectors:  # all alike, in another order than the ids
+        await project.vectors(ids, [[1.0, (n * 7 % 40) / 400, 0.0] for n in range(40)])
+    for n in range(40):
+        found = await project.find(f"svc-{n:02d}", vector=[1.0, 0.05, 0.0] if vectors else None, limit=1)
+        assert found == [f"Notes {n}"]
+
+
+async def test_names_without_their_umlauts(project: Project) -> None:
+    await project.titled("Herr Schröder prüft die Größenbeschränkung", "Frau Mueller liest")
+    for query in ("Schroeder", "schroder", "Groessenbeschraenkung", "Größenbeschränkung"):
+        assert await first(project, query) == "Herr Schröder prüft die Größenbeschränkung", query
+    assert await first(project, "Müller") == "Frau Mueller liest"
+
+
+async def test_digests_that_begin_alike_are_told_apart(project: Project) -> None:
+    await project.titled("Commit 9f3c2ab7d41e", "Commit 9f3c2ab8d41e")
+    for query in ("9f3c2ab8", "9f3c2ab8d4", "9f3c2ab8d41e8c55aa00112233445566778899aa"):
+        assert await first(project, query) == "Commit 9f3c2ab8d41e", query
+    assert await first(project, "9f3c2ab7d") == "Commit 9f3c2ab7d41e"
+
+
+async def test_a_type_is_the_same_in_any_case(project: Project) -> None:
+    await project.put(NewObservation(title="We pool", type="Decision"))
+    assert await first(project, "pool", type=["decision"]) == "We pool"
+    listed, _ = await observations.page(project.tenant.db, project.tenant.id, Where(type=["DECISION"]))
+    assert len(listed) == 1
+
+
+async def test_what_was_seen_again_is_found_by_both_times(project: Project) -> None:
+    said = "The importer must lock the table before it reads the licences, else rows are lost on the way."
+    events = await project.events(2)
+    one, two = events[:1], events[1:]
+    old, new = NOW - timedelta(days=400), NOW - timedelta(days=2)
+    for at, sources in ((old, one), (new, two)):
+        about = NewObservation(title=said, narrative=said, occurred_at=at, sources=sources)
+        await project.put(about, job=True)
+    assert await project.tenant.rows("SELECT seen, last_seen_at FROM observations") == [(2, new)]
+    month, year = NOW - timedelta(days=30), NOW - timedelta(days=365)
+    assert await first(project, "importer licences", after=month) == said
+    assert await first(project, "importer licences", before=year) == said
+    assert await first(project, "importer licences", after=NOW) is None
+    db, who = project.tenant.db, project.tenant.id
+    assert len((await observations.page(db, who, Where(after=month)))[0]) == 1
+    assert len((await observations.page(db, who, Where(after=NOW)))[0]) == 0
+
+
+async def test_a_small_budget_tells_what_the_first_says(project: Project) -> None:
+    await project.put(
+        NewObservation(
+            title="The login answers 502 under load", type="bugfix",
+            narrative="The proxy kept too few connections; keepalive is 256 now. " + "It was seen on a Monday. " * 20,
+        ),
+        *(NewObservation(title=f"Refactored the wishlist module, step {n}") for n in range(20)),
+    )  # fmt: skip
+    db, who = project.tenant.db, project.tenant.id
+    told = await context_for(db, who, project.id, "why does the login answer 502", budget_tokens=300)
+    assert "keepalive is 256" in told.markdown
+    assert told.tokens <= 300
