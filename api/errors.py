@@ -145,7 +145,10 @@ async def _http(request: Request, error: Exception) -> Response:
     scope, status = request.scope, error.status_code
     headers = dict(error.headers or {})
     if status == 400:  # FastAPI's word for a body that could not be decoded at all
-        return problem(scope, 422, "bad_json", "the body is not JSON in UTF-8")
+        said = (
+            "the body could not be read: it is not JSON in UTF-8, nested too deeply, or has a number of too many digits"
+        )
+        return problem(scope, 422, "bad_json", said)
     if status == 404:
         return problem(scope, 404, "not_found", f"there is nothing at {scope['path']}")
     if status == 405:
@@ -171,12 +174,20 @@ async def _invalid(request: Request, error: Exception) -> Response:
         return problem(scope, 415, "unsupported_media_type", "send the body with Content-Type: application/json")
     errors = [
         # Never the input itself: it may be a secret, and it may be a megabyte.
-        {"at": ".".join(str(part)[:100] for part in item["loc"]), "message": _plain(item)}
+        {"at": _place(item["loc"]), "message": _plain(item)}
         for item in found[:50]
     ]
     first = errors[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return problem(scope, 422, "invalid_request", f"{first['at']}: {first['message']}{more}", errors=errors)
+
+
+def _place(parts: Sequence[int | str]) -> str:
+    named = [str(part)[:100] for part in parts]
+    return ".".join(named if len(named) <= _PARTS else [*named[: _PARTS - 1], "…", named[-1]])
+
+
+_PARTS = 12
 
 
 def _plain(item: dict[str, Any]) -> str:

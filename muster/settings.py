@@ -441,6 +441,28 @@ class Settings(BaseSettings):
             PayloadKeys.parse(keys.get_secret_value())
         return keys
 
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _address_of_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        said = url.get_secret_value() if url else ""
+        if "://" in said and not re.match(r"postgres(?:ql)?://", said):
+            raise ValueError("must begin with postgresql://")
+        return url
+
+    @field_validator("valkey_url")
+    @classmethod
+    def _address_of_valkey(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not re.match(r"(?:rediss?|unix)://", url.get_secret_value()):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("temporal_address")
+    @classmethod
+    def _address_of_temporal(cls, address: str | None) -> str | None:
+        if address and not re.fullmatch(r"\S+:\d{1,5}", address):
+            raise ValueError("must be host:port")
+        return address
+
     @field_validator("embeddings_url", "embedder_url")
     @classmethod
     def _address_of_embeddings(cls, url: str | None) -> str | None:

@@ -115,6 +115,8 @@ def _explain(error: Exception) -> str | None:
         for problem in error.errors(include_url=False, include_context=False):
             name = ".".join(str(part) for part in problem["loc"])
             what = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] in ("too_short", "too_long"):  # of a text that is kept secret
+                what = what.replace(" items", " characters")
             problems.append(f"{name}: {what}" if name else what)
         return "; ".join(problems)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):

@@ -79,6 +79,9 @@ def _written(act: Act) -> list[NewObservation]:
     if (len(text) < 20 and not is_labelled(text)) or not any(map(str.isalpha, text)):
         act.note = "output with hardly a word in it"
         return []
+    if commands.is_listing(text):
+        act.note = "a listing of files"
+        return []
     if commands.has_trace(text) or commands.gave_up(text):
         return [broken(act)]
     if report := commands.passed(text):

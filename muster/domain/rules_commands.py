@@ -208,6 +208,15 @@ def failed(command: str, output: str) -> bool:
     return _GAVE_UP.search(end) is not None or (is_check(command) and _FAILED.search(end) is not None)
 
 
+_LISTED = re.compile(r"^(?:total \d+|[-dlcbps][-rwxsStT]{9}[.+@]?\s.*)$", re.MULTILINE)
+
+
+def is_listing(output: str) -> bool:
+    """Of `ls -l`."""
+    lines = output.count("\n") + 1
+    return len(_LISTED.findall(output)) * 2 > lines
+
+
 def gave_up(output: str) -> bool:
     """The same of output whose command is not known."""
     end = output[-20_000:]

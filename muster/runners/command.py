@@ -179,7 +179,7 @@ class _Life:
         if reason is Reason.TIMEOUT:
             said = f"ran longer than {self._timeout:g} s" if self._timeout is not None else "ran longer than allowed"
         elif reason is Reason.LOST:
-            said = "ended because its worker stopped"
+            said = "ended because its worker stopped, or its workflow was ended"
         else:
             said = "ended on request" if reason is Reason.KILLED else f"ended on request ({reason})"
         return said + ("; SIGKILL was needed" if self._tree.forced else "")

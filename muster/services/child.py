@@ -232,6 +232,13 @@ class Child:
             self._on_change()
             logger.warning("%s is back with pid %s (restart %d)", self.program.title, self.pid, self.restarts)
 
+    def kill(self) -> None:
+        """At once and for good; `stop` waits for it."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
     async def stop(self) -> bool:
         """Ask, wait, then force. True when asking was enough."""
         self._stopping = True

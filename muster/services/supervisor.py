@@ -89,9 +89,7 @@ class Supervisor:
         self._stop.set()
         if self._signals > 1:  # somebody is in a hurry
             for child in self._stack.children.values():
-                if child.pid:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(child.pid, signal.SIGKILL)
+                child.kill()
 
     async def _start(self) -> None:
         settings = self._settings

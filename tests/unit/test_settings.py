@@ -90,3 +90,14 @@ def test_addresses_make_every_address_explicit() -> None:
     assert (settings.embeds_postgres, settings.embeds_valkey, settings.embeds_temporal) == (False, False, False)
     assert settings.external_valkey_url == addresses.valkey_url
     assert settings.temporal_namespace == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DATABASE_URL", "mysql://foo"), ("VALKEY_URL", "foo://bar"), ("TEMPORAL_ADDRESS", "not a host"),
+     ("TEMPORAL_ADDRESS", "temporal")],
+)  # fmt: skip
+def test_what_is_no_address_is_said_at_once(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match="must b"):
+        Settings()
