@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import click
 
@@ -145,7 +146,9 @@ def show(api: Api, observation: str, as_json: bool) -> None:
     \b
     $ muster memory show 0193a1b2-0000-8000-8000-000000000000
     """
-    found = api.get(f"/v1/observations/{quote(observation, safe='')}")
+    if not _is_id(observation):
+        raise Failure(f"{observation!r} is no id of an observation: give it whole, as it is listed")
+    found = api.get(f"/v1/observations/{observation}")
     if as_json:
         print_json(found)
         return
@@ -281,6 +284,14 @@ def _print_observations(items: list[dict[str, Any]], *, empty: str, scores: bool
             click.echo(
                 f"{item['id']}  {', '.join(f'{name} {value}' for name, value in why.items() if value is not None)}"
             )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -75,12 +75,9 @@ def _asked(act: Act) -> NewObservation:
 
 def _written(act: Act) -> list[NewObservation]:
     """Of plain output: what went wrong in it, or what it says."""
-    text = commands.excerpt(act.text, 12_000)
+    text = commands.excerpt(commands.without_listing(act.text), 12_000)
     if (len(text) < 20 and not is_labelled(text)) or not any(map(str.isalpha, text)):
         act.note = "output with hardly a word in it"
-        return []
-    if commands.is_listing(text):
-        act.note = "a listing of files"
         return []
     if commands.has_trace(text) or commands.gave_up(text):
         return [broken(act)]

@@ -211,10 +211,9 @@ def failed(command: str, output: str) -> bool:
 _LISTED = re.compile(r"^(?:total \d+|[-dlcbps][-rwxsStT]{9}[.+@]?\s.*)$", re.MULTILINE)
 
 
-def is_listing(output: str) -> bool:
-    """Of `ls -l`."""
-    lines = output.count("\n") + 1
-    return len(_LISTED.findall(output)) * 2 > lines
+def without_listing(output: str) -> str:
+    """That of `ls -l`."""
+    return _LISTED.sub("", output)
 
 
 def gave_up(output: str) -> bool:

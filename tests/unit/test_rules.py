@@ -399,6 +399,13 @@ def test_a_bare_result_is_told_with_what_it_answers() -> None:
     assert one.title == "Result of Count the licences: 42"
 
 
+def test_what_stands_beside_a_listing_is_kept() -> None:
+    said = "Decision: licences are read at night\ntotal 8\n-rw------- 1 root root 4077 Nov 22 14:00 context.md\n" * 3
+    one = only(event({"stream": "stdout", "text": said}, "agent.output", "muster"))
+    assert (one.type, one.title) == ("decision", "Licences are read at night")
+    assert "root" not in (one.narrative or "")
+
+
 def test_sessions_do_not_mix() -> None:
     edit = tool("Edit", {"file_path": "a.py", "old_string": "1", "new_string": "2"})
     other = tool("Bash", {"command": "pytest"}, {"stdout": "1 passed"}).model_copy(update={"session_id": UUID(int=8)})
