@@ -72,8 +72,6 @@ def _is_pair(value: Any) -> bool:
 
 
 _OPTION = re.compile(r"--?[A-Za-z][\w=.-]*")
-
-
 _BEFORE, _BEFORE_CHARACTERS = 6, 400
 """Of a list, what is looked at beside a string: the command, its option, the name above."""
 
@@ -89,6 +87,7 @@ def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
             continue
         before = seam.join(done[-_BEFORE:])[-_BEFORE_CHARACTERS:] + seam if done else ""
         if before and is_suspicious(before + text):
+            before = without_secrets(before, {})  # where it was cut, it may look like one
             found: dict[str, int] = {}
             kept = without_secrets(before + text, found)
             if kept != before + text:
