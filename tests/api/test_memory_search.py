@@ -190,10 +190,13 @@ async def test_what_is_asked_wrongly_is_said_in_its_own_words(place: tuple[Api, 
 
 async def test_a_time_has_a_zone_wherever_it_is_named(place: tuple[Api, Api, dict[str, Any]]) -> None:
     api, _, _ = place
-    for when in ("2026-03-31", "2026-03-31T08:00:00", "0001-01-01T00:00:00+14:00"):
+    for when in ("2026-03", "2026-03-31T08:00:00", "0001-01-01T00:00:00+14:00"):
         query = {"query": "day", "after": when}
         is_problem(await api.get("/v1/memory/search", params=query), 422, "invalid_request")
         is_problem(await api.post("/v1/memory/search", json=query), 422, "invalid_request")
+    for day in ("2026-03-31", "2024-02-29"):  # which begins at midnight UTC
+        assert (await api.get("/v1/memory/search", params={"query": "day", "after": day})).status_code == 200
+    assert (await api.get("/v1/memory/timeline", params={"before": "2026-02-30"})).status_code == 422
 
 
 async def test_an_archived_project_is_still_counted(place: tuple[Api, Api, dict[str, Any]]) -> None:
