@@ -4,6 +4,7 @@ What the flags are for:
 
 * WAL: about three times the throughput. `synchronous` follows MUSTER_TEMPORAL_DURABILITY.
 * history.transferProcessorMaxPollRPS: removes a floor of 50 ms under every step.
+* history.timerProcessorMaxTimeShift: a timer of a tenth of a second takes that long, and not one second.
 * One task-queue partition: priority becomes strict, and the tail latency falls by half or more.
 * WorkerCommands, CancelActivityWorkerCommand: a cancellation reaches an activity in tens of milliseconds
   instead of with its next heartbeat. A worker must connect after they are on.
@@ -18,6 +19,7 @@ from muster.services.home import Home
 
 DYNAMIC_CONFIG = {
     "history.transferProcessorMaxPollRPS": "2000",
+    "history.timerProcessorMaxTimeShift": '"50ms"',
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
     "matching.enableFairness": "true",

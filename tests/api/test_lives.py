@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from datetime import datetime
 
 from temporalio.client import Client
 
@@ -46,6 +47,17 @@ async def test_a_spawned_agent_runs_and_tells_its_result(fleet: Api, settings: S
     assert [event["type"] for event in events] == [
         "task.assigned", "agent.spawned", "agent.running", "task.executing", "agent.completed", "task.completed",
     ]  # fmt: skip
+
+
+async def test_a_backoff_of_less_than_a_second_is_one(fleet: Api) -> None:
+    retry = {"max_attempts": 6, "initial_seconds": 0.1, "factor": 1}
+    task = await fleet.new_task("false", title="Hasty", retry=retry)
+    done = await fleet.when(f"/v1/tasks/{task['id']}", "failed", seconds=30)
+    agents = sorted(done["agents"], key=lambda agent: int(agent["attempt"]))
+    ended = [datetime.fromisoformat(agent["finished_at"]) for agent in agents]
+    begun = [datetime.fromisoformat(agent["created_at"]) for agent in agents]
+    gaps = [(after - before).total_seconds() for before, after in zip(ended, begun[1:], strict=False)]
+    assert 0.1 <= min(gaps) < 0.8, gaps
 
 
 async def test_temporal_learns_the_build_with_the_start(fleet: Api, settings: Settings) -> None:
