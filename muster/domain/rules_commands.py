@@ -66,7 +66,7 @@ _ERROR_LINES = (
     re.compile(r"(error TS\d+: .+)$"),
     re.compile(r"^\S+:\d+(?::\d+)?:\s+((?:fatal )?error: .+)$"),
     re.compile(r"((?:npm ERR!|fatal:|ERROR:?|\[error\]|FATAL:?|CRITICAL:?|E:) .+)$"),
-    re.compile(r"(.*(?:command not found|No such file or directory|Permission denied|Connection refused|"
+    re.compile(r"^(.*(?:command not found|No such file or directory|Permission denied|Connection refused|"
                r"not recognized as|"
                r"cannot find|could not find|No module named|segmentation fault|Killed|Out of memory|timed out|"
                r"AccessDenied|"
@@ -81,9 +81,9 @@ _PASSED = re.compile(
     r"Ran \d+ tests? in [^\n]*)"
 )
 _FAILED = re.compile(
-    r"^=*\s*(?:.*[\s,(])?[1-9]\d* (?:failed|failing|failures?|errors?)\b|^FAILED \(|\bTests?:\s.*?\b[1-9]\d* failed"
+    r"^(?:.*[ \t,(])?[1-9]\d* (?:failed|failing|failures?|errors?)\b|^FAILED \(|\bTests?: .{0,100}?\b[1-9]\d* failed"
     r"|^test result: FAILED|^(?:--- )?FAIL\b|\bFound [1-9]\d* errors?\b|\([1-9]\d* errors?,"
-    r"|^(?:\S{1,300}:\s*)?error(?:\[E\d+\])?: |\berror TS\d+: |\bBUILD FAIL(?:URE|ED)\b|^✖ [1-9]",
+    r"|^(?:\S{1,300}:[ \t]*)?error(?:\[E\d+\])?: |\berror TS\d+: |\bBUILD FAIL(?:URE|ED)\b|^✖ [1-9]",
     re.MULTILINE,
 )
 """What tests and checks say of themselves."""
@@ -273,7 +273,7 @@ _COMPLAINTS = _ERROR_LINES[-2]
 def complaint(output: str) -> str:
     """Why nothing was found, where it says so."""
     for line in lines_of(output[:20_000]):
-        if match := _COMPLAINTS.search(line[:400]):
+        if match := _COMPLAINTS.match(line[:400]):
             return match[1].strip()
     return ""
 

@@ -671,6 +671,9 @@ def test_a_huge_text_costs_little() -> None:
         "ok " * 300_000,
         "/a.b" * 300_000,
         "Error: " * 100_000,
+        "Tests: " * 100_000,
+        " \n" * 300_000,
+        f"{'x' * 300}\n" * 2_000,
     ):
         made(event({"text": text}), tool("Bash", {"command": text}, {"stdout": text}, exit_code=1))
     assert (datetime.now(UTC) - began).total_seconds() < 10
