@@ -68,6 +68,9 @@ row must hold for half of that, and how sharp the turn is. Chosen with both sets
 sight."""
 _BASE = 7.0
 """The nearness of the last to what is not near at all, so that scores can be compared by their ratio."""
+_REQUESTS, _SHORT, _REPEATED = frozenset({"request", "question"}), 500, 0.4
+"""Types of what was asked for, the longest that is looked at, and what is left of the score of one that says nothing but
+what is asked now."""
 _ASKS = 3.0
 """How much farther from a query is what only asks, in the unit of `_nearness`: a question is like another one, and
 answers none. Who types two words may look for the question itself."""
@@ -268,10 +271,27 @@ def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ran
     return sorted(found, key=lambda one: (-one.score, one.id))
 
 
-def settled(one: Ranked, kind: Kind, text: str, importance: float, occurred_at: datetime, now: datetime) -> float:
+def repeats(wanted: Sequence[Wanted], said_as: str, text: str) -> bool:
+    """Whether it only asks for what is asked for now, as the prompt of an agent that was to find it out."""
+    if said_as not in _REQUESTS or len(text) > _SHORT:
+        return False
+    asked = {term for want in wanted for term in want.terms}
+    return all(not asked.isdisjoint(want.terms) for want in words.wanted(text))
+
+
+def settled(
+    one: Ranked,
+    kind: Kind,
+    text: str,
+    importance: float,
+    occurred_at: datetime,
+    now: datetime,
+    *,
+    repeats: bool = False,
+) -> float:
     """Its score, now that it is known what it says. What is more important or newer goes before its equals, and before
     nothing else."""
     asks = kind != "keywords" and text.rstrip(" \n\"'”’»』」)").endswith(("?", "？", "؟"))
     age = (now - occurred_at).total_seconds() / 86_400
-    score = max(0.0, one.score - (_ASKS * one.unit if asks else 0.0))
+    score = max(0.0, one.score - (_ASKS * one.unit if asks else 0.0)) * (_REPEATED if repeats else 1.0)
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

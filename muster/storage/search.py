@@ -33,6 +33,7 @@ from muster.domain.search import (
     kind_of,
     known,
     plan,
+    repeats,
     settled,
     total,
     worths,
@@ -101,7 +102,7 @@ async def search(
     kind = kind_of(query.query, wanted) if by_words else "keywords"
     worth = known(wanted, worths(wanted, place.counts))
     ranked = [one for one in fuse(told, near[0] if near else [], worth, kind) if _mark(one.id) not in seen]
-    items = await _read(db, who, ranked[: limit + _SPARE], kind, limit + 1, explain)
+    items = await _read(db, who, ranked[: limit + _SPARE], kind, wanted, limit + 1, explain)
     more = len(items) > limit and given + limit < MAX_DEPTH
     items = items[:limit]
     return Found(
@@ -295,7 +296,9 @@ _TOLD = (
 )  # fmt: skip
 
 
-async def _read(db: Database, who: Who, ranked: list[Ranked], kind: Kind, most: int, explain: bool) -> list[Row]:
+async def _read(
+    db: Database, who: Who, ranked: list[Ranked], kind: Kind, wanted: Sequence[Wanted], most: int, explain: bool
+) -> list[Row]:
     """What the ids stand for, as the tenant sees it, and in the order that follows from what it says."""
     if not ranked:
         return []
@@ -311,7 +314,9 @@ async def _read(db: Database, who: Who, ranked: list[Ranked], kind: Kind, most: 
         if (row := known.get(one.id)) is not None:
             item = dict(zip(_TOLD, row, strict=True))
             text = item["narrative"] or item["title"]
-            item["score"] = round(settled(one, kind, text, item["importance"], item["occurred_at"], now), 9)
+            again = repeats(wanted, item["type"], text)
+            score = settled(one, kind, text, item["importance"], item["occurred_at"], now, repeats=again)
+            item["score"] = round(score, 9)
             item["occurred_at"] = item["occurred_at"].isoformat()
             if explain:
                 item["explain"] = {

@@ -89,6 +89,20 @@ async def test_a_type_is_the_same_in_any_case(project: Project) -> None:
     assert len(listed) == 1
 
 
+async def test_who_asked_the_same_has_not_answered_it(project: Project) -> None:
+    ids = await project.put(
+        NewObservation(title="why 502 on login", type="request", narrative="why 502 on login"),
+        NewObservation(
+            title="The login answers 502 under load", type="bugfix",
+            narrative="The proxy kept too few connections open to the service; keepalive is 256 now.",
+        ),
+    )  # fmt: skip
+    assert await first(project, "login 502") == "The login answers 502 under load"
+    await project.vectors(ids, [[1.0, 0.0, 0.0], [0.9, 0.1, 0.0]])
+    for query in ("login 502", "why 502 on login?"):
+        assert await project.find(query, vector=[1.0, 0.0, 0.0], limit=1) == ["The login answers 502 under load"]
+
+
 async def test_what_was_seen_again_is_found_by_both_times(project: Project) -> None:
     said = "The importer must lock the table before it reads the licences, else rows are lost on the way."
     events = await project.events(2)
