@@ -69,8 +69,8 @@ sight."""
 _BASE = 7.0
 """The nearness of the last to what is not near at all, so that scores can be compared by their ratio."""
 _REQUESTS, _SHORT, _REPEATED = frozenset({"request", "question"}), 500, 0.4
-"""Types of what was asked for, the longest that is looked at, and what is left of the score of one that says nothing but
-what is asked now."""
+"""Types of what was asked for, the longest that is looked at, and what is left of the score of one that says nothing
+but what is asked now."""
 _ASKS = 3.0
 """How much farther from a query is what only asks, in the unit of `_nearness`: a question is like another one, and
 answers none. Who types two words may look for the question itself."""
