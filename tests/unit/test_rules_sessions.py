@@ -1,0 +1,150 @@
+"""What the embedded generator makes of whole sessions: of agents run by Muster, and as summaries."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from muster.domain.agents import OutputLine
+from muster.domain.rules_summary import summarise, untold
+from muster.domain.transcripts import MAX_PIECES, Transcript
+from tests.unit.observing import AT, TRACEBACK, event, made, tool
+
+# -- What agents of Muster leave ------------------------------------------------------------------------------------
+
+
+def test_an_agents_life_is_told() -> None:
+    found = made(
+        event({"title": "Nightly report", "prompt": "Write the nightly report for finance"}, "agent.started", "muster"),
+        event({"stream": "stdout", "text": "Revenue grew by 4 % in October."}, "agent.output", "muster"),
+        event({"stream": "stderr", "text": TRACEBACK}, "agent.output", "muster"),
+        event({"title": "Nightly report", "result": {"rows": 120}}, "agent.result", "muster"),
+        event(
+            {"title": "Nightly report", "status": "failed", "reason": "exit_nonzero", "exit_code": 3},
+            "agent.ended",
+            "muster",
+        ),
+    )
+    assert [one.type for one in found] == ["request", "discovery", "error", "discovery", "error"]
+    assert "Revenue grew" in (found[1].narrative or "")
+    assert "ValueError" in found[2].title
+    assert "rows: 120" in found[3].title
+    assert "exit_nonzero" in found[4].title
+
+
+def test_what_a_coding_agent_prints_is_what_it_does() -> None:
+    call = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "pytest"}}
+    documents = [
+        {"type": "assistant", "message": {"content": [{"type": "text", "text": "I will run it."}, call]}},
+        {"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "t1", "content": "1 passed"}]}},
+        {"type": "item.completed", "item": {"type": "command_execution", "command": "make", "exit_code": 2}},
+    ]
+    transcript = Transcript()
+    texts = [*map(json.dumps, documents), "plain", "", "{broken", '{"answer": 42}']
+    transcript.feed(OutputLine(n=n, stream="stdout", at=AT, text=text) for n, text in enumerate(texts, 1))
+    pieces = transcript.pieces()
+    assert [piece.type for piece in pieces] == ["message", "tool_use", "tool_use", "agent.output"]
+    assert pieces[1].payload["tool_response"] == "1 passed"
+    assert pieces[3].payload["text"] == 'plain\n\n{broken\n{"answer": 42}'
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "left"),
+    [
+        ("<private>", "</private>", ""),
+        ("note: <private> as follows", "so much </private> of it", "note:"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----", "[removed:private-key]"),
+    ],
+)
+def test_what_is_private_in_output_is_so_in_all_of_its_pieces(begin: str, end: str, left: str) -> None:
+    hidden = [f"SECRETLINE {n} of the vault " + "x" * 60 for n in range(300)]
+    texts = [("stdout", text) for text in ("before", begin, *hidden, '{"tool_name": "SECRETLINE"}', end, "after")]
+    texts[100:100] = [("stderr", "a warning"), ("stderr", "PRIVATE KEYS are read")]
+    transcript = Transcript()
+    transcript.feed(OutputLine(n=n, stream=stream, at=AT, text=text) for n, (stream, text) in enumerate(texts, 1))  # type: ignore[arg-type]
+    said = [piece.payload["text"] for piece in transcript.pieces()]
+    assert "SECRETLINE" not in "".join(said)
+    assert "a warning\nPRIVATE KEYS are read" in said
+    (printed,) = [text for text in said if "warning" not in text]
+    assert [line.strip() for line in printed.split("\n") if line][0::2][:1] == ["before"]
+    assert printed.endswith("after")
+    assert left in printed
+
+
+def test_a_flood_of_output_is_bounded() -> None:
+    transcript = Transcript()
+    transcript.feed(OutputLine(n=n, stream="stdout", at=AT, text=f"line {n} " + "x" * 100) for n in range(1, 20_001))
+    pieces = transcript.pieces()
+    assert len(pieces) == MAX_PIECES
+    assert pieces[0].first == 1
+    assert pieces[-1].last == 20_000
+    assert pieces[-1].payload["pieces_left_out"] > 0
+
+
+# -- Summaries ------------------------------------------------------------------------------------------------------
+
+
+def test_a_summary_says_what_was_asked_done_decided_and_is_open() -> None:
+    events = [
+        event({"prompt": "Make the parser read licences"}, "prompt"),
+        tool("Write", {"file_path": "lexer.py", "content": "def tokenize(t): ..."}),
+        event("We decided to keep the old format because customers use it."),
+        tool("Bash", {"command": "pytest"}, {"stdout": TRACEBACK}, exit_code=1),
+        tool(
+            "TodoWrite",
+            {"todos": [{"content": "Write docs", "status": "pending"}, {"content": "x", "status": "completed"}]},
+        ),
+    ]
+    (one,) = summarise(None, events, made(*events)).observations
+    assert (one.type, one.title) == ("summary", "Summary: Make the parser read licences")
+    sections = (one.narrative or "").split("\n\n")
+    assert [section.partition(":")[0] for section in sections] == ["Asked", "Done", "Decided", "Open"]
+    assert "`tokenize`" in sections[1]
+    assert "ValueError" in sections[3]
+    assert "Write docs" in sections[3]
+    assert one.files_modified == ["lexer.py"]
+    assert set(one.sources) == {e.id for e in events}
+    assert summarise("t", events[:1], [], ended=False).observations[0].title.startswith("So far: ")
+
+
+@pytest.mark.parametrize(
+    ("failed", "passed", "still_open"),
+    [
+        ("pytest tests/a.py -x", "pytest tests/a.py", False),
+        ("pytest tests/a.py", "pytest", False),
+        ("pytest tests/a.py", "pytest tests/b.py", True),
+        ("pytest tests/a.py", "make test", True),
+    ],
+)
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_failed_and_passed_later_is_not_open(failed: str, passed: str, still_open: bool, batches: int) -> None:
+    first = [tool("Bash", {"command": failed}, {"stdout": TRACEBACK}, exit_code=1)]
+    later = [tool("Bash", {"command": passed}, {"stdout": "3 passed in 0.1s"})]
+    told = made(*first, *later) if batches == 1 else [*made(*first), *made(*later)]
+    (one,) = summarise("Parser", [*first, *later], told).observations
+    assert ("ValueError" in (one.narrative or "").partition("Open:")[2]) is still_open
+
+
+def test_a_summary_leaves_out_what_an_earlier_one_told() -> None:
+    first = [tool("Write", {"file_path": "lexer.py", "content": "def tokenize(t): ..."}), event("The lexer is there.")]
+    (earlier,) = summarise(None, first, made(*first)).observations
+    later = [
+        one.model_copy(update={"occurred_at": first[-1].occurred_at + timedelta(minutes=number)})
+        for number, one in enumerate(
+            [tool("Write", {"file_path": "cursor.py", "content": "def batches(): ..."}), event("The cursor is there.")],
+            1,
+        )
+    ]
+    known = untold([earlier, *made(*first), *made(*later)])
+    (one,) = summarise(None, later, known).observations
+    assert earlier in known
+    assert one.files_modified == ["cursor.py"]
+    assert "batches" in (one.narrative or "")
+    assert "tokenize" not in (one.narrative or "")
+
+
+def test_a_session_in_which_nothing_happened_has_no_summary() -> None:
+    answer = summarise("Empty", [event({}, "heartbeat")], [])
+    assert (answer.observations, bool(answer.note)) == ([], True)
