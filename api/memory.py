@@ -88,7 +88,8 @@ class Hits(Shown):
     mode: Literal["fused", "lexical"] = Field(description="lexical: by words alone, for want of a vector of the query.")
     next_cursor: str | None = Field(description="Asks for what follows; null at the end.")
     explain: dict[str, Any] | None = Field(
-        default=None, description="How the query was read: its terms, corrections of spelling, and the plan."
+        default=None,
+        description="How the query was read: terms, corrections of spelling, the plan; how long each stage took.",
     )
 
 

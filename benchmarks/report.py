@@ -23,6 +23,7 @@ PROCESSES = (
     "bare api",
     "postgres",
     "valkey",
+    "embedder",
     "agents",
     "generator",
     "idle Muster",

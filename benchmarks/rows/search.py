@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,18 +67,23 @@ async def _project(system: System, bench: Bench, client: Connection, corpus: Cor
 async def _latency(
     bench: Bench, system: System, client: Connection, corpus: Corpus, project: UUID, rows: int, count: int, what: str
 ) -> Figure:
-    latencies: list[float] = []
-    lexical = 0
-    for number in range(count + 50):
-        body = {"query": corpus.question(), "project": str(project)}
+    async def ask(**more: Any) -> tuple[float, dict[str, Any]]:
+        body = {"query": corpus.question(), "project": str(project), **more}
         began = time.perf_counter()
         status, answer = await client.send("POST", "/v1/memory/search", body)
         took = time.perf_counter() - began
         if status != 200:
             raise Refused("POST /v1/memory/search", status, answer)
-        if number >= 50:  # the first ones warm what a day's use has warm
-            latencies.append(took)
-            lexical += json.loads(answer)["mode"] == "lexical"
+        return took, json.loads(answer)
+
+    for _ in range(50):  # warm what a day's use has warm
+        await ask()
+    before, began = system.costs(), time.perf_counter()
+    answers = [await ask() for _ in range(count)]
+    cost = load.Load.between(before, system.costs(), count=count, seconds=time.perf_counter() - began).cost_each()
+    latencies = [took for took, _ in answers]
+    lexical = sum(answer["mode"] == "lexical" for _, answer in answers)
+    stages = _stages([(await ask(explain=True))[1]["explain"]["milliseconds"] for _ in range(count // 10)])
     p50, p99 = load.percentile(latencies, 50), load.percentile(latencies, 99)
     goal50, goal99, theirs = GOALS[rows]
     bench.say(f"{what}: p50 {ms(p50)}, p99 {ms(p99)}, {lexical} by words only")
@@ -88,8 +94,16 @@ async def _latency(
         p50 <= goal50 and p99 <= goal99 and lexical <= count // 100,
         yardstick=f"claude-mem, words only: {theirs}",
         ratio=f"{p50 * 1000:.1f}",
-        note=f"{lexical} of {count} were answered by words only" if lexical else "",
+        note=stages + (f"; {lexical} of {count} were answered by words only" if lexical else ""),
         values={"p50": p50, "p99": p99, "lexical": lexical, "count": count},
+        profile={"a search": cost},
+    )
+
+
+def _stages(explained: list[dict[str, float]]) -> str:
+    took = {stage: statistics.median(one.get(stage, 0.0) for one in explained) for stage in explained[0]}
+    return "stages, as `explain` tells them (some run side by side), p50: " + ", ".join(
+        f"{stage} {milliseconds:.1f} ms" for stage, milliseconds in took.items()
     )
 
 

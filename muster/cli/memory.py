@@ -86,6 +86,8 @@ def search(
     if found["mode"] == "lexical":
         click.echo("muster: found by words only: the embedder does not answer", err=True)
     narrowed = any((project, kinds, concepts, within, *where.values()))
+    if explained := found.get("explain"):
+        click.echo("\n".join(f"{name}: {_fact(value)}" for name, value in explained.items()))
     _print_observations(
         found["items"],
         scores=True,

@@ -12,9 +12,10 @@ import base64
 import binascii
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from muster.domain import words
@@ -47,6 +48,7 @@ Vector = Sequence[float]
 Embed = Callable[[str | None], Awaitable[Vector | None]]
 """Of a query, by the model named or the instance's own; None when there are no vectors to be had in time."""
 Hits = list[tuple[str, float]]
+_T = TypeVar("_T")
 
 
 class Place(NamedTuple):
@@ -66,6 +68,25 @@ class Found(NamedTuple):
     explain: Row | None
 
 
+class Watch:
+    """Milliseconds that each stage took; the embedder and Postgres work side by side."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._took: dict[str, float] = {}
+
+    async def on(self, stage: str, work: Awaitable[_T]) -> _T:
+        began = time.perf_counter()
+        try:
+            return await work
+        finally:
+            self._took[stage] = time.perf_counter() - began
+
+    def took(self) -> dict[str, float]:
+        stages = self._took | {"all": time.perf_counter() - self._began}
+        return {stage: round(seconds * 1000, 2) for stage, seconds in stages.items()}
+
+
 async def search(
     db: Database,
     who: Who,
@@ -81,19 +102,20 @@ async def search(
 ) -> Found:
     """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes it,
     which is waited for beside the words."""
+    watch = Watch()
     given, seen = _behind(cursor, query)
     depth = min(MAX_DEPTH, given + max(DEPTH, limit + _SPARE))
-    coming = asyncio.ensure_future(vector(None)) if callable(vector) else None
+    coming = asyncio.ensure_future(watch.on("embedding", vector(None))) if callable(vector) else None
     try:
         await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
         wanted = words.wanted(query.query) if by_words else []
         filters = query.filters()
-        place = await _place(db, who, projects, wanted, filters)
+        place = await watch.on("place", _place(db, who, projects, wanted, filters))
         if callable(vector) and coming is not None and place.model not in (None, model):
             coming.cancel()
-            coming = asyncio.ensure_future(vector(place.model))
+            coming = asyncio.ensure_future(watch.on("embedding", vector(place.model)))
         chosen, told, near, corrections, wanted = await _both(
-            db, who, query, place, wanted, filters, coming or vector, place.model or model, depth
+            db, who, query, place, wanted, filters, coming or vector, place.model or model, depth, watch
         )
     finally:
         if coming is not None and not coming.done():
@@ -102,14 +124,14 @@ async def search(
     kind = kind_of(query.query, wanted) if by_words else "keywords"
     worth = known(wanted, worths(wanted, place.counts))
     ranked = [one for one in fuse(told, near[0] if near else [], worth, kind) if _mark(one.id) not in seen]
-    items = await _read(db, who, ranked[: limit + _SPARE], kind, wanted, limit + 1, explain)
+    items = await watch.on("read", _read(db, who, ranked[: limit + _SPARE], kind, wanted, limit + 1, explain))
     more = len(items) > limit and given + limit < MAX_DEPTH
     items = items[:limit]
     return Found(
         items,
         "lexical" if near is None else "fused",
         _cursor(query, given + limit, seen | {_mark(item["id"]) for item in items}) if more else None,
-        _explained(wanted, corrections, chosen, kind, told, near) if explain else None,
+        _explained(wanted, corrections, chosen, kind, told, near, watch) if explain else None,
     )
 
 
@@ -123,6 +145,7 @@ async def _both(
     vector: Any,
     model: str | None,
     depth: int,
+    watch: Watch,
 ) -> tuple[Plan, Hits, tuple[Hits, bool] | None, dict[str, list[str]], list[Wanted]]:
     """Both at once, each as soon as it can."""
 
@@ -135,10 +158,10 @@ async def _both(
         found = await vector if isinstance(vector, Awaitable) else vector
         if found is None or model is None:
             return None
-        return await _by_meaning(db, who, query, place, chosen, found, model, depth)
+        return await watch.on("meaning", _by_meaning(db, who, query, place, chosen, found, model, depth))
 
     chosen = plan(wanted, filters, place.counts)
-    (told, corrections, more), near = await asyncio.gather(by_words(), by_meaning())
+    (told, corrections, more), near = await asyncio.gather(watch.on("words", by_words()), by_meaning())
     return chosen, told, near, corrections, more
 
 
@@ -336,6 +359,7 @@ def _explained(
     kind: str,
     told: Hits,
     near: tuple[Hits, bool] | None,
+    watch: Watch,
 ) -> Row:
     return {
         "kind": kind,
@@ -345,6 +369,7 @@ def _explained(
         "plan": {"words": chosen.why, "newest": chosen.scan, "rows": chosen.rows},
         "by_words": len(told),
         "by_meaning": None if near is None else len(near[0]),
+        "milliseconds": watch.took(),
     }
 
 

@@ -53,7 +53,11 @@ async def test_what_is_remembered_is_found_at_once(place: tuple[Api, Api, dict[s
     for query in ("licence", "27000", "licences.tf", "infrastructure", "licnsing", "LATENCY"):
         found = await find(api, query, project="apollo", mode="lexical")
         assert (found["mode"], found["items"][0]["id"]) == ("lexical", one["id"]), query
-    hit = (await find(api, "licence", explain=True))["items"][0]
+    explained = await find(api, "licence", explain=True)
+    took = explained["explain"]["milliseconds"]
+    assert {"place", "words", "read"} < set(took)
+    assert 0 < max(took["place"], took["words"], took["read"]) < took["all"]
+    hit = explained["items"][0]
     assert hit["files_modified"] == ["ops/licences.tf"]
     assert hit["explain"]["words_rank"] == 1
     assert 0 < hit["score"] < 2
