@@ -142,14 +142,17 @@ class Chat:
         return self._model
 
     def _compatible(self, name: str) -> Any:
-        from openai import AsyncOpenAI, OpenAIError
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.providers.openai import OpenAIProvider
 
         # A server of one's own often wants no key; the client insists on one. It must not be sent another's.
         key = self._key or ("none" if self._url else None)
         try:
-            self._client = AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, timeout=self.seconds)
+            http = DefaultAsyncHttpxClient(timeout=self.seconds, event_hooks={"response": [_status_of_its_error]})
+            self._client = AsyncOpenAI(
+                base_url=self._url, api_key=key, max_retries=0, timeout=self.seconds, http_client=http
+            )
         except OpenAIError:
             raise GenerationFailed(ErrorClass.REFUSED, "MUSTER_MEMORY_MODEL_KEY holds no key for the model") from None
         return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=self._client))
@@ -205,6 +208,20 @@ class Chat:
         if isinstance(error, LookupError | TypeError | AttributeError) and _is_in_client(error):
             return GenerationFailed(ErrorClass.MALFORMED, "the model's answer is not in the form of one")
         return GenerationFailed(ErrorClass.INTERNAL, f"the model could not be asked: {type(error).__name__}")
+
+
+async def _status_of_its_error(response: Any) -> None:
+    """Some who pass requests on answer 200 with an error in the body: too many requests, say."""
+    if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
+        return
+    try:
+        answer = json.loads(await response.aread())
+    except ValueError:
+        return
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if error and not answer.get("choices"):
+        code = error.get("code") if isinstance(error, dict) else None
+        response.status_code = code if isinstance(code, int) and 400 <= code < 600 else 502
 
 
 def _is_in_client(error: BaseException) -> bool:
