@@ -152,12 +152,13 @@ def bootstrap(name: str) -> None:
     \b
     $ export MUSTER_API_KEY=$(muster keys bootstrap)
     """
-    from muster.cli.parts import pepper, secret
+    from muster.cli.parts import demand_schema, pepper, secret
     from muster.services import runtime
     from muster.settings import Settings
     from muster.storage import access
 
     settings = runtime.resolve(Settings(), needs=["postgres"])
+    asyncio.run(demand_schema(settings))
     click.echo(asyncio.run(access.make_administrator_key(secret(settings), pepper(settings), name[:200])))
     say("this opens everything, and is shown this once: keep it where only administrators can read it")
 

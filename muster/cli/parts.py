@@ -71,7 +71,7 @@ def api(healthcheck: bool) -> None:
     with _loading():
         settings = runtime.resolve(Settings())
         pepper(settings)
-        asyncio.run(_demand_all(settings))
+        asyncio.run(demand_schema(settings, ["temporal", "postgres", "valkey"]))
         from api.app import create_app
         from muster.cli import serve
 
@@ -80,10 +80,11 @@ def api(healthcheck: bool) -> None:
     serve.run(app, settings)
 
 
-async def _demand_all(settings: Settings) -> None:
+async def demand_schema(settings: Settings, needs: Collection[str] = ("postgres",)) -> None:
+    """That these answer, and that the database has been migrated."""
     from muster.storage import migrations
 
-    await demand_services(settings)
+    await demand_services(settings, needs)
     await migrations.demand(secret(settings))
 
 
@@ -191,7 +192,9 @@ def seed() -> None:
     """Add sample data: a user, a workspace, a project, tasks and an event. May be repeated."""
     from muster.storage import seed as samples
 
-    made = asyncio.run(samples.seed(secret(runtime.resolve(Settings(), needs=["postgres"]))))
+    settings = runtime.resolve(Settings(), needs=["postgres"])
+    asyncio.run(demand_schema(settings))
+    made = asyncio.run(samples.seed(secret(settings)))
     click.echo("\n".join(f"{name:<16}{value}" for name, value in made.items()))
 
 
@@ -201,6 +204,7 @@ def rebuild() -> None:
     from muster.storage import mirror
 
     settings = runtime.resolve(Settings(), needs=["postgres", "valkey"])
+    asyncio.run(demand_schema(settings, ["postgres", "valkey"]))
     rows = asyncio.run(
         mirror.rebuild(
             secret(settings),

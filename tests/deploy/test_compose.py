@@ -371,11 +371,12 @@ async def test_without_the_secret_key_is_one_clear_line(migrated: Servers, servi
     assert "MUSTER_SECRET_KEY" in output.decode()
 
 
-@pytest.mark.parametrize("service", ["api", "worker"])
-async def test_a_database_without_its_schema_is_one_clear_line(migrated: Servers, service: str) -> None:
+@pytest.mark.parametrize("command", ["api", "worker", "seed", "rebuild", "keys bootstrap"])
+async def test_a_database_without_its_schema_is_one_clear_line(migrated: Servers, command: str) -> None:
+    service = "worker" if command == "worker" else "api"
     url = migrated.environment(service)["DATABASE_URL"]
     elsewhere = urlunsplit(urlsplit(url)._replace(path="/postgres"))
-    process = await migrated.muster(service, *SERVICES[service]["command"], DATABASE_URL=elsewhere)
+    process = await migrated.muster(service, *command.split(), DATABASE_URL=elsewhere)
     output, _ = await process.communicate()
     assert (process.returncode, len(output.decode().strip().splitlines())) == (1, 1), output.decode()
     assert "run `muster migrate`" in output.decode()
