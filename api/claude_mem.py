@@ -27,6 +27,7 @@ from api.claude_mem_words import (
     as_recorded,
     as_session,
     event_body,
+    fits,
     moment_of,
     prompt_of,
     session_body,
@@ -34,7 +35,7 @@ from api.claude_mem_words import (
 )
 from api.context import Context, Row, asking
 from api.inside import Inside
-from muster.domain.errors import Forbidden, NotFound, SlugTaken
+from muster.domain.errors import Forbidden, NotFound, SlugTaken, UnknownReference
 from muster.domain.ids import new_id
 from muster.domain.memory import MAX_BATCH
 from muster.domain.tenants import Scope, Tenant
@@ -229,13 +230,17 @@ async def project_of(here: Context, tenant: Tenant, ref: str) -> UUID | None:
     return None
 
 
+def _may_make(tenant: Tenant) -> None:
+    if not tenant.reaches_all:
+        raise Forbidden("this key reaches one project only, and not this one")
+
+
 async def writable(here: Context, tenant: Tenant, ref: str) -> UUID:
     """The project of this name; there is one from now on."""
     found = await project_of(here, tenant, ref)
     if found is not None:
         return found
-    if not tenant.reaches_all:
-        raise Forbidden("this key reaches one project only, and not this one")
+    _may_make(tenant)
     try:
         made = await projects.create(
             here.db, tenant, new_id(), slug=slug_of(ref), name=ref, description="Made for claude-mem's hooks."
@@ -245,10 +250,31 @@ async def writable(here: Context, tenant: Tenant, ref: str) -> UUID:
     return UUID(made["id"])
 
 
+async def _look(here: Context, tenant: Tenant, sent: list[ClaudeMemEvent]) -> None:
+    """Whatever refuses one of them refuses it before a project or a session is made for another."""
+    places: dict[str, UUID | None] = {}
+    homes: dict[UUID, str] = {}
+    for n, event in enumerate(sent):
+        if event.project_id not in places:
+            places[event.project_id] = await project_of(here, tenant, event.project_id)
+            if places[event.project_id] is None:
+                _may_make(tenant)
+        if (session := event.server_session_id) is not None:
+            if session not in homes:
+                try:
+                    homes[session] = (await sessions.get(here.db, tenant, session))["project_id"]
+                except NotFound:
+                    homes[session] = ""
+            if homes[session] != str(places[event.project_id]):
+                raise UnknownReference(f"events.{n}: project {event.project_id} has no session {session}")
+        fits(n, event)
+
+
 async def _record(
     request: Request, sent: list[ClaudeMemEvent], generate: str | None, wait: str | None, *, batch: bool
 ) -> tuple[list[Row], Row]:
     here, tenant = await asking(request)
+    await _look(here, tenant, sent)
     places: dict[str, UUID] = {}
     begun: dict[tuple[UUID, str | None, str], str] = {}
     bodies = []

@@ -73,6 +73,7 @@ async def remember(request: Request, sent: ClaudeMemMemory) -> Any:
         "project": str(await writable(here, tenant, sent.project_id)),
         "type": sent.type or sent.kind or "manual",
         "title": sent.title or first_line(text or ""),
+        "subtitle": sent.subtitle or None,
         "narrative": text,
         "facts": sent.facts,
         "concepts": sent.concepts,

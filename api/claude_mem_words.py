@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from api.answers import Shown
+from muster.domain.errors import EventTooLarge
 from muster.domain.memory import MAX_EVENT_BYTES
 from muster.domain.tasks import Text
 from muster.domain.tenants import Tenant
@@ -23,6 +24,7 @@ Row = dict[str, Any]
 _PAYLOAD_BYTES = MAX_EVENT_BYTES * 9 // 10
 """The rest is for metadata."""
 
+_SLUG = 64
 _NO_TEXT = "[media prompt]"
 """What hooks send for a prompt of pictures alone."""
 
@@ -169,10 +171,13 @@ class ClaudeMemInfo(ClaudeMemAnswer):
 
 
 def slug_of(name: str) -> str:
-    """claude-mem names projects by folders; ours have names that stand in URLs."""
+    """claude-mem names projects by folders; ours have names that stand in URLs. Two names are never one slug."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].strip("-")
-    return slug or f"project-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if slug == name and len(slug) <= _SLUG:
+        return slug
+    mark = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{slug[: _SLUG - len(mark) - 1].strip('-') or 'project'}-{mark}"
 
 
 def session_body(project: UUID, name: str | None, platform: str | None, metadata: dict[str, Any]) -> Row:
@@ -217,7 +222,14 @@ def fitting(payload: JsonValue) -> JsonValue:
         found = payload if most is None else _cut(payload, most)
         if len(json.dumps(found, ensure_ascii=False).encode(errors="replace")) <= _PAYLOAD_BYTES:
             return found
-    return payload  # refused, with the reason
+    return payload  # too much, however it is cut
+
+
+def fits(n: int, event: ClaudeMemEvent) -> None:
+    """Raises EventTooLarge."""
+    size = len(json.dumps([fitting(event.payload), event.metadata], ensure_ascii=False).encode(errors="replace"))
+    if size > MAX_EVENT_BYTES:
+        raise EventTooLarge(f"events.{n}: payload and metadata have {size} bytes; an event may have {MAX_EVENT_BYTES}")
 
 
 def _cut(value: JsonValue, most: int, depth: int = 0) -> JsonValue:
@@ -294,7 +306,9 @@ def as_recorded(tenant: Tenant, sent: Row, item: Row) -> Row:
 
 
 def as_observation(tenant: Tenant, row: Row) -> Row:
-    parts = (row["title"], row.get("subtitle"), row.get("narrative"), *(row.get("facts") or ()))
+    # What was sent without a title begins with it.
+    title = None if (row.get("narrative") or "").lstrip().startswith(row["title"]) else row["title"]
+    parts = (title, row.get("subtitle"), row.get("narrative"), *(row.get("facts") or ()))
     return {
         "id": row["id"],
         "projectId": row["project_id"],
@@ -303,6 +317,7 @@ def as_observation(tenant: Tenant, row: Row) -> Row:
         "kind": row["type"],
         "content": "\n".join(dict.fromkeys(part for part in parts if part)),
         "title": row["title"],
+        "subtitle": row.get("subtitle"),
         "narrative": row.get("narrative"),
         "facts": row.get("facts") or [],
         "concepts": row.get("concepts") or [],

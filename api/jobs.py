@@ -155,6 +155,11 @@ async def get_job(request: Request, job: JobId) -> Any:
     return Json(_job(here, await jobs.get(here.db, tenant, job)))
 
 
+def _for_people(tenant: Tenant) -> None:
+    if tenant.task_id is not None:
+        raise Forbidden("an agent does not decide what is remembered of it")
+
+
 @router.post(
     "/jobs/{job}/retry",
     operation_id="retry_job",
@@ -165,6 +170,7 @@ async def get_job(request: Request, job: JobId) -> Any:
 )
 async def retry_job(request: Request, job: JobId, key: IdempotencyKey = None) -> Any:
     here, tenant = await asking(request)
+    _for_people(tenant)
 
     async def work(sent: Sent) -> Answer:
         row = await jobs.retry(here.db, tenant, job)
@@ -185,8 +191,7 @@ async def retry_job(request: Request, job: JobId, key: IdempotencyKey = None) ->
 async def cancel_job(request: Request, job: JobId, key: IdempotencyKey = None) -> Any:
     """What is being made of it at this moment is dropped."""
     here, tenant = await asking(request)
-    if tenant.task_id is not None:
-        raise Forbidden("an agent does not decide what is remembered of it")
+    _for_people(tenant)
 
     async def work(sent: Sent) -> Answer:
         return Answer(200, _job(here, await jobs.cancel(here.db, tenant, job)))
@@ -204,6 +209,7 @@ async def cancel_job(request: Request, job: JobId, key: IdempotencyKey = None) -
 )
 async def requeue_jobs(request: Request, wanted: JobFilter, key: IdempotencyKey = None) -> Any:
     here, tenant = await asking(request)
+    _for_people(tenant)
 
     async def work(sent: Sent) -> Answer:
         number, places = await jobs.requeue(

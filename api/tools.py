@@ -320,7 +320,6 @@ TOOLS: dict[str, Tool] = {
             record_event, RecordEvent, (Scope.MEMORY_WRITE,),
             "Record something that happened, as it happened. Observations are made of it in the background; use "
             "`remember` for what you know already. Text in <private>…</private> is left out.",
-            repeats=True,
         ),
         Tool(
             list_agents, ListAgents, (Scope.AGENTS_READ,),

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from muster.domain import marks, words
 from muster.domain.errors import MusterError, NotFound, ProjectArchived, RequestInFlight, UnknownReference
 from muster.domain.memory import NewObservation
+from muster.domain.tenants import Tenant
 from muster.storage import pages, projects
 from muster.storage.database import Database, Who, workspace_of
 
@@ -140,7 +141,8 @@ async def create(
     db: Database, who: Who, project_id: UUID, observation_id: UUID, new: NewObservation, *, session_id: UUID | None
 ) -> Row:
     """By hand. Repeated with the same id, it answers with what is there."""
-    task_id = agent_id = None
+    # An agent's own is forgotten with it.
+    task_id, agent_id = (who.task_id, who.actor.agent_id) if isinstance(who, Tenant) else (None, None)
     if session_id is not None:
         found = await db.read(
             who,
@@ -149,7 +151,7 @@ async def create(
         )
         if not found:
             raise BadSession(f"there is no session {session_id} in this project")
-        task_id, agent_id = found[0]
+        task_id, agent_id = found[0][0] or task_id, found[0][1] or agent_id
     row = as_row(
         workspace_of(who), project_id, observation_id, new, session_id=session_id, task_id=task_id, agent_id=agent_id
     )

@@ -195,6 +195,51 @@ async def test_what_is_kept_by_hand_is_found_at_once_and_forgotten(place: Place)
     is_problem(await api.post("/v1/memories", json={"projectId": name}), 422, "invalid_request")
 
 
+async def test_what_is_kept_by_hand_stays_as_it_was_sent(place: Place) -> None:
+    text = "Deploys go through Argo.\nBy hand they are undone within a minute."
+    sent = {"projectId": f"as-sent-{uuid.uuid4().hex[:8]}", "content": text, "subtitle": "since numbat"}
+    memory = (await place.api.post("/v1/memories", json=sent)).json()["memory"]
+    assert memory["content"] == f"since numbat\n{text}"
+    assert (memory["title"], memory["subtitle"]) == ("Deploys go through Argo.", "since numbat")
+    found = await place.api.post("/v1/search", json={"projectId": sent["projectId"], "query": "numbat"})
+    assert [item["id"] for item in found.json()["observations"]] == [memory["id"]]
+
+
+async def test_names_that_look_alike_are_projects_of_their_own(place: Place) -> None:
+    plain = f"web{uuid.uuid4().hex[:8]}"
+    names = [
+        plain,
+        f"клиент {plain}",
+        f"{plain}.",
+        plain.upper(),
+        f"客户-{plain}",
+        "x" * 64 + plain,
+        "x" * 64 + plain[1:],
+    ]
+    ids = [
+        (await place.api.post("/v1/sessions/start", json={"projectId": name})).json()["session"]["projectId"]
+        for name in names
+    ]
+    assert len(set(ids)) == len(names)
+    again = await place.api.post("/v1/sessions/start", json={"projectId": names[1]})
+    assert again.json()["session"]["projectId"] == ids[1]
+
+
+async def test_a_batch_that_is_refused_leaves_nothing(place: Place, url: str) -> None:
+    name, elsewhere = (f"nothing-{uuid.uuid4().hex[:8]}" for _ in range(2))
+    theirs = (await place.api.post("/v1/sessions/start", json={"projectId": elsewhere})).json()["session"]["id"]
+    for foreign, status in (
+        (an_event(str(uuid.uuid4())), 404),
+        (an_event(name, serverSessionId=theirs), 422),
+        (an_event(name, serverSessionId=str(uuid.uuid4())), 422),
+        (an_event(name, metadata={"much": "x" * 300_000}), 413),
+    ):
+        answer = await place.api.post("/v1/events/batch", json=[an_event(name), foreign])
+        assert answer.status_code == status, answer.text
+        asked = await place.api.post(f"{url}/v1/memory/search", json={"project": name, "query": "x"})
+        is_problem(asked, 422, "unknown_reference")
+
+
 async def test_of_a_whole_file_the_ends_are_kept(place: Place) -> None:
     api, name = place.api, f"large-{uuid.uuid4().hex[:8]}"
     payload = {"tool_name": "Read", "tool_response": {"file": "first line\n" + "é" * 900_000 + "\nlast line"}}

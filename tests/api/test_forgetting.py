@@ -273,6 +273,13 @@ async def test_an_agent_forgets_single_observations_only(own: Api, worker: None,
             is_problem(await api.delete(f"/v1/projects/{project}/memory"), 403, "missing_scope")
             is_problem(await api.post("/v1/memory/import", content=archive("third")), 403, "forbidden")
             assert went(await api.delete(f"/v1/observations/{observation}"))["observations"] == 1
+            sent = {"project": project, "title": "the okapi is remembered by hand"}
+            own_words = (await api.post("/v1/observations", json=sent)).json()
+            assert (own_words["agent_id"], own_words["task_id"]) == (agent["id"], agent["task_id"])
+            found = await api.post("/v1/memory/search", json={"query": "okapi", "agent": agent["id"]})
+            assert [item["id"] for item in found.json()["items"]] == [own_words["id"]]
     finally:
         await own.post(f"/v1/agents/{agent['id']}/kill", json={"grace_seconds": 0}, params={"wait": True})
-    assert set(await ids(own, project, "observation")) >= {"first"}
+    assert set(await ids(own, project, "observation")) >= {"first", sent["title"]}
+    assert went(await own.delete(f"/v1/agents/{agent['id']}/memory"))["observations"] >= 1
+    assert sent["title"] not in await ids(own, project, "observation")

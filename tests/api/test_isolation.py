@@ -462,7 +462,8 @@ async def test_an_agent_changes_nothing_about_its_project(tenants: tuple[Tenant,
                 assert (await api.request(method, path)).status_code == 200, operation
             before = await ours.eyes.snapshot()
             for operation in (
-                "update_project", "delete_project", "cancel_job", "update_memory_settings", "forget_session",
+                "update_project", "delete_project", "cancel_job", "retry_job", "requeue_jobs",
+                "update_memory_settings", "forget_session",
             ):  # fmt: skip
                 method, path, options = request(operation, ours)
                 is_problem(await api.request(method, path, **options), 403, "forbidden")
