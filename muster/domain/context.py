@@ -93,15 +93,10 @@ def _forms(item: Row) -> Sequence[str]:
     head, tail = f"- **{title}**", f" ({day}) `{item['id']}`\n"
     narrative = item.get("narrative") or item.get("subtitle") or ""
     facts = "".join(f"  - {_line(fact, 300)}\n" for fact in item.get("facts", ())[:5])
-    if not narrative:
-        return head + tail + facts, head + tail
-    shorter = [f"{head} {_line(narrative, most)}{tail}" for most in (240, 120, 60)]
-    return (
-        f"{head} {_line(narrative, 800)}{tail}{facts}",
-        f"{head} {_line(narrative, 800)}{tail}",
-        *shorter,
-        head + tail,
-    )
+    told = [f"{head} {_line(narrative, most)}{tail}" for most in (800, 240, 120, 60)] if narrative else []
+    named = [head + tail, *(f"- **{_line(title, most)}**{tail}" for most in (120, 60, 20) if most < len(title))]
+    forms = [*told, *named]
+    return forms[0] + facts, *forms
 
 
 def _line(text: str, most: int) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from uuid import UUID
 
-from muster.domain import context
+from muster.domain import context, words
 from muster.domain.context import Told
-from muster.domain.search import Query
+from muster.domain.search import Query, repeats
 from muster.storage import observations, search
 from muster.storage.database import Database, Who
 from muster.storage.observations import Where
@@ -44,9 +44,12 @@ async def context_for(
         observations.page(db, who, Where(project=here, summary=True), limit=_RECENT),
         observations.page(db, who, Where(project=here, type=["decision"]), limit=_RECENT),
     )
-    best = found.items[0]["score"] if found.items else 0.0
     anyhow = min(_ANYHOW, budget_tokens // _ANYHOW_TOKENS)
-    relevant = [item for place, item in enumerate(found.items) if place < anyhow or item["score"] >= _WORTH * best]
+    # That it was asked for before, in these words, tells nothing.
+    asked = words.wanted(query.query)
+    told = [item for item in found.items if not repeats(asked, item["type"], item["narrative"] or item["title"])]
+    best = told[0]["score"] if told else 0.0
+    relevant = [item for place, item in enumerate(told) if place < anyhow or item["score"] >= _WORTH * best]
     ids = {item["id"] for item in about} & {item["id"] for item in relevant}
     both = [(context.group_of(item), item) for item in relevant if item["id"] in ids]
     of_files = [(context.FILES, item) for item in about if item["id"] not in ids]

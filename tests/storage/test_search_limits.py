@@ -133,3 +133,22 @@ async def test_a_small_budget_tells_what_the_first_says(project: Project) -> Non
     told = await context_for(db, who, project.id, "why does the login answer 502", budget_tokens=300)
     assert "keepalive is 256" in told.markdown
     assert told.tokens <= 300
+
+
+async def test_an_agent_is_not_told_what_it_is_asked(project: Project) -> None:
+    await project.put(
+        NewObservation(title="deploy ocelot", type="request", narrative="Please deploy the ocelot service"),
+        NewObservation(title="Ocelot deploys need the VPN"),
+    )
+    db, who = project.tenant.db, project.tenant.id
+    for task in ("deploy ocelot\nPlease deploy the ocelot service", "Deploy the ocelot service, please."):
+        told = await context_for(db, who, project.id, task, budget_tokens=100)
+        assert [item["title"] for item in told.items] == ["Ocelot deploys need the VPN"], task
+
+
+@pytest.mark.parametrize(("title", "budget"), [("部署需要先连接专用网络" * 18, 100), ("a long title of words " * 20, 100)])
+async def test_a_long_title_is_told_as_far_as_it_fits(project: Project, title: str, budget: int) -> None:
+    await project.put(NewObservation(title=title[:200]))
+    told = await context_for(project.tenant.db, project.tenant.id, project.id, title[:40], budget_tokens=budget)
+    assert title[:12] in told.markdown
+    assert told.tokens <= budget
