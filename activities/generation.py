@@ -81,10 +81,12 @@ class Generation:
         if self._chat:
             await self._chat.close()
 
-    async def make(self, workspace_id: UUID, project_id: UUID, events: Sequence[Event]) -> Made:
-        """Raises GenerationFailed."""
+    async def make(
+        self, workspace_id: UUID, project_id: UUID, events: Sequence[Event], earlier: Sequence[Event] = ()
+    ) -> Made:
+        """`earlier`: what came right before, and was made something of already. Raises GenerationFailed."""
         if await self._generator(workspace_id, project_id) == "rules":
-            return rules.observe(events)
+            return rules.observe(events, earlier)
         readable = [event for event in events if rules.worth_reading(event)]
         if not readable:
             return Made(note="there are no words in it, or all of them were taken out as private", generator=self._name)

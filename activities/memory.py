@@ -67,7 +67,7 @@ _FIRST = UUID(int=0)
 class Maker(Protocol):
     """What makes observations: activities/generation.py."""
 
-    async def make(self, workspace_id: UUID, project_id: UUID, events: list[Event]) -> Made: ...
+    async def make(self, workspace_id: UUID, project_id: UUID, events: list[Event], earlier: list[Event]) -> Made: ...
 
     async def summarise(
         self, workspace_id: UUID, project_id: UUID, session: dict[str, Any], events: list[Event],
@@ -179,6 +179,8 @@ class Drain:
             # One after the other, so that nobody finds the lane empty while a neighbour has its rows locked.
             claimed = await jobs.claim(self._db, self._request, self._token, take_over=first)
             first = False
+            if claimed.wait_seconds:
+                self._ebb = max(self._ebb or 0.0, claimed.wait_seconds)
             if claimed.jobs:
                 self._held.update(claimed.jobs)
                 self._session = claimed.session or self._session
@@ -246,12 +248,14 @@ class Drain:
         # What came in one request may be more than one call takes.
         size = claimed.batch_events
         parts = [claimed.events[start : start + size] for start in range(0, len(claimed.events), size)]
-        calls = [
-            asyncio.create_task(
-                self._call(lambda part=part: self._of.maker.make(request.workspace_id, request.project_id, part))  # type: ignore[misc]
+
+        async def make(part: list[Event]) -> Made:
+            earlier = claimed.earlier if part is parts[0] else []
+            return await self._call(
+                lambda: self._of.maker.make(request.workspace_id, request.project_id, part, earlier)
             )
-            for part in parts
-        ]
+
+        calls = [asyncio.create_task(make(part)) for part in parts]
         try:
             return await asyncio.gather(*calls)
         finally:
@@ -271,15 +275,17 @@ class Drain:
     def _as_rows(self, claimed: Claimed, made: list[Made]) -> tuple[list[Done], list[dict[str, Any]]]:
         """Each observation belongs to the job of the first event it was made of, and is told of by those of all."""
         job_of = {event.id: event.job_id for event in claimed.events}
+        known = job_of.keys() | {event.id for event in claimed.earlier}
         summary = self._request.kind == JobKind.SUMMARY
         counts, told, rows = Counter[str](), Counter[str](), []
         session = claimed.session or {}
         for some in made:
             for observation in some.observations:
-                sources = [source for source in dict.fromkeys(observation.sources) if source in job_of]
+                sources = [source for source in dict.fromkeys(observation.sources) if source in known]
                 if not sources and claimed.events:
                     sources = [event.id for event in claimed.events] if summary else [claimed.events[0].id]
-                job = (job_of[sources[0]] if sources and not summary else None) or claimed.jobs[0]
+                jobs_of = [job for job in map(job_of.get, sources) if job] if not summary else []
+                job = jobs_of[0] if jobs_of else claimed.jobs[0]
                 found = observation.model_copy(
                     update={"sources": sources, "occurred_at": observation.occurred_at or _when(claimed, sources)}
                 )
@@ -298,8 +304,7 @@ class Drain:
                     )
                 )
                 counts[job] += 1
-                others = {job_of[source] for source in sources if not summary}
-                told.update({job, *(other for other in others if other)})
+                told.update({job, *jobs_of})
         note = next((some.note for some in made if some.note), None) or "nothing of it was worth keeping"
         done = [Done(job, told[job], None if told[job] else note[:1000]) for job in claimed.jobs]
         return done, rows
@@ -357,7 +362,7 @@ class Drain:
 
 
 def _when(claimed: Claimed, sources: list[UUID]) -> datetime | None:
-    times = {event.id: event.occurred_at for event in claimed.events}
+    times = {event.id: event.occurred_at for event in (*claimed.earlier, *claimed.events)}
     return max((times[source] for source in sources), default=None)
 
 

@@ -39,12 +39,20 @@ class BadArchive(MusterError):
 
 
 class Begin(Spec):
-    """The first line. Where it came from is for people: nothing is done by it."""
+    """The first line. By where it came from it is known which events had the id that they would have if sent again."""
 
     kind: Literal["muster-memory"]
     version: Literal[1]
     project: JsonValue = None
     exported_at: AwareDatetime | None = None
+
+    @property
+    def origin(self) -> tuple[UUID, UUID] | None:
+        """Its workspace and its project there."""
+        try:
+            return UUID(self.project["workspace_id"]), UUID(self.project["id"])  # type: ignore[index,call-overload,arg-type]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
 
 
 class SettingsLine(Spec):
@@ -75,6 +83,7 @@ class EventLine(Spec):
     payload: Payload = None
     metadata: Metadata | None = None
     occurred_at: AwareDatetime
+    received_at: AwareDatetime | None = Field(default=None, description="Orders what occurred at once.")
     pending: bool = Field(default=False, description="Nothing has been made of it yet.")
 
 
@@ -101,6 +110,7 @@ class ObservationLine(Spec):
     seen: int = Field(default=1, ge=1, lt=2**31)
     generator: Text = Field(default="manual", min_length=1, max_length=200)
     occurred_at: AwareDatetime
+    last_seen_at: AwareDatetime | None = None
     sources: list[UUID] = Field(default_factory=list, max_length=100_000)
     seen_at: list[SeenAt] = Field(default_factory=list, max_length=1000)
     """Sessions (s), tasks (k) and agents (a) that saw it, too, and had theirs merged into it."""
@@ -115,6 +125,7 @@ class ObservationLine(Spec):
                 "agent_id",
                 "summary",
                 "seen",
+                "last_seen_at",
                 "generator",
                 "sources",
                 "seen_at",
@@ -160,19 +171,27 @@ def imported_id(workspace_id: UUID, project_id: UUID, kind: str, original: UUID)
     return derived_id(hashlib.sha256(about.encode()).hexdigest())
 
 
-def event_id(workspace_id: UUID, project_id: UUID, session_id: UUID, line: EventLine) -> UUID:
-    """Brought back to where it was recorded, it has the id it would be given if it were sent again."""
-    event = NewEvent(
-        project=str(project_id),
-        session=session_id,
-        type=line.type,
-        source=Source(adapter=line.adapter, event_id=line.source_id),
-        occurred_at=line.occurred_at,
-        payload=line.payload,
-        metadata=line.metadata,
-    )
-    natural = agent_event_id(workspace_id, project_id, session_id, event, line.payload)
-    return natural if natural == line.id else imported_id(workspace_id, project_id, "event", line.id)
+def event_id(
+    workspace_id: UUID, project_id: UUID, session_id: UUID, line: EventLine, origin: tuple[UUID, UUID] | None
+) -> UUID:
+    """The id it would be given if it were sent here, where it had such a one before. So what is sent again is known."""
+
+    def natural(workspace: UUID, project: UUID, session: UUID) -> UUID:
+        event = NewEvent(
+            project=str(project),
+            session=session,
+            type=line.type,
+            source=Source(adapter=line.adapter, event_id=line.source_id),
+            occurred_at=line.occurred_at,
+            payload=line.payload,
+            metadata=line.metadata,
+        )
+        return agent_event_id(workspace, project, session, event, line.payload)
+
+    here = natural(workspace_id, project_id, session_id)
+    if here == line.id or (origin and natural(*origin, line.session) == line.id):
+        return here
+    return imported_id(workspace_id, project_id, "event", line.id)
 
 
 class Lines:

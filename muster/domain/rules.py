@@ -26,8 +26,28 @@ MAX_OUTPUT_PIECES = 6
 _TALK = frozenset({Kind.MESSAGE, Kind.PROMPT, Kind.OTHER})
 
 
-def observe(events: Sequence[Event]) -> Made:
-    """Observations of events in their order, and why there are none where there are none."""
+_GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
+"""Types of what is told anew when more of it happens. All others end with what they end with."""
+
+
+def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
+    """Observations of events in their order, and why there are none where there are none. `earlier`: what came right
+    before, and was told of already; what it began may end here, as a failure does with the next run that passes."""
+    made = _observe(events)
+    if not earlier:
+        return made
+    new = {event.id for event in events}
+    ended = [
+        observation
+        for observation in _observe([*earlier, *events]).observations
+        if observation.type not in _GROWS and new & set(observation.sources) and set(observation.sources) - new
+    ]
+    told = {source for observation in ended for source in observation.sources}
+    kept = [observation for observation in made.observations if not told.issuperset(observation.sources)]
+    return made.model_copy(update={"observations": kept + ended, "note": None if kept or ended else made.note})
+
+
+def _observe(events: Sequence[Event]) -> Made:
     acts = [read(event) for event in events]
     by_session: dict[UUID, list[Act]] = {}
     for act in acts:

@@ -352,9 +352,10 @@ async def page(
         who,
         "SELECT recorded_event_json(e) FROM agent_events e WHERE workspace_id = %s AND session_id = %s "
         "AND (%s::text IS NULL OR type = %s::text) "
-        "AND (%s::timestamptz IS NULL OR (occurred_at, id) < (%s::timestamptz, %s::uuid)) "
-        "ORDER BY occurred_at DESC, id DESC LIMIT %s",
-        (workspace_of(who), session_id, kind, kind, at, at, last, limit + 1),
+        "AND (%s::timestamptz IS NULL OR occurred_at < %s::timestamptz OR (occurred_at = %s::timestamptz "
+        "     AND (received_at, id) < (SELECT received_at, id FROM agent_events WHERE workspace_id = %s AND id = %s))) "
+        "ORDER BY occurred_at DESC, received_at DESC, id DESC LIMIT %s",
+        (workspace_of(who), session_id, kind, kind, at, at, at, workspace_of(who), last, limit + 1),
     )
     return pages.page(rows, limit, by="occurred_at")
 

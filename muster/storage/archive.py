@@ -45,6 +45,7 @@ _PAGES: dict[str, tuple[int, LiteralString]] = {
         200,
         "SELECT id, jsonb_build_object('kind', 'event', 'id', id, 'session', session_id, 'type', type, 'adapter', "
         "adapter, 'source_id', source_id, 'payload', payload, 'metadata', metadata, 'occurred_at', occurred_at, "
+        "'received_at', received_at, "
         "'pending', EXISTS (SELECT 1 FROM memory_jobs j WHERE j.workspace_id = t.workspace_id AND j.id = t.job_id "
         "AND j.status IN ('queued', 'processing')))::text FROM agent_events t "
         "WHERE workspace_id = %s AND project_id = %s AND id > %s AND received_at <= %s ORDER BY id LIMIT %s",
@@ -55,7 +56,8 @@ _PAGES: dict[str, tuple[int, LiteralString]] = {
         "'agent_id', agent_id, 'type', type, 'title', title, 'subtitle', subtitle, 'narrative', narrative, 'facts', "
         "facts, 'concepts', concepts, 'files_read', files_read, 'files_modified', files_modified, 'language', "
         "language, 'importance', importance, 'summary', summary, 'seen', seen, 'generator', generator, 'occurred_at', "
-        "occurred_at, 'sources', (SELECT coalesce(jsonb_agg(s.event_id ORDER BY s.event_id), '[]') "
+        "occurred_at, 'last_seen_at', last_seen_at, "
+        "'sources', (SELECT coalesce(jsonb_agg(s.event_id ORDER BY s.event_id), '[]') "
         "FROM observation_sources s WHERE s.workspace_id = t.workspace_id AND s.observation_id = t.id), "
         "'seen_at', (SELECT coalesce(jsonb_agg(ltrim(x)), '[]') FROM observation_words w, unnest(w.terms) x "
         "WHERE w.workspace_id = t.workspace_id AND w.observation_id = t.id AND left(x, 3) IN (' s:', ' k:', ' a:') "
@@ -75,7 +77,10 @@ async def export(db: Database, who: Who, project: dict[str, Any]) -> AsyncIterat
     yield archive.written(
         {
             "kind": "muster-memory", "version": archive.VERSION, "exported_at": now.isoformat(),
-            "project": {"slug": project["slug"], "name": project["name"]},
+            "project": {
+                "workspace_id": str(workspace_id), "id": project["id"],
+                "slug": project["slug"], "name": project["name"],
+            },
         }
     )  # fmt: skip
     found = await _settings(db, who, project_id)
@@ -132,6 +137,9 @@ class Import:
     _chunk: list[tuple[int, Line]] = field(default_factory=list)
     _bytes: int = 0
     _sessions: dict[UUID, UUID] = field(default_factory=dict)
+    _events: dict[UUID, UUID] = field(default_factory=dict)
+    """Those that have the ids here that they would have if sent."""
+    _origin: tuple[UUID, UUID] | None = None
     _rules: tuple[list[str], list[str]] | None = None
 
     async def feed(self, lines: Sequence[tuple[int, bytes]]) -> None:
@@ -142,6 +150,8 @@ class Import:
             if self.lines and isinstance(line, Begin):
                 raise BadArchive(f"line {number}: another archive begins here", line=number)
             self.lines += 1
+            if isinstance(line, Begin):
+                self._origin = line.origin
             self.whole = isinstance(line, End)
             if isinstance(line, SettingsLine):
                 await self._set(number, line)
@@ -230,6 +240,7 @@ class Import:
                 if candidate in by_id:
                     self._sessions.setdefault(original, candidate)
         events = [line.id for _, line in chunk if isinstance(line, EventLine)]
+        events += [self._ours("event", original) for original in events]
         told = [line.id for _, line in chunk if isinstance(line, ObservationLine)]
         named_by = [line for _, line in chunk if isinstance(line, SessionLine | ObservationLine)]
         workers = [one for line in named_by for one in (line.agent_id, line.task_id) if one]
@@ -287,9 +298,12 @@ class Import:
         if removed.excluded:
             self.excluded += 1
             return None
-        event_id = (
-            line.id if line.id in there else archive.event_id(workspace_of(self.who), self.project_id, session_id, line)
+        ours = self._ours("event", line.id)
+        event_id = next((one for one in (line.id, ours) if one in there), None) or archive.event_id(
+            workspace_of(self.who), self.project_id, session_id, line, self._origin
         )
+        if event_id not in (line.id, ours):
+            self._events[line.id] = event_id
         return {
             "id": str(event_id),
             "session_id": str(session_id),
@@ -299,6 +313,7 @@ class Import:
             "payload": kept[0],
             "metadata": kept[1],
             "occurred_at": archive.moment(line.occurred_at),
+            "received_at": archive.moment(line.received_at),
             "pending": line.pending,
         }
 
@@ -310,8 +325,7 @@ class Import:
             self.excluded += 1
             return None
         new = new.model_copy(
-            update=texts
-            | {"sources": [one for original in line.sources for one in (original, self._ours("event", original))]}
+            update=texts | {"sources": [one for original in line.sources for one in self._sources(original)]}
         )
         row = observations.as_row(
             workspace_of(self.who),
@@ -325,7 +339,13 @@ class Import:
             generator=line.generator,
             seen_at=list(self._seen_at(line, there)),
         )
-        return row | {"seen": line.seen}
+        return row | {"seen": line.seen, "last_seen_at": archive.moment(line.last_seen_at)}
+
+    def _sources(self, original: UUID) -> Iterator[UUID]:
+        """Where it may be, whichever it is."""
+        yield from (original, self._ours("event", original))
+        if original in self._events:
+            yield self._events[original]
 
     def _seen_at(self, line: ObservationLine, there: set[UUID]) -> Iterator[str]:
         for at in line.seen_at:

@@ -45,7 +45,11 @@ class Claimed:
     session: Row | None
     batch_events: int
     held: str | None
-    """Why there are none: the lane is paused, or parked."""
+    """Why there are none: the lane is paused, or parked, or rests."""
+    wait_seconds: float | None = None
+    """For how long it rests, since its provider wants to be left alone."""
+    earlier: list[Event] = field(default_factory=list)
+    """What happened right before, and was worked on already."""
 
     def of(self, jobs: list[str]) -> Claimed:
         """These of them alone."""
@@ -107,6 +111,8 @@ async def claim(db: Database, request: DrainRequest, token: UUID, *, take_over: 
         session=found.get("session"),
         batch_events=found.get("batch_events") or 1,
         held=found["held"],
+        wait_seconds=found.get("wait_seconds"),
+        earlier=[Event.model_validate(event) for event in found.get("earlier") or []],
     )
 
 

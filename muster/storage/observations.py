@@ -195,7 +195,7 @@ async def sources(db: Database, who: Who, observation_id: UUID) -> list[Row]:
         "'payload', CASE WHEN pg_column_size(e.payload) <= %s THEN e.payload END, "
         "'payload_left_out', pg_column_size(e.payload) > %s, 'metadata', e.metadata) "
         "FROM observation_sources s JOIN agent_events e ON e.workspace_id = s.workspace_id AND e.id = s.event_id "
-        "WHERE s.workspace_id = %s AND s.observation_id = %s ORDER BY e.occurred_at, e.id LIMIT %s",
+        "WHERE s.workspace_id = %s AND s.observation_id = %s ORDER BY e.occurred_at, e.received_at, e.id LIMIT %s",
         (LARGE_PAYLOAD, LARGE_PAYLOAD, workspace_of(who), observation_id, MAX_ITEMS),
     )
     return [row[0] for row in rows]

@@ -83,11 +83,12 @@ class Memory:
         await self.rows(
             "INSERT INTO observations (id, workspace_id, project_id, session_id, task_id, agent_id, job_id, type, "
             "title, narrative, facts, concepts, files_read, summary, importance, seen, generator, content_hash, "
-            "occurred_at) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, 'discovery', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "occurred_at, last_seen_at) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, 'discovery', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             observation, *ours, more.get("session"), more.get("task"), more.get("agent"), more.get("job"), text, text,
             [text], [text], [f"src/{text}"], more.get("summary", False), more.get("importance", 0.5),
             more.get("seen", 1), "rules/1" if more.get("job") else "manual", content_hash(text), at,
+            more.get("last_seen_at"),
         )  # fmt: skip
         for event in sources:
             await self.rows("INSERT INTO observation_sources VALUES (%s, %s, %s, %s)", *ours, observation, event)

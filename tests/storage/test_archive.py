@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +12,18 @@ import pytest
 from muster.domain import archive
 from muster.domain.archive import BadArchive
 from muster.domain.ids import new_id
+from muster.domain.memory import NewEvent, Source
 from muster.domain.search import Query
+from muster.storage import agent_events, forgetting, projects, search
 from muster.storage import archive as archives
-from muster.storage import forgetting, projects, search
+from muster.storage.agent_events import Recorder
 from muster.storage.archive import Import
 from muster.storage.database import Database
 
 from .conftest import Tenant, make_workspace
 from .remembered import Memory, where
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -115,6 +120,55 @@ async def test_elsewhere_it_has_other_ids_and_touches_nothing(own_url: str, memo
     assert await other.rows("SELECT agent_id, task_id FROM memory_sessions") == [(None, None)], "nobody's here"
     assert await beside.rows("SELECT agent_id FROM memory_sessions WHERE project_id = %s", beside.project) == [(agent,)]
     assert (await memory.rows("SELECT id FROM observations WHERE project_id = %s", memory.project)) == [(observation,)]
+
+
+async def test_what_was_seen_again_is_as_old_there(memory: Memory) -> None:
+    first, last = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 6, 7, tzinfo=UTC)
+    await memory.observation("okapi", at=first, seen=2, last_seen_at=last)
+    beside = await Memory(memory.db, memory.workspace).begin()
+    await brought(beside, await exported(memory))
+    rows = await beside.rows(
+        "SELECT occurred_at, last_seen_at, seen FROM observations WHERE project_id = %s", beside.project
+    )
+    assert rows == [(first, last, 2)]
+
+
+async def test_what_is_sent_again_elsewhere_is_known(memory: Memory) -> None:
+    """Whoever moves a project goes on sending what it was not sure to have sent."""
+
+    async def record(place: Memory, session: UUID) -> list[tuple[UUID | None, bool]]:
+        told = [
+            NewEvent(project=str(place.project), session=session, type="x", source=source, occurred_at=AT, payload=text)
+            for text, source in (
+                ("named", Source(adapter="hook", event_id="e2")), ("first", Source(adapter="hook")),
+                ("second", Source(adapter="hook")),
+            )
+        ]  # fmt: skip
+        recorder = Recorder(place.db)
+        try:
+            return [(one.id, one.repeated) for one in await recorder.record(place.workspace, told, batch=True)]
+        finally:
+            await recorder.close()
+
+    session = await memory.session()
+    before = await record(memory, session)
+    assert not any(repeated for _, repeated in before)
+    beside = await Memory(memory.db, memory.workspace).begin()
+    lines = await exported(memory)
+    await brought(beside, lines)
+    ((there,),) = await beside.rows("SELECT id FROM memory_sessions WHERE project_id = %s", beside.project)
+    again = await record(beside, there)
+    assert all(repeated for _, repeated in again)
+    assert not {one for one, _ in again} & {one for one, _ in before}
+    assert not any((await brought(beside, lines)).added.values())
+    events, _ = await agent_events.page(memory.db, memory.workspace, there)
+    assert [event["payload"] for event in events] == ["second", "first", "named"], "the latest first, of one moment too"
+    pages = []
+    cursor: str | None = None
+    for _ in events:
+        page, cursor = await agent_events.page(memory.db, memory.workspace, there, limit=1, cursor=cursor)
+        pages += page
+    assert pages == events
 
 
 async def test_a_session_that_is_called_the_same_is_the_same(memory: Memory) -> None:

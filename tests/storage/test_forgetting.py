@@ -355,7 +355,9 @@ async def test_age_and_importance_decide_what_stays(own_url: str, memory: Memory
     await memory.worked("marker old", at=old, importance=0.4)
     important = await memory.worked("important", at=old, importance=0.7)
     recent = await memory.worked("recent", at=young, importance=0.1)
-    again = await memory.observation("seen again", at=old, seen=2)
+    again = await memory.observation("seen again", at=old, seen=2, last_seen_at=young)
+    await memory.observation("marker twice", at=old, seen=2)
+    await memory.observation("marker thrice", at=old, seen=3, last_seen_at=days_ago(35))
     assert not any((await forgetting.expired(memory.db, memory.workspace, memory.project)).deleted.values())
     await memory.rows(
         "INSERT INTO memory_settings (workspace_id, project_id, retain_days, retain_importance) "
@@ -368,7 +370,7 @@ async def test_age_and_importance_decide_what_stays(own_url: str, memory: Memory
     found = await forgetting.expired(memory.db, memory.workspace, memory.project, step=1)
 
     assert await where(own_url, "marker") == set()
-    assert (found.deleted["memory_sessions"], found.deleted["agent_events"], found.deleted["observations"]) == (1, 1, 1)
+    assert (found.deleted["memory_sessions"], found.deleted["agent_events"], found.deleted["observations"]) == (1, 1, 3)
     left = await memory.rows("SELECT id FROM observations ORDER BY id")
     assert left == sorted((one,) for one in (important[2], recent[2], again))
     events = await memory.rows("SELECT id FROM agent_events ORDER BY id")

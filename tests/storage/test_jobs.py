@@ -344,6 +344,30 @@ async def test_a_provider_is_left_alone_for_as_long_as_it_says(session: Session)
     assert wait == pytest.approx(77, abs=1)
 
 
+async def test_a_provider_that_says_when_is_left_alone_by_all_its_project(session: Session) -> None:
+    """However often it says so: nothing has failed."""
+    beside, neighbour = await a_session(session.tenant, session.project), await a_session(session.tenant)
+    job = await session.add()
+    await beside.add()
+    await neighbour.add()
+    for seconds in (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 77.0):
+        token = new_id()
+        claimed = await session.claim(token)
+        while not claimed.jobs:
+            await asyncio.sleep(0.05)
+            claimed = await session.claim(token)
+        await session.fail(token, claimed, ErrorClass.RATE_LIMIT, retry_after=seconds)
+    row = await session.job(job)
+    assert (row["status"], row["attempts"], row["error_class"]) == ("queued", 0, "rate_limit")
+    held = await beside.claim(new_id())
+    assert (held.held, held.jobs) == ("resting", [])
+    assert held.wait_seconds is not None
+    assert 76 < held.wait_seconds < 95
+    assert (await neighbour.claim(new_id())).jobs, "another project's goes on"
+    await jobs.switch(session.db, asker(session.tenant), JobKind.EVENT, paused=False, reason=None)
+    assert (await beside.claim(new_id())).jobs, "a person knows better"
+
+
 @pytest.mark.parametrize("kind", [ErrorClass.MALFORMED, ErrorClass.REFUSED])
 async def test_what_no_repetition_mends_fails_at_once(session: Session, kind: ErrorClass) -> None:
     job, token = await session.add(), new_id()

@@ -146,7 +146,9 @@ async def test_an_agent_is_not_told_what_it_is_asked(project: Project) -> None:
         assert [item["title"] for item in told.items] == ["Ocelot deploys need the VPN"], task
 
 
-@pytest.mark.parametrize(("title", "budget"), [("部署需要先连接专用网络" * 18, 100), ("a long title of words " * 20, 100)])
+@pytest.mark.parametrize(
+    ("title", "budget"), [("部署需要先连接专用网络" * 18, 100), ("a long title of words " * 20, 100)]
+)
 async def test_a_long_title_is_told_as_far_as_it_fits(project: Project, title: str, budget: int) -> None:
     await project.put(NewObservation(title=title[:200]))
     told = await context_for(project.tenant.db, project.tenant.id, project.id, title[:40], budget_tokens=budget)

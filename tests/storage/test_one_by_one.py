@@ -1,0 +1,99 @@
+"""Events as hooks send them, one at a time and each worked on before the next: what began earlier ends all the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.generation import Generation
+from activities.memory import MemoryActivities
+from muster.domain.memory import JobKind, NewEvent, Source
+from muster.storage.agent_events import Recorder
+
+from .conftest import Tenant
+from .test_jobs import Session, a_session
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+async def sent(session: Session, *events: tuple[str, Any], together: bool = False) -> None:
+    """All at the same moment, by their clock."""
+    recorder = Recorder(session.db)
+    of_memory = MemoryActivities(session.db, Generation(session.db), lambda *place: None)
+    told = [
+        NewEvent(
+            project=str(session.project), session=session.id, type=kind, occurred_at=AT, payload=payload,
+            source=Source(adapter="claude-code", event_id=str(number)),
+        )
+        for number, (kind, payload) in enumerate(events)
+    ]  # fmt: skip
+    try:
+        for some in [told] if together else [[one] for one in told]:
+            await recorder.record(session.tenant.id, some, batch=together)
+            kind = JobKind.EVENT_BATCH if together else JobKind.EVENT
+            await ActivityEnvironment().run(of_memory.drain_memory, session.request(kind))
+    finally:
+        await recorder.close()
+
+
+async def remembered(session: Session) -> list[tuple[Any, ...]]:
+    return await session.tenant.rows(
+        "SELECT o.type, o.title, count(s.event_id), bool_and(o.job_id IS NOT NULL) FROM observations o "
+        "JOIN observation_sources s ON s.observation_id = o.id WHERE o.session_id = %s "
+        "GROUP BY o.id, o.type, o.title ORDER BY 1, 2",
+        (session.id,),
+    )
+
+
+def ran(answer: str, **more: Any) -> tuple[str, Any]:
+    return "tool_use", {
+        "tool_name": "Bash", "tool_input": {"command": "pytest tests/test_coupon.py"},
+        "tool_response": {"stdout": answer, "stderr": "", "interrupted": False}, **more,
+    }  # fmt: skip
+
+
+FAILED = ran("FAILED tests/test_coupon.py::test_twice - KeyError: 'coupon'\n1 failed in 0.1s", exit_code=1)
+EDITED = (
+    "tool_use",
+    {
+        "tool_name": "Edit",
+        "tool_input": {"file_path": "shop/coupon.py", "old_string": "c['coupon']", "new_string": "c.get('coupon')"},
+        "tool_response": {"success": True},
+    },
+)
+PASSED = ran("1 passed in 0.1s")
+
+
+async def test_a_failure_ends_with_the_run_that_passes(tenant: Tenant) -> None:
+    for together in (False, True):
+        session = await a_session(tenant)
+        await sent(session, FAILED, EDITED, PASSED, together=together)
+        found = await remembered(session)
+        assert [(kind, count, own) for kind, _, count, own in found if kind == "bugfix"] == [("bugfix", 3, True)], found
+        assert not any("passes" in title for kind, title, _, _ in found if kind == "discovery"), found
+
+
+async def test_an_answer_keeps_its_question(tenant: Tenant) -> None:
+    session = await a_session(tenant)
+    asked = {"role": "assistant", "text": "Shall the numbat cache be kept for an hour?"}
+    await sent(session, ("message", asked), ("message", {"role": "user", "text": "Yes, an hour is fine."}))
+    found = await remembered(session)
+    assert any(count == 2 for _, _, count, _ in found), found
+
+
+async def test_what_is_looked_at_is_not_told_again_and_again(tenant: Tenant) -> None:
+    session = await a_session(tenant)
+    looks = [
+        (
+            "tool_use",
+            {"tool_name": "Read", "tool_input": {"file_path": f"/a/{name}.py"},
+             "tool_response": {"file": {"content": f"class {name.title()}:\n    def feed(self, {name}): ..."}}},
+        )
+        for name in ("parser", "lexer", "writer", "reader")
+    ]  # fmt: skip
+    await sent(session, *looks)
+    found = await remembered(session)
+    assert all(count == 1 for _, _, count, _ in found), found
+    assert len(found) <= len(looks)
