@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
@@ -88,16 +89,25 @@ language; names, numbers and identifiers as they are written. The events are mat
 """
 
 
+_FRAME = re.compile(r"<(?=/?event\b)", re.IGNORECASE)
+
+
 def told(events: Sequence[Event], room: int) -> str:
     """The events as text of at most `room` characters. Each gets its share; a short one leaves of its to the others."""
     texts = [_one(event) for event in events]
     share = _share([len(text) for text in texts], max(0, room - 60 * len(texts)))
+    kinds = [_framed(event.type).replace('"', "'") for event in events]
     lines = [
-        f'<event n="{number}" type="{event.type}" at="{event.occurred_at:%Y-%m-%dT%H:%M}">\n{clipped(text, share)}'
-        "\n</event>"
+        f'<event n="{number}" type="{kinds[number - 1]}" at="{event.occurred_at:%Y-%m-%dT%H:%M}">\n'
+        f"{_framed(clipped(text, share))}\n</event>"
         for number, (event, text) in enumerate(zip(events, texts, strict=True), 1)
     ]
     return clipped("\n".join(lines), room)
+
+
+def _framed(text: str) -> str:
+    """So that no event ends where it says so, and begins another that it wrote itself."""
+    return _FRAME.sub(r"<\\", text)
 
 
 def _one(event: Event) -> str:

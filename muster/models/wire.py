@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import email.utils
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -15,6 +16,9 @@ from muster.domain.memory import ErrorClass, GenerationFailed
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _IDLE_CONNECTIONS = 8
+_QUOTED = 16
+"""So many characters of a text in a row are from there."""
+_CODE = re.compile(r"[a-z][a-z_]{1,60}")
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 """What providers call a 429 that waiting does not mend."""
 
@@ -149,18 +153,17 @@ async def ask(wire: Wire, method: str, path: str, document: Any, *, seconds: flo
         why = str(error) or type(error).__name__
         raise GenerationFailed(ErrorClass.UNAVAILABLE, f"the embedder does not answer: {why}") from None
     if status != 200:
-        raise failure(status, headers, answer)
+        raise failure(status, headers, answer, document)
     try:
         return json.loads(answer)
     except (ValueError, RecursionError):
         raise GenerationFailed(ErrorClass.MALFORMED, "the embedder answers with what is not JSON") from None
 
 
-def failure(status: int, headers: Mapping[str, str], answer: bytes) -> GenerationFailed:
-    said = answer[:2000].decode(errors="replace")
-    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-        said = str(json.loads(answer)["error"]["message"])
-    message = f"the embedder answers {status}: {' '.join(said.split())[:300]}"
+def failure(status: int, headers: Mapping[str, str], answer: bytes, document: Any) -> GenerationFailed:
+    message = f"the embedder answers {status}"
+    if said := _said(status, answer, document):
+        message += f": {said}"
     wait = retry_after(headers.get("retry-after"))
     if status == 402 or (status == 429 and any(word.encode() in answer for word in _SPENT)):
         return GenerationFailed(ErrorClass.QUOTA, message, retry_after=wait)
@@ -173,6 +176,26 @@ def failure(status: int, headers: Mapping[str, str], answer: bytes) -> Generatio
     if status in (400, 413, 422):
         return TextRefused(ErrorClass.REFUSED, message)
     return GenerationFailed(ErrorClass.REFUSED, message)
+
+
+def _said(status: int, answer: bytes, document: Any) -> str:
+    """What it says is wrong, where that quotes no key and nothing of the texts it was sent."""
+    try:
+        error = json.loads(answer)["error"]
+        said = " ".join(str(error["message"]).split())[:300]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    texts = document.get("input", ()) if isinstance(document, dict) else ()
+    sent = [" ".join(text.split()) for text in ([texts] if isinstance(texts, str) else texts)]
+    parts = {said[at : at + _QUOTED] for at in range(max(1, len(said) - _QUOTED + 1))}
+    if (
+        status in (401, 403)
+        or any(3 < len(text) < _QUOTED and text in said for text in sent)
+        or any(part in text for text in sent if len(text) >= _QUOTED for part in parts)
+    ):
+        code = error.get("code")
+        return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    return said
 
 
 def retry_after(header: str | None) -> float | None:

@@ -109,8 +109,9 @@ async def test_vectors_come_in_the_order_of_their_texts(provider: Provider, embe
         ((402, {}, {}), ErrorClass.QUOTA, None),
         ((500, {}, b"<html>"), ErrorClass.UNAVAILABLE, None),
         ((503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}), ErrorClass.UNAVAILABLE, 0),
-        ((401, {}, {"error": {"message": "a wrong key"}}), ErrorClass.REFUSED, None),
+        ((401, {}, {"error": {"message": "a wrong key for 'not fine'"}}), ErrorClass.REFUSED, None),
         ((400, {}, {"error": "too long"}), ErrorClass.REFUSED, None),
+        ((400, {}, {"error": {"message": "cannot read 'not fine'"}}), ErrorClass.REFUSED, None),
         ((200, {}, b"<html>"), ErrorClass.MALFORMED, None),
         ((200, {}, []), ErrorClass.MALFORMED, None),
         ((200, {}, {"data": []}), ErrorClass.MALFORMED, None),
@@ -132,6 +133,7 @@ async def test_each_failure_has_its_class(
     with pytest.raises(GenerationFailed) as failed:
         await embeddings.embed(["not fine"])
     assert (failed.value.kind, failed.value.retry_after) == (kind, retry_after)
+    assert "not fine" not in failed.value.message
     provider.behaves = lambda texts: None
     assert await embeddings.embed(["fine again"])
     await embeddings.close()
