@@ -367,7 +367,8 @@ class Settings(BaseSettings):
     memory_model_url: str | None = Field(
         default=None,
         alias="MUSTER_MEMORY_MODEL_URL",
-        description="Base URL of a server that speaks OpenAI's protocol (…/v1). Default: the provider's own.",
+        description="Base URL of a server that speaks OpenAI's protocol (…/v1), or Anthropic's where the model is "
+        "`anthropic:name`. Default: the provider's own.",
     )
     memory_model_key: SecretStr | None = Field(
         default=None,

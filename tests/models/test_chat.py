@@ -127,6 +127,41 @@ async def test_a_slow_provider_and_a_dead_one(chat: Chat, provider: Provider) ->
     await nobody.close()
 
 
+ANTHROPIC = {
+    "id": "m1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use",
+    "stop_sequence": None,
+    "content": [{"type": "tool_use", "id": "t1", "name": "remember", "input": GOOD}],
+    "usage": {"input_tokens": 100, "output_tokens": 20},
+}  # fmt: skip
+
+
+async def test_anthropics_protocol_is_spoken_too(provider: Provider) -> None:
+    chat = Chat("anthropic:claude", url=provider.url.removesuffix("/v1"), key=SECRET, seconds=10)
+    provider.answer = ANTHROPIC
+    spent = Spent()
+    assert (await ask(chat, spent)).observations[0].title == "The sky is blue"
+    assert (spent.calls, spent.input_tokens, spent.output_tokens) == (1, 100, 20)
+    assert "POST /v1/messages" in provider.headers[0]
+    assert SECRET in provider.headers[0]
+    for status, kind in (
+        (429, ErrorClass.RATE_LIMIT), (529, ErrorClass.UNAVAILABLE), (401, ErrorClass.REFUSED),
+        (500, ErrorClass.UNAVAILABLE),
+    ):  # fmt: skip
+        provider.status, provider.extra = status, {"Retry-After": "7"}
+        provider.answer = {"type": "error", "error": {"type": "some_error", "message": SECRET}}
+        failed = await failure(chat)
+        assert failed.kind == kind, failed.message
+        assert failed.retry_after == (None if kind == ErrorClass.REFUSED else 7.0)
+    provider.status, provider.extra, provider.half = 200, {}, True
+    assert (await failure(chat)).kind == ErrorClass.UNAVAILABLE
+    await chat.close()
+
+
+async def test_what_a_provider_needs_is_named() -> None:
+    failed = await failure(Chat("groq:some", url=None, key="x", seconds=1))
+    assert (failed.kind, "pydantic-ai-slim[groq]" in failed.message) == (ErrorClass.REFUSED, True)
+
+
 async def test_a_provider_that_is_not_installed_is_refused(chat: Chat) -> None:
     failed = await failure(Chat("nobody:knows", url=None, key=None, seconds=1))
     assert failed.kind == ErrorClass.REFUSED
