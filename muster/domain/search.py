@@ -71,6 +71,8 @@ _BASE = 7.0
 _REQUESTS, _SHORT, _REPEATED = frozenset({"request", "question"}), 500, 0.4
 """Types of what was asked for, the longest that is looked at, and what is left of the score of one that says nothing
 but what is asked now."""
+_SUMMARY = 0.5
+"""Of the score of a summary, which says a little of everything: what it was made of says more."""
 _ASKS = 3.0
 """How much farther from a query is what only asks, in the unit of `_nearness`: a question is like another one, and
 answers none. Who types two words may look for the question itself."""
@@ -288,10 +290,12 @@ def settled(
     now: datetime,
     *,
     repeats: bool = False,
+    summary: bool = False,
 ) -> float:
     """Its score, now that it is known what it says. What is more important or newer goes before its equals, and before
     nothing else."""
     asks = kind != "keywords" and text.rstrip(" \n\"'”’»』」)").endswith(("?", "？", "؟"))
     age = (now - occurred_at).total_seconds() / 86_400
-    score = max(0.0, one.score - (_ASKS * one.unit if asks else 0.0)) * (_REPEATED if repeats else 1.0)
+    score = max(0.0, one.score - (_ASKS * one.unit if asks else 0.0))
+    score *= (_REPEATED if repeats else 1.0) * (_SUMMARY if summary else 1.0)
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

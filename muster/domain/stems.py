@@ -49,6 +49,15 @@ STOP_WORDS: dict[str, frozenset[str]] = {
     }.items()
 }
 
+QUESTION_WORDS = frozenset(
+    {
+        "much", "many", "happen", "happened", "mention", "mentioned", "wieviel", "wieviele", "welcher", "welches",
+        "welchem", "welchen", "quel", "quelle", "quels", "quelles", "combien", "cual", "cuales", "cuanto", "cuanta",
+        "cuantos", "cuantas", "quanto", "quanta", "quanti", "quante", "quantos", "quantas",
+    }
+)  # fmt: skip
+"""How it is asked for, and not what."""
+
 _IRREGULAR = {
     form: word
     for word, forms in {

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from muster.domain.stems import STOP_WORDS, guess_language, stem
+from muster.domain.stems import QUESTION_WORDS, STOP_WORDS, guess_language, stem
 
 MAX_TERMS = 4_000
 """Of one observation. One of the usual size has a hundred; what a log of 80,000 letters has beyond is not found."""
@@ -56,6 +56,7 @@ _TOKEN = re.compile(
 _JOINTS = re.compile(r"[^\w]+|_+")
 _SEGMENTS = re.compile(r"[/:@=&~#\\]+|->")
 _CAMEL = re.compile(r"[A-ZÀ-Þ]+(?=[A-ZÀ-Þ][a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|[A-ZÀ-Þ]+|\d+(?:\.\d+)*|[^\W\d_A-Za-zÀ-ÿ]+")
+_HYPHENATED = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)+")
 _HEX = re.compile(r"(?=.*(?:\d[a-f]+\d|[a-f]\d+[a-f]))[0-9a-f]{7,64}")
 """A digest, or the beginning of one: nobody writes more of a commit than tells it from others."""
 _HEX_PREFIXES = (12, 10, 8, 7)
@@ -212,7 +213,7 @@ def wanted(query: str) -> list[Wanted]:
     """The words of a query, each once. Small words are left out, unless there is nothing else."""
     tokens = _tokens(query)
     language = guess_language([_fold(token) for token in tokens])
-    stops = STOP_WORDS["en"] | STOP_WORDS[language]
+    stops = STOP_WORDS["en"] | STOP_WORDS[language] | QUESTION_WORDS
     asked: dict[str, Wanted] = {}
     for token in tokens:
         if _is_dense(token):
@@ -224,8 +225,13 @@ def wanted(query: str) -> list[Wanted]:
         if _HEX.fullmatch(folded):
             asked.setdefault(folded, Wanted(folded, (folded, *_beginnings(folded)), 1.0, True))
         elif not _is_plain(token):
+            # Of words that are joined, each is one; of a name, the whole is.
+            words = _HYPHENATED.fullmatch(token) is not None and token[1:].islower()
             for at, (term, weight) in enumerate(_terms(token, language)):
-                asked.setdefault(term, Wanted(term, (term,), weight, at == 0))
+                if not words:
+                    asked.setdefault(term, Wanted(term, (term,), weight, at == 0))
+                elif term not in stops:
+                    asked.setdefault(term, Wanted(term, (term,), 1.0 if term in _pieces(token) else _NAME, False))
         elif folded not in stops and (len(folded) > 1 or token.isupper()):
             forms = tuple(dict.fromkeys([stem(folded, language), stem(folded), *_elsewhere(folded), *_umlauts(token)]))
             asked.setdefault(forms[0], Wanted(folded, forms, 1.0, folded.isdigit()))
@@ -236,6 +242,7 @@ def _beginnings(digest: str) -> list[str]:
     return [digest[:count] for count in _HEX_PREFIXES if count < len(digest)]
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
@@ -354,6 +361,17 @@ def _pieces(token: str) -> Iterable[str]:
                     yield piece[:64]
             elif len(piece) > 1 and piece not in STOP_WORDS["en"]:
                 yield stem(piece)[:64]
+
+
+@lru_cache(maxsize=500)
+def misspelt(word: str) -> frozenset[str]:
+    """Stems of what may have been meant by a word in which a letter was left out, added, mistaken, or swapped."""
+    halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+    swapped = {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
+    found = swapped | {a + b[1:] for a, b in halves if b}
+    for letter in _LETTERS:
+        found |= {a + letter + b for a, b in halves} | {a + letter + b[1:] for a, b in halves if b}
+    return frozenset(stem(other) for other in found if other != word)
 
 
 def correctable(term: str) -> bool:

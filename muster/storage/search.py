@@ -114,7 +114,7 @@ async def search(
         if callable(vector) and coming is not None and place.model not in (None, model):
             coming.cancel()
             coming = asyncio.ensure_future(watch.on("embedding", vector(place.model)))
-        chosen, told, near, corrections, wanted = await _both(
+        chosen, told, near, corrections, wanted, meant = await _both(
             db, who, query, place, wanted, filters, coming or vector, place.model or model, depth, watch
         )
     finally:
@@ -122,7 +122,7 @@ async def search(
             coming.cancel()
     # By vectors alone is by their distances alone.
     kind = kind_of(query.query, wanted) if by_words else "keywords"
-    worth = known(wanted, worths(wanted, place.counts))
+    worth = known(meant, worths(meant, place.counts))
     ranked = [one for one in fuse(told, near[0] if near else [], worth, kind) if _mark(one.id) not in seen]
     items = await watch.on("read", _read(db, who, ranked[: limit + _SPARE], kind, wanted, limit + 1, explain))
     more = len(items) > limit and given + limit < MAX_DEPTH
@@ -146,13 +146,14 @@ async def _both(
     model: str | None,
     depth: int,
     watch: Watch,
-) -> tuple[Plan, Hits, tuple[Hits, bool] | None, dict[str, list[str]], list[Wanted]]:
-    """Both at once, each as soon as it can."""
+) -> tuple[Plan, Hits, tuple[Hits, bool] | None, dict[str, list[str]], list[Wanted], list[Wanted]]:
+    """Both at once, each as soon as it can. Last come the words that were looked for, and those that were meant."""
 
     async def by_words() -> tuple[Hits, dict[str, list[str]], list[Wanted]]:
         more, corrections = await _corrected(db, who, wanted, place)
-        chosen = plan(more, filters, place.counts)
-        return await _by_words(db, who, query, place, chosen, worths(more, place.counts), depth), corrections, more
+        every = [*wanted, *more]
+        chosen = plan(every, filters, place.counts)
+        return await _by_words(db, who, query, place, chosen, worths(every, place.counts), depth), corrections, more
 
     async def by_meaning() -> tuple[Hits, bool] | None:
         found = await vector if isinstance(vector, Awaitable) else vector
@@ -162,7 +163,10 @@ async def _both(
 
     chosen = plan(wanted, filters, place.counts)
     (told, corrections, more), near = await asyncio.gather(watch.on("words", by_words()), by_meaning())
-    return chosen, told, near, corrections, more
+    # A word that nothing here holds may still be right; where that is so of all of them, they are mistakes.
+    held = any(total(place.counts, term) for want in wanted for term in want.terms)
+    meant = [want for want in wanted if held or want.text not in corrections] + more
+    return chosen, told, near, corrections, [*wanted, *more], meant
 
 
 async def _place(
@@ -170,12 +174,7 @@ async def _place(
 ) -> Place:
     terms = {words.DOCUMENT, *(term for want in wanted for term in want.terms), *(t for one in filters for t in one)}
     refs = list(projects) if projects is not None else None
-    rows = await db.read_prepared(
-        who,
-        "SELECT p.project_id, p.slug, p.model, p.term, p.documents, p.vectors "
-        "FROM enter(%s) w, memory_place(w, %s::text[], %s::uuid[], %s::text[]) p",
-        (refs, _array(_ids(refs)), sorted(terms)),
-    )
+    rows = await _counted(db, who, refs, terms)
     counts: dict[UUID, dict[str, int]] = {}
     names: set[str] = set()
     for project, slug, _, term, documents, _ in rows:
@@ -192,6 +191,15 @@ async def _place(
     return Place(counts, models.pop() if len(models) == 1 else None, max(0, int(rows[0][5])) if rows else 0)
 
 
+async def _counted(db: Database, who: Who, refs: list[str] | None, terms: Iterable[str]) -> list[tuple[Any, ...]]:
+    return await db.read_prepared(
+        who,
+        "SELECT p.project_id, p.slug, p.model, p.term, p.documents, p.vectors "
+        "FROM enter(%s) w, memory_place(w, %s::text[], %s::uuid[], %s::text[]) p",
+        (refs, _array(_ids(refs)), sorted(terms)),
+    )
+
+
 def _ids(refs: Sequence[str] | None) -> list[UUID]:
     found = []
     for ref in refs or ():
@@ -205,15 +213,15 @@ def _ids(refs: Sequence[str] | None) -> list[UUID]:
 async def _corrected(
     db: Database, who: Who, wanted: list[Wanted], place: Place
 ) -> tuple[list[Wanted], dict[str, list[str]]]:
-    """A word that nothing holds may be misspelt, or the beginning of one."""
+    """What may have been meant by words that nothing holds: they may be misspelt, or the beginning of others."""
     unknown = [
         want
         for want in wanted
-        if words.correctable(want.terms[0]) and not any(total(place.counts, term) for term in want.terms)
+        if words.correctable(want.text) and not any(total(place.counts, term) for term in want.terms)
     ][:4]
     if not unknown or not any(place.counts.values()):
-        return wanted, {}
-    found = await asyncio.gather(*(_alike(db, who, want.terms[0], place) for want in unknown))
+        return [], {}
+    found = await asyncio.gather(*(_alike(db, who, want, place) for want in unknown))
     corrections: dict[str, list[str]] = {}
     more: list[Wanted] = []
     for want, alike in zip(unknown, found, strict=True):
@@ -222,11 +230,12 @@ async def _corrected(
             more.append(Wanted(want.text, (term,), want.weight * 0.7**apart, False))
             for project, documents in held.items():
                 place.counts[project][term] = documents
-    return [*wanted, *more], corrections
+    return more, corrections
 
 
-async def _alike(db: Database, who: Who, term: str, place: Place) -> list[tuple[str, int, dict[UUID, int]]]:
+async def _alike(db: Database, who: Who, want: Wanted, place: Place) -> list[tuple[str, int, dict[UUID, int]]]:
     """The nearest by spelling, the commoner first, each with how many mistakes lie between and where it is held."""
+    term = want.terms[0]
     rows = await db.read(
         who,
         "SELECT term, project_id, documents FROM memory_alike(%s, %s::uuid[], %s)",
@@ -236,10 +245,14 @@ async def _alike(db: Database, who: Who, term: str, place: Place) -> list[tuple[
     for other, project, documents in rows:
         held.setdefault(other, {})[project] = documents
     most = 1 if len(term) < 6 else 2
-    apart = {
-        other: 1 if other.startswith(term) else words.distance(term, other, most)
-        for other in held
-    }  # fmt: skip
+    apart = {other: 1 if other.startswith(term) else words.distance(term, other, most) for other in held}
+    if min(apart.values(), default=2) > 1 and want.text.isascii() and len(want.text) <= _LONGEST_MISSPELT:
+        # A mistake may change what stem a word has. Then the stems are nothing alike.
+        rows = await _counted(db, who, [str(project) for project in place.counts], words.misspelt(want.text))
+        for project, _, _, other, documents, _ in rows:
+            if other is not None:
+                held.setdefault(other, {})[project] = documents
+                apart[other] = 1
     near = [other for other in held if apart[other] <= most]
     near.sort(key=lambda other: (apart[other], -sum(held[other].values()), other))
     if near:  # two mistakes are not supposed where one explains it
@@ -311,6 +324,8 @@ def _filters(chosen: Plan) -> list[str] | None:
     return None if chosen.filters is None else [_array(one) for one in chosen.filters]
 
 
+_LONGEST_MISSPELT = 20
+"""Letters. Of each there are 50 words that one mistake leads to."""
 _SPARE = 20
 """Read beyond those that are given: what they say may put others before them."""
 _TOLD = (
@@ -338,7 +353,9 @@ async def _read(
             item = dict(zip(_TOLD, row, strict=True))
             text = item["narrative"] or item["title"]
             again = repeats(wanted, item["type"], text)
-            score = settled(one, kind, text, item["importance"], item["occurred_at"], now, repeats=again)
+            score = settled(
+                one, kind, text, item["importance"], item["occurred_at"], now, repeats=again, summary=item["summary"]
+            )
             item["score"] = round(score, 9)
             item["occurred_at"] = item["occurred_at"].isoformat()
             if explain:

@@ -154,3 +154,33 @@ async def test_a_long_title_is_told_as_far_as_it_fits(project: Project, title: s
     told = await context_for(project.tenant.db, project.tenant.id, project.id, title[:40], budget_tokens=budget)
     assert title[:12] in told.markdown
     assert told.tokens <= budget
+
+
+async def test_a_mistake_that_changes_the_stem_is_forgiven(project: Project) -> None:
+    await project.put(
+        *(
+            NewObservation(title=f"The {name} was moved to the other cluster")
+            for name in (
+                "scheduler", "ranking", "tokenizer", "migrations", "configuration", "synchronization", "permissions",
+            )
+        ),
+        NewObservation(title="Messages are dropped when the disk is full"),
+    )  # fmt: skip
+    for query, found in {
+        "schedler": "scheduler", "ranknig": "ranking", "tokneizer": "tokenizer", "tokenzier": "tokenizer",
+        "migraitons": "migrations", "configuraton": "configuration", "syncronization": "synchronization",
+        "permissons": "permissions", "mesages": "Messages", "messagse": "Messages", "drps": "dropped",
+    }.items():  # fmt: skip
+        title = await first(project, query)
+        assert title is not None, query
+        assert found in title, query
+
+
+async def test_a_misspelt_word_counts_as_the_one_that_was_meant(project: Project) -> None:
+    """Vectors know nothing of words that are none: the only row that holds the word goes first."""
+    wanted = NewObservation(title="The scheduler drops a beat")
+    others = [NewObservation(title=f"{name} is kept for an hour") for name in ("Cache", "Index", "Archive")]
+    ids = await project.put(wanted, *others)
+    await project.vectors(ids, [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.9, 0.2, 0.0]])
+    found = await project.found("shceduler mesages", vector=[1.0, 0.0, 0.0])
+    assert found.items[0]["title"] == wanted.title
