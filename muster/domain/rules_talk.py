@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_text import (
@@ -22,44 +23,6 @@ from muster.domain.rules_text import (
 PIECE_CHARS = 1600
 MAX_PIECES = 14
 
-_DECIDED = re.compile(
-    r"\b(?:(?:we|i|they|team)(?:['’]ve| have| had|['’]ll)? (?:all )?(?:decided|agreed|chose|chosen|"
-    r"settled on|opted|picked|"
-    r"are going with|['’]re going with|went with|will go with|going with|will stick with|will (?:use|"
-    r"switch|move|migrate|keep|drop))|"
-    r"(?:decision|decided|agreed|resolution)\s*(?:is to|was to|on|to|that|against)|"
-    r"let['’]s (?:go with|use|stick with|drop)|instead of using|(?:chose|chosen|choose|"
-    r"picked) [^.\n]{1,80}? (?:over|instead of)|"
-    r"going forward,? (?:we|i)|from now on|rather than [^.\n]{1,60}?because|must never|we never|we always)\b"
-    r"|(?:wir haben|haben uns|ich habe) [^.\n]{0,60}?(?:entschieden|beschlossen)|nous avons (?:décidé|choisi)|"
-    r"(?:hemos|se ha) (?:decidido|elegido)|abbiamo deciso|decidimos|决定|決定|決めました|選びました|결정|решили|решено",
-    re.IGNORECASE,
-)
-_PREFERS = re.compile(
-    r"\b(?:i|we|he|she|they|user|client|customer)(?:['’]d| would)? (?:really |much |always |usually |do not |don['’]t |"
-    r"strongly )*(?:prefer|like|love|hate|dislike|enjoy|favou?r|can['’]t stand|want you to)s?\b|\bmy favou?rite\b|"
-    r"\b(?:always|never|please (?:always|never|do not|don['’]t)) (?:use|write|run|add|commit|push|put|"
-    r"name|call|ask|do|make|"
-    r"include|change|touch|create|mock)\b|\bprefers? \w+|\bich bevorzuge|\bje préfère|\bprefiero|偏好|喜欢|好き",
-    re.IGNORECASE,
-)
-_FIXED = re.compile(
-    r"\b(?:fixed|root cause|the (?:bug|problem|issue|cause) (?:was|is)|resolved|solved|the fix (?:is|was)|"
-    r"turned out (?:that|to))\b"
-    r"|原因は|根本原因|修复了|ursache war|behoben",
-    re.IGNORECASE,
-)
-_BROKEN = re.compile(
-    r"\b(?:(?:does|do|did)(?:n['’]t| not) work|(?:is|are) broken|crash(?:es|ed)?|fail(?:s|ed|"
-    r"ing)? (?:with|because|when|to)|"
-    r"[A-Z]\w*(?:Error|Exception)\b|regression|times? out)",
-)
-_LEARNED = re.compile(
-    r"\b(?:i (?:found|noticed|learned|discovered|see) (?:that|out)|it turns out|note that|"
-    r"remember that|keep in mind|"
-    r"apparently|discovered that|learned that)\b",
-    re.IGNORECASE,
-)
 _LABELS = {
     "decision": "decision|decided|resolution|agreed|entscheidung|beschluss|décision|decisión|decisione|decisão|"
     "决定|決定|결정|решение",
@@ -106,7 +69,9 @@ _COURTESY = re.compile(
     r"alright|right|fine|let['’]s (?:do (?:it|that|this)|go)|"
     r"hi|hello|hey(?: there)?|bye|goodbye|see you(?: later| soon)?|you(?:['’]re| are) welcome|no problem|"
     r"sounds good|will do|"
-    r"on it|continue|go on|go ahead|proceed|please|lgtm|looks good(?: to me)?|hmm+|wow|haha+|lol|agreed|"
+    r"on it|continue|go on|go ahead|proceed|please|lgtm|looks good(?: to me)?|"
+    r"noted|makes sense|good (?:idea|point|catch|job|work)|well done|no worries|of course|absolutely|certainly|"
+    r"definitely|hmm+|wow|haha+|lol|agreed|"
     r"exactly|ack|roger|true|false|null|none|undefined|"
     r"working on it|one moment|let me (?:check|see|look)|danke|merci|gracias|ja|nein|oui|non|si|sí|好的?|谢谢|はい|"
     r"いいえ|ありがとう(?:ございます)?|네|예|감사합니다|da|да|нет|спасибо)[\s,.!…:;)(\-👍🙏😀-🙏]*)+",
@@ -115,6 +80,10 @@ _COURTESY = re.compile(
 _BARE_ANSWER = re.compile(
     r"(?:yes|yeah|yep|no|nope|sure|true|false|none|agreed|ja|nein|oui|non|sí|はい|いいえ|네|да|нет|好的?)\b", re.I
 )
+_ASKS_TO_DO = re.compile(
+    r"(?:can|could|would|will) you (?!please tell|tell|say|explain|remember|recall|name|give)", re.I
+)
+_NO = re.compile(r"^(?:no(?:pe)?|stop)\b[\s,.!–-]+(?=\w)", re.IGNORECASE)
 _LEAD = re.compile(
     r"^(?:(?:so|ok(?:ay)?|well|and|also|hey|hi|alright|right|anyway|yes|yeah|thanks?|great|sure)[,.!:\s–-]+)+(?=\w)",
     re.I,
@@ -132,12 +101,19 @@ _IMPORTANCE = {
 }  # fmt: skip
 
 
+def is_courtesy(text: str) -> bool:
+    return len(text) <= 200 and _COURTESY.fullmatch(text.strip()) is not None
+
+
 def said(act: Act, before: Act | None) -> list[NewObservation]:
     """Observations of one message, and of the question it answers where it cannot be understood without."""
     text = act.text
     question = _question_before(act, before)
-    if _COURTESY.fullmatch(text[:200]) and len(text) <= 200 and not (question and _BARE_ANSWER.match(text)):
+    if is_courtesy(text) and not (question and _BARE_ANSWER.match(text)):
         act.note = "a courtesy, with nothing in it to keep"
+        return []
+    if act.kind is Kind.MESSAGE and not act.speaker and _only_narrates(act):
+        act.note = "it says what is done next, and not what came of it"
         return []
     if not question and len(text) < 40 and not any(map(str.isalpha, text)):
         act.note = "hardly a word in it"
@@ -149,9 +125,18 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
     return made
 
 
+def _only_narrates(act: Act) -> bool:
+    if len(act.text) > 240 or act.data.get("role") == "user" or dated(act.text, act.event.occurred_at):
+        return False
+    lines = [line for line in sentences(act.text, 8) if not is_courtesy(line)]
+    return bool(lines) and all(statements.narrates(line) and not _BECAUSE.search(line) for line in lines)
+
+
 def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
     lines = sentences(part, 60)
     kind, telling = _kind(act, part, lines)
+    if question and is_courtesy(part):
+        kind, telling = "fact", f"{question} {part}"
     title = act.title if act.title and number == 1 and kind not in ("decision", "preference") else _title(kind, telling)
     if act.speaker and not title.startswith(act.speaker):
         title = f"{act.speaker}: {title}"
@@ -159,6 +144,12 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
     if len(lines) > 3:
         # Of a long text, what it hangs on; a short one says it as it stands.
         facts += [one_line(line, 300) for line in lines if line is not telling and _weighs(line)][:6]
+    elif kind in ("decision", "preference"):
+        facts += [
+            one_line(line, 300)
+            for line in lines
+            if line is not telling and (statements.decides(line) or statements.prefers(line))
+        ]
     narrative = f"{act.speaker}: {part}" if act.speaker and number == 1 else part
     where = f"Part {number} of {count}" if count > 1 else None
     answered = before is not None and bool(question)
@@ -181,15 +172,15 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     """What sort of statement it is, and the sentence that says so."""
     first = next((line for line in lines if not _COURTESY.fullmatch(line[:200])), lines[0] if lines else part)
-    for kind, pattern in (("decision", _DECIDED), ("preference", _PREFERS)):
+    for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
         for line in lines:
-            if not line.endswith(("?", "？")) and (pattern.search(line[:600]) or _LABELLED[kind].match(line)):
+            if not line.endswith(("?", "？")) and (says(line[:600]) or _LABELLED[kind].match(line)):
                 return kind, line
     if act.kind is Kind.PROMPT and (_ASKS.match(first) or not _QUESTION.search(first[:400])):
         return "request", first
-    for kind, pattern in (("bugfix", _FIXED), ("error", _BROKEN), ("discovery", _LEARNED)):
+    for kind, says in (("bugfix", statements.mends), ("error", statements.breaks), ("discovery", statements.teaches)):
         for line in lines:
-            if pattern.search(line[:600]) or _LABELLED[kind].match(line):
+            if says(line[:600]) or _LABELLED[kind].match(line):
                 return kind, line
     if _LABELLED["request"].match(first):
         return "request", first
@@ -212,6 +203,8 @@ def _title(kind: str, sentence: str) -> str:
     line = one_line(_LEAD.sub("", sentence), 300)
     if kind in _LABELLED and (label := _LABELLED[kind].match(line)):
         line = line[label.end() :]
+    if kind == "preference":
+        line = _NO.sub("", line)
     if kind == "decision":
         line = _DECIDED_LEAD.sub("", line)
     return one_line(line[:1].upper() + line[1:] if line else sentence)
@@ -219,9 +212,10 @@ def _title(kind: str, sentence: str) -> str:
 
 def _weighs(line: str) -> bool:
     head = line[:600]
-    return any(
-        pattern.search(head) for pattern in (_DECIDED, _PREFERS, _FIXED, _LEARNED, _BECAUSE)
-    )  # fmt: skip
+    return (
+        any(says(head) for says in (statements.decides, statements.prefers, statements.mends, statements.teaches))
+        or _BECAUSE.search(head) is not None
+    )
 
 
 def _importance(kind: str, part: str) -> float:
@@ -236,5 +230,10 @@ def _question_before(act: Act, before: Act | None) -> str:
     if before.kind not in (Kind.MESSAGE, Kind.PROMPT) or (before.speaker and before.speaker == act.speaker):
         return ""
     lines = sentences(before.text[-1500:], 60)
-    asked = [line for line in lines[-3:] if line.endswith(("?", "？", "ですか。", "吗。"))]
+    asked = [
+        line
+        for line in lines[-3:]
+        if line.endswith(("?", "？", "ですか。", "吗。"))
+        and not (before.kind is Kind.PROMPT and _ASKS_TO_DO.match(line))
+    ]
     return one_line(asked[-1], 300) if asked else ""
