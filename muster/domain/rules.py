@@ -1,7 +1,7 @@
 """The embedded generator: agent events into observations, by rules. No network, no chance: the same makes the same.
 
-Reading an event is `rules_reading`; what was said is `rules_talk`, what was done `rules_work`, a session as a whole
-`rules_summary`.
+Reading an event is `rules_reading`; what was said is `rules_talk` and `rules_statements`; what was done `rules_work`,
+by what its commands are (`rules_commands`) and said (`rules_outcomes`); a session as a whole `rules_summary`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from muster.domain import rules_commands as commands
+from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import line_of
 from muster.domain.rules_reading import Act, Kind, read
@@ -95,13 +95,13 @@ def _asked(act: Act) -> NewObservation:
 
 def _written(act: Act) -> list[NewObservation]:
     """Of plain output: what went wrong in it, or what it says."""
-    text = commands.excerpt(commands.without_listing(act.text), 12_000)
+    text = outcomes.excerpt(outcomes.without_listing(act.text), 12_000)
     if (len(text) < 20 and not is_labelled(text)) or not any(map(str.isalpha, text)):
         act.note = "output with hardly a word in it"
         return []
-    if commands.has_trace(text) or commands.gave_up(text):
+    if outcomes.has_trace(text) or outcomes.gave_up(text):
         return [broken(act)]
-    if report := commands.passed(text):
+    if report := outcomes.passed(text):
         return [_plain(act, "discovery", f"Output: {report}", text, 0.4)]
     parts = pieces(text, 2400, MAX_OUTPUT_PIECES)
     talk = [said(Act(act.event, Kind.MESSAGE, text=part), None) for part in parts]

@@ -1,24 +1,31 @@
-"""What a command said: whether it is worth a word, how it failed, and where."""
+"""What a command does, as far as its words tell: looks, checks, installs, changes something, or does another's work
+again."""
 
 from __future__ import annotations
 
 import re
-import shlex
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
-from muster.domain.rules_text import lines_of, one_line, unique
+from muster.domain.rules_steps import Step, named, program, steps
+from muster.domain.rules_text import unique
+
+__all__ = ["program"]
 
 _LOOKS = frozenset(
     """
     ls cd pwd echo printf clear which whoami date true false sleep wc file stat tree env printenv
     history id uname hostname df du free uptime ps top jobs type alias sort uniq tail head less more cut
     tr diff test [ : wait read set export source . pgrep basename dirname realpath column tee xargs nl
-    seq yes man help time
+    seq yes man help time jq yq
     """.split()  # noqa: SIM905
 )
 _READS = frozenset(["cat", "bat", "head", "tail", "less", "more", "sed", "awk", "nl"])
 _SEARCHES = frozenset(["grep", "rg", "ag", "ack", "find", "fd", "git-grep", "locate"])
+_IN_PLACE = ("sed", "perl")
+"""What prints a file, or with an option changes it."""
 _GIT_LOOKS = frozenset(
     """
     status diff log show branch remote fetch blame stash ls-files rev-parse config describe
@@ -26,288 +33,298 @@ _GIT_LOOKS = frozenset(
 )
 _CHECKS = re.compile(
     r"\b(?:pytest|py\.test|tox|nox|unittest|jest|vitest|mocha|ava|cypress|playwright|karma|rspec|phpunit|"
-    r"ctest|gotestsum|"
-    r"(?:cargo|go|mvn|gradle|gradlew|npm|pnpm|yarn|bun|make|dotnet|mix|swift|deno|just|task|rake|sbt|bazel)(?: run)? "
+    r"ctest|gotestsum|pre-commit|phpstan|rubocop|stylelint|"
+    r"(?:cargo|go|mvn|gradle|gradlew|npm|pnpm|yarn|bun|make|dotnet|mix|swift|deno|just|task|rake|sbt|bazel|"
+    r"manage\.py|rails|artisan|flutter|dart|zig|nx|turbo|vite|next|ng)(?: run)? "
     r"(?:-\S+ )*(?:test|check|build|lint|clippy|vet|typecheck|verify|compile|ci)\S*|"
     r"tsc|mypy|pyright|ruff|flake8|pylint|eslint|biome|prettier|black|golangci-lint|shellcheck|cmake|gcc|"
     r"g\+\+|clang|rustc|javac|make)\b"
 )
+_NO_CHECKS = frozenset(
+    """
+    git gh rm cp mv mkdir touch ln chmod chown kill apt apt-get brew psql curl wget ssh kubectl helm systemctl
+    """.split()  # noqa: SIM905
+)
+"""Programs that may name a check and do not run it."""
 _INSTALLS = re.compile(
-    r"\b(?:pip3?|uv pip|pipx|conda|brew|apt(?:-get)?|dnf|yum|apk|gem|cargo|npm|pnpm|yarn|bun|go|poetry|uv|composer)\s+"
-    r"(?:install|add|i|get|update|upgrade)\b\s*([^&|;\n]*)"
+    r"(?:pip3?|pipx|conda|mamba|brew|apt(?:-get)?|dnf|yum|apk|gem|cargo|npm|pnpm|yarn|bun|go|poetry|uv|pdm|composer) "
+    r"(?:-\S+ )*(?:install|add|i|get|update|upgrade|ci|sync|remove|uninstall)\b"
 )
-_COMMIT = re.compile(r"\bgit commit\b")
-_MESSAGE = re.compile(r"""-a?m\s*(?:"\$\(cat <<'?EOF'?\n(.*?)\n\s*EOF|"((?:[^"\\]|\\.)*)"|'([^']*)')""", re.DOTALL)
+_LISTS_ONLY = re.compile(r"(?:apt(?:-get)?|brew|apk|gem) .*\bupdate$")
+_MESSAGE = re.compile(
+    r"""(?:-\w{0,4}m|--message)[\s=]*(?:"\$\(cat <<'?EOF'?\n(.*?)\n\s*EOF|"((?:[^"\\]|\\.)*)"|'([^']*)')""", re.DOTALL
+)
+_ALTERS = re.compile(
+    r"(?:rm|mv|cp|mkdir|touch|chmod|chown|ln|tee|patch|docker|podman|kubectl|helm|terraform|systemctl|service|psql|"
+    r"mysql|sqlite3|redis-cli|alembic|kill|pkill|"
+    r"git (?:checkout|switch|reset|merge|rebase|revert|cherry-pick|pull|stash|apply|restore|am|clean)|"
+    r"sed (?:\S+ )*(?:-\w*i|--in-place)|perl (?:\S+ )*-\w*i|"
+    r"(?:\S+ )+(?:--fix|--write|--fix-only|--unsafe-fixes)|"
+    r"(?:prettier|gofmt|goimports|shfmt) (?:\S+ )*-w|ruff format|black|isort|gofmt|"
+    r"(?:cargo|go) (?:fmt|fix|generate|mod)|(?:manage\.py|rails|artisan|python \S*manage\.py) \S*migrate)(?![\w-])"
+)
+"""What changes where a check is run, so that it may pass after it."""
 _MUTATES = re.compile(
-    r"(?:^|[;&|]\s*|sudo\s+)(?:rm|mv|cp|mkdir|touch|chmod|chown|ln|docker|podman|kubectl|helm|terraform|"
-    r"systemctl|service|psql|"
-    r"mysql|redis-cli|curl|wget|scp|rsync|ssh|aws|gcloud|az|flyctl|heroku|vercel|alembic|kill|git (?:push|merge|rebase|"
-    r"checkout|switch|reset|tag|revert|cherry-pick|pull|clone)|gh|make|npm run|npx)\b"
+    r"(?:curl|wget|scp|rsync|ssh|aws|gcloud|az|flyctl|heroku|vercel|git (?:push|tag|clone)|gh|make|npm run)(?![\w-])"
 )
-
-_PY_LAST = re.compile(
-    r"^(?:E\s+)?((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|Timeout|Failure|NotFound|"
-    r"DoesNotExist)\b(?:: .*)?|AssertionError\b.*|assert .+)$"
+_SHOWS = re.compile(
+    r"(?:(?:docker|podman) (?:-\S+ )*(?:(?:compose|container|image|volume|network) (?:-\S+ )*)?"
+    r"(?:ps|logs|images|inspect|version|info|top|stats|ls|config)|"
+    r"kubectl (?:-\S+ )*(?:get|describe|logs|top|explain|version|diff|config)|"
+    r"helm (?:list|ls|status|get|template|lint)|"
+    r"terraform (?:-\S+ )*(?:plan|show|output|validate|version)|systemctl (?:status|list-\S+|is-\S+|cat)|journalctl|"
+    r"gh \w+ (?:view|list|checks|status|diff)|gh api|(?:npm|pnpm|yarn) (?:ls|list|view|outdated|audit|why)|"
+    r"pip3? (?:list|show|freeze|check)|(?:heroku|flyctl|vercel) logs|redis-cli (?:get|keys|ping|info)|"
+    r"aws \S+ (?:list|describe|get)-\S+|alembic (?:current|history|heads))(?![\w-])"
 )
-_PY_FILE = re.compile(r'^\s*File "([^"\n]+)", line (\d+)(?:, in (\S+))?')
-_PLACE = re.compile(r"(?<![\w/.@+-])([\w.@+/-]{1,200}\.(?:py|pyi|tsx?|jsx?|mjs|rs|go|java|kt|rb|php|c|cc|cpp|h|hpp|"
-                    r"cs|swift|vue|sql|"
-                    r"scala|ex|exs|lua|dart|ya?ml|toml|json|sh))(?::|\(|\", line )(\d+)")  # fmt: skip
-_FAILED_TEST = re.compile(
-    r"^(?:FAILED|ERROR)\s+(\S+?::\S+|\S+\.py)(?:\s+-\s+(.*))?$|^--- FAIL: (\S+)|^test (\S+) \.\.\. FAILED|"
-    r"^\s*[✕✗×●]\s+(.+)$"
-)
-_ERROR_LINES = (
-    _PY_LAST,
-    re.compile(r"^(error(?:\[E\d+\])?: .+)$"),
-    re.compile(r"^(panic: .+)$"),
-    re.compile(r"^(?:Exception in thread .*? |Caused by: |Uncaught )((?:[\w.$]+(?:Error|Exception)|Error)\b.*)$"),
-    re.compile(r"^(?:\[?\w+\]?\s+)?((?:[A-Z]\w*)?(?:Error|Exception): .+)$"),
-    re.compile(r"(error TS\d+: .+)$"),
-    re.compile(r"^\S+:\d+(?::\d+)?:\s+((?:fatal )?error: .+)$"),
-    re.compile(r"((?:npm ERR!|fatal:|ERROR:?|\[error\]|FATAL:?|CRITICAL:?|E:) .+)$"),
-    re.compile(r"^(.*(?:command not found|No such file or directory|Permission denied|Connection refused|"
-               r"not recognized as|"
-               r"cannot find|could not find|No module named|segmentation fault|Killed|Out of memory|timed out|"
-               r"AccessDenied|"
-               r"unable to resolve|is not defined|already in use).*)$", re.IGNORECASE),
-    re.compile(r"^(.*\b(?:error|failed|failure|fatal)\b.*)$", re.IGNORECASE),
-)  # fmt: skip
-_PASSED = re.compile(
-    r"\b(\d+ (?:passed|passing|tests? passed)[^\n=]{0,80}|test result: ok\.[^\n]{0,80}|"
-    r"Tests:\s+[^\n]{0,80}passed[^\n]{0,40}|"
-    r"All checks passed!?|Success: no issues found[^\n]{0,60}|Found 0 errors[^\n]{0,40}|BUILD SUCCESS\w*|"
-    r"OK \(\d+ tests?[^\n]*\)|"
-    r"Ran \d+ tests? in [^\n]*)"
-)
-_FAILED = re.compile(
-    r"^(?:.*[ \t,(])?[1-9]\d* (?:failed|failing|failures?|errors?)\b|^FAILED \(|\bTests?: .{0,100}?\b[1-9]\d* failed"
-    r"|^test result: FAILED|^(?:--- )?FAIL\b|\bFound [1-9]\d* errors?\b|\([1-9]\d* errors?,"
-    r"|^(?:\S{1,300}:[ \t]*)?error(?:\[E\d+\])?: |\berror TS\d+: |\bBUILD FAIL(?:URE|ED)\b|^✖ [1-9]",
-    re.MULTILINE,
-)
-"""What tests and checks say of themselves."""
-_GAVE_UP = re.compile(
-    r"^(?:\w*make(?:\[\d+\])?: \*\*\*|npm ERR!|npm error\b|fatal: |CONFLICT \(|curl: \(\d+\)|ssh: |psql: error"
-    r"|error: (?:could not|failed|cannot|pathspec)|Automatic merge failed|Error response from daemon)",
-    re.MULTILINE,
-)
-"""What programs say before they end, and that a pipe hides."""
-_TRACE = re.compile(
-    r"Traceback \(most recent call last\)|^panic: |^\s+at \S+ ?\(\S+:\d+|^thread '.*' panicked at|"
-    r"Unhandled ?(?:Promise)?Rejection",
-    re.M,
-)
-
-
-class Failure(NamedTuple):
-    what: str
-    """In one line."""
-    where: list[str]
-    """Files, the innermost last named first."""
-    tests: list[str]
-    excerpt: str
-
-
-def program(command: str) -> str:
-    """What is run, without where and with which environment: `cd x && FOO=1 python -m pytest -q` is pytest."""
-    for part in _steps(command):
-        words = list(part)
-        while words and (("=" in words[0] and words[0].split("=")[0].isidentifier())
-                         or words[0] in ("sudo", "env", "time", "nice", "exec", "command", "timeout", "nohup", "xargs",
-                                         "uv", "poetry", "npx", "bunx", "pnpx", "run", "rtk")
-                         or words[0].lstrip("-").isdigit() or words[0].startswith("-")):  # fmt: skip
-            words = words[1:]
-        if not words or words[0] in ("cd", "export", "source", ".", "set", "pushd", "popd"):
-            continue
-        name = words[0].rpartition("/")[2]
-        if re.fullmatch(r"python[\d.]*", name) and len(words) > 2 and words[1] == "-m":
-            return words[2]
-        if (
-            name in ("git", "cargo", "go", "npm", "pnpm", "yarn", "make", "docker", "kubectl", "bun", "just")
-            and len(words) > 1
-        ):
-            rest = [word for word in words[1:3] if not word.startswith("-")]
-            return " ".join((name, *rest[: 2 if rest[:1] == ["run"] else 1]))
-        return name
-    return ""
-
-
-@lru_cache(maxsize=256)
-def _steps(command: str) -> tuple[tuple[str, ...], ...]:
-    """The simple commands in a line; of pipes, the first."""
-    steps = []
-    for step in re.split(r"&&|\|\||;|\n", command[:2000])[:20]:
-        head = step.split("|")[0].strip()
-        if head and not head.startswith("#"):
-            try:
-                steps.append(tuple(shlex.split(head)))
-            except ValueError:
-                steps.append(tuple(head.split()))
-    return tuple(steps)
+_SHOWS_LOGS = re.compile(r"(?:\S+ )*logs\b|journalctl|gh \w+ (?:view|diff)|gh api")
+_PASSED_ON = re.compile(r"git (?:commit|push|add|tag|fetch)\b")
+"""What keeps or sends what is there."""
 
 
 def is_check(command: str) -> bool:
-    return _CHECKS.search(command[:2000]) is not None
+    return any(_checks(step) for step in steps(command))
+
+
+def _checks(step: Step) -> bool:
+    if step.name in _NO_CHECKS or _looks(step) or _INSTALLS.match(step.bare):
+        return False
+    given = next((after for word, after in pairwise(step.words) if word in ("-c", "-lc")), "")
+    return _CHECKS.search(f"{step.bare} {given}") is not None
+
+
+def _looks(step: Step) -> bool:
+    if step.writes or _edits(step) or (step.name in _IN_PLACE and _ALTERS.match(step.bare)):
+        return False
+    if step.name == "git":
+        return step.words[1:2] == () or step.words[1] in _GIT_LOOKS
+    return step.name in _LOOKS | _READS | _SEARCHES
 
 
 def only_looks(command: str) -> bool:
     """Each of its steps shows something and changes nothing."""
-    steps = _steps(command)
-    for words in steps:
-        name = words[0].rpartition("/")[2] if words else ""
-        if name == "git":
-            if len(words) > 1 and words[1] not in _GIT_LOOKS:
-                return False
-        elif (name == "sed" and "-i" in words) or name not in _LOOKS | _READS | _SEARCHES:
-            return False
-    return ">" not in re.sub(r"\d?>&\d|\d?>\s*/dev/null", "", command)
+    return all(map(_looks, steps(command)))
+
+
+def shows(command: str) -> bool:
+    """The same, of something that runs elsewhere."""
+    return all(_looks(step) or (_SHOWS.match(step.bare) and not step.writes) for step in steps(command))
+
+
+def shows_logs(command: str) -> bool:
+    """What it prints is what others said, and no complaint of its own."""
+    return shows(command) and any(_SHOWS_LOGS.match(step.bare) for step in steps(command))
 
 
 def reads(command: str) -> list[str]:
     """The files that `cat` and its kin were given."""
-    found = []
-    for words in _steps(command):
-        if words and words[0] in _READS and only_looks(command):
-            found += [word for word in words[1:] if not word.startswith("-") and re.search(r"\w\.\w|/\w", word)
-                      and not re.search(r"[{}$*;]|^\d", word)]  # fmt: skip
-    return unique((path[:1000] for path in found), 10)
+    if not only_looks(command):
+        return []
+    words = (word for step in steps(command) if step.name in _READS for word in step.words[1:])
+    found = (word[:1000] for word in words if not word.startswith("-") and re.search(r"\w\.\w|/\w", word)
+             and not re.search(r"[{}$*;]|^\d", word))  # fmt: skip
+    return unique(found, 10)
 
 
 def searches(command: str) -> str:
-    for words in _steps(command):
-        if words and words[0].rpartition("/")[2] in _SEARCHES:
-            return next((word for word in words[1:] if not word.startswith(("-", "/", "."))), "")[:200]
+    for step in steps(command):
+        if step.name in _SEARCHES:
+            return next((word for word in step.words[1:] if not word.startswith(("-", "/", "."))), "")[:200]
     return ""
 
 
 def installs(command: str) -> str:
-    match = _INSTALLS.search(command[:2000])
-    if not match:
-        return ""
-    names = [word for word in match[1].split() if not word.startswith("-")]
-    return ", ".join(names[:8]) or "the dependencies"
+    for step in steps(command):
+        if match := _INSTALLS.match(step.bare):
+            if match[0].endswith(("remove", "uninstall")) or _LISTS_ONLY.match(match[0]):
+                continue
+            names = [word for word in step.words[len(match[0].split()) :] if not word.startswith("-")]
+            return ", ".join(names[:8]) or "the dependencies"
+    return ""
+
+
+def installs_all(command: str) -> bool:
+    """Whatever is missing, as a file of them says."""
+    names = installs(command)
+    return names == "the dependencies" or any(name.startswith(".") or name.endswith((".txt", ".toml"))
+                                              for name in names.split(", "))  # fmt: skip
+
+
+def names(command: str) -> list[str]:
+    """What its steps are told to do something with."""
+    words = (word for step in steps(command) if not _checks(step) for word in step.words[1:])
+    return unique((word for word in words if len(word) > 2 and not word.startswith("-")), 40)
+
+
+def edits(command: str) -> list[str]:
+    """The files that are written by hand, and nothing else is done."""
+    found = steps(command)
+    if not all(_edits(step) or _looks(step) for step in found):
+        return []
+    return unique((path[:1000] for step in found for path in _edits(step)), 10)
+
+
+def _edits(step: Step) -> list[str]:
+    if step.name in ("cat", "echo", "printf", "tee"):
+        written = [*step.writes, *(word for word in step.words[1:] if step.name == "tee" and word[:1] != "-")]
+        return [path for path in written if not path.startswith(("/dev/", "/tmp/"))]  # noqa: S108 - read, not written
+    if step.name in _IN_PLACE and _ALTERS.match(step.bare):
+        # The first word that is no option is the script, where none is given with -e.
+        words = [word for word in step.words[1:] if word[:1] != "-"]
+        return [word for word in words[1:] if re.fullmatch(r"[\w.@+/~-]*[\w/][\w.@+/~-]*", word)]
+    return []
+
+
+def commits(command: str) -> Step | None:
+    return next((step for step in steps(command) if step.name == "git" and step.words[1:2] == ("commit",)), None)
 
 
 def commit_message(command: str) -> str:
-    if not _COMMIT.search(command[:4000]):
+    if not commits(command):
         return ""
-    match = _MESSAGE.search(command)
+    match = _MESSAGE.search(command[:4000])
     return next((part.strip() for part in match.groups() if part), "") if match else ""
 
 
 def mutates(command: str) -> bool:
-    return _MUTATES.search(command[:2000]) is not None
+    return any(any(sort.match(step.bare) for sort in (_ALTERS, _MUTATES, _INSTALLS)) and not _SHOWS.match(step.bare)
+               for step in steps(command))  # fmt: skip
 
 
-def failed(command: str, output: str) -> bool:
-    """Whether it says that it failed: an exit code is not always told, and of a pipe it is that of the last."""
-    if only_looks(command):
-        return False
-    end = output[-20_000:]
-    return _GAVE_UP.search(end) is not None or (is_check(command) and _FAILED.search(end) is not None)
+_PASSES_ON = re.compile(r"(?:curl|wget|ssh)\b|(?:docker|podman|kubectl) (?:\S+ )*(?:run|exec|attach)\b")
 
 
-_LISTED = re.compile(r"^(?:total \d+|[-dlcbps][-rwxsStT]{9}[.+@]?\s.*)$", re.MULTILINE)
+def speaks_for_itself(command: str) -> bool:
+    """Whether a complaint in its output is its own, and not what it was given to print."""
+    return (mutates(command) or shows(command)) and not any(_PASSES_ON.match(step.bare) for step in steps(command))
 
 
-def without_listing(output: str) -> str:
-    """That of `ls -l`."""
-    return _LISTED.sub("", output)
+def alters(command: str) -> bool:
+    """Whether it changes something that a check may have failed for."""
+    return any((_ALTERS.match(step.bare) or _INSTALLS.match(step.bare) or _edits(step)) and not _SHOWS.match(step.bare)
+               for step in steps(command))  # fmt: skip
 
 
-def gave_up(output: str) -> bool:
-    """The same of output whose command is not known."""
-    end = output[-20_000:]
-    return _GAVE_UP.search(end) is not None or (_FAILED.search(end) is not None and _PASSED.search(end) is not None)
-
-
-def passed(output: str) -> str:
-    if _FAILED.search(output[-20_000:]):
-        return ""
-    found = _PASSED.findall(output)
-    return " ".join(found[-1].split()) if found else ""
-
-
-def has_trace(output: str) -> bool:
-    return _TRACE.search(output) is not None
-
-
-def failure(output: str) -> Failure:
-    """What went wrong, by the most telling line there is; lines further down are nearer to the cause."""
-    lines = [line.rstrip() for line in lines_of(output)][-600:]
-    tests: list[str] = []
-    why = ""
-    for line in lines:
-        if match := _FAILED_TEST.match(line[:400]):
-            name = next(group for group in (match[1], match[3], match[4], match[5]) if group)
-            tests.append(one_line(name, 200))
-            why = why or (match[2] or "")
-    found, at = "", -1
-    for pattern in _ERROR_LINES:
-        for number in range(len(lines) - 1, -1, -1):
-            line = lines[number].strip()[:400]
-            if len(line) > 4 and (match := pattern.search(line)):
-                found, at = match[1], number
-                break
-        if found:
-            break
-    if why and (not found or found.startswith("assert") or re.match(r"\W*\d+ (?:failed|errors?)\b", found)):
-        found = why
-    if not found:
-        said = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
-        if said:
-            at = said[-1]
-            found = lines[at]
-    places = [match[1] for line in reversed(lines) if (match := _PY_FILE.match(line[:1000]))]
-    places += [path for line in lines for path, _ in _PLACE.findall(line[:1000])]
-    near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
-    ours = [path for path in places if "site-packages" not in path and "node_modules" not in path and path[:1] != "<"]
-    return Failure(one_line(found, 220), unique(ours or places, 8), unique(tests, 12), "\n".join(near)[:1500])
-
-
-_COMPLAINTS = _ERROR_LINES[-2]
-"""Of programs that look: that what they were to look at is not there, or is not to be looked at."""
-
-
-def complaint(output: str) -> str:
-    """Why nothing was found, where it says so."""
-    for line in lines_of(output[:20_000]):
-        if match := _COMPLAINTS.match(line[:400]):
-            return match[1].strip()
-    return ""
-
-
-def covers(later: str, earlier: str) -> bool:
-    """Whether the later command does all that the earlier one did: the same program, and told to do nothing else."""
-    return program(later) == program(earlier) and _words(later) <= _words(earlier)
-
-
-def narrows(later: str, earlier: str) -> bool:
-    """Whether it does a part of that."""
-    if program(later) != program(earlier):
-        return False
-    words = tuple(_words(earlier))
-    return set(words) <= _words(later) or all(
-        word in words or word.startswith(tuple(f"{one}{mark}" for one in words for mark in ("::", "/", ":")))
-        for word in _words(later)
+def is_harmless(command: str) -> bool:
+    """Whether it surely changes nothing that a check may fail for."""
+    found = steps(command)
+    return (
+        bool(found)
+        and not alters(command)
+        and all(
+            _looks(step) or _checks(step) or _SHOWS.match(step.bare) or _PASSED_ON.match(step.bare) for step in found
+        )
     )
 
 
-def _words(command: str) -> set[str]:
-    """What it is told, without how."""
-    return {word for step in _steps(command) for word in step if not word.startswith("-") and word not in ("true", ":")}
+# -- The same again -------------------------------------------------------------------------------------------------
+
+_LESS = re.compile(
+    r"--?(?:deselect|ignore|exclude|skip|no-run|collect-only|co|list|dry-run|help|version|grep-invert|target|D\S*[sS]kip|"
+    r"testPathIgnorePatterns)(?![a-z])|-k\S|-h$"
+)
+"""Options by which a command does less."""
+_PICKS = re.compile(r"--?(?:k|t|run|grep|filter|tests?|testNamePattern|testPathPattern)=(.+)", re.DOTALL)
+_HOW = frozenset(["-n", "-j", "-p", "-W", "--tb", "--maxfail", "--timeout", "--reporter", "--workers", "--color"])
+"""Options of checks whose value does not change what is checked."""
+_SENDS = ("git push", "git pull")
+_UNDER = ("::", "/", ":")
+_FAILING_FILES = re.compile(r"^\s*FAIL\s+(\S{1,300}\.\w{1,8})(?:\s|$)", re.MULTILINE)
 
 
-def excerpt(output: str, size: int = 1200) -> str:
-    """Its telling lines: no bars, no blanks, no line twice in a row."""
-    kept: list[str] = []
-    for line in lines_of(output):
-        bare = line.strip()
-        if sum(map(str.isalnum, bare[:200])) < 2 or (kept and kept[-1].strip() == bare):
-            continue
-        kept.append(line[:400])
-    text = "\n".join(kept)
-    if len(text) <= size:
-        return text
-    return f"{text[: size // 2]}\n…\n{text[-size // 2 :]}"
+class _Run(NamedTuple):
+    program: str
+    words: frozenset[str]
+    less: frozenset[str]
+    checks: bool
+
+
+def _run(step: Step) -> _Run:
+    checks = _checks(step)
+    less = frozenset(word for word in step.words if _LESS.match(word))
+    if step.name == "git" and step.words[1:2] == ("commit",):
+        return _Run("git commit", frozenset(), frozenset(), checks=False)
+    words, how = set(), False
+    for word in step.words:
+        if picked := _PICKS.match(word):
+            words.add(picked[1])
+        elif not word.startswith("-") and word != ":" and not how:
+            words.add(word.rpartition("/")[2] if word == step.words[0] else word)
+        how = checks and word in _HOW
+    return _Run(named(step), frozenset(words), less, checks)
+
+
+@lru_cache(maxsize=256)
+def _runs(command: str) -> tuple[_Run, ...]:
+    found = [step for step in steps(command) if not step.prepares]
+    return tuple(map(_run, [step for step in found if not _looks(step)] or found))
+
+
+def _is_there(later: str, earlier: str) -> bool:
+    """It goes nowhere else first."""
+    before, after = (
+        {word for step in steps(command) if step.name in ("cd", "pushd") for word in step.words[1:2]}
+        for command in (earlier, later)
+    )
+    return after <= before
+
+
+def _does(later: _Run, earlier: _Run) -> bool:
+    if later.program != earlier.program or not later.less <= earlier.less:
+        return False
+    # To be told less is to do more, of a check; of anything else it is another thing.
+    wider = earlier.checks or earlier.program in _SENDS
+    return later.words <= earlier.words if wider else later.words == earlier.words
+
+
+def covers(later: str, earlier: str) -> bool:
+    """Whether the later command does all that the earlier one did."""
+    before, after = _runs(earlier), _runs(later)
+    return bool(before) and _is_there(later, earlier) and all(any(_does(each, one) for each in after) for one in before)
+
+
+def is_same(later: str, earlier: str) -> bool:
+    """Whether one of them does the other, or a part of it."""
+    if covers(later, earlier) or covers(earlier, later):
+        return True
+    pair = _alone(later, earlier)
+    return pair is not None and all(
+        word in pair[1].words or word.startswith(tuple(f"{one}{mark}" for one in pair[1].words for mark in _UNDER))
+        for word in pair[0].words
+    )
+
+
+def _alone(later: str, earlier: str) -> tuple[_Run, _Run] | None:
+    """Where each does one thing, and it is done by the same program."""
+    before, after = _runs(earlier), _runs(later)
+    if len(before) == len(after) == 1 and before[0].program == after[0].program and _is_there(later, earlier):
+        return after[0], before[0]
+    return None
+
+
+def picks(later: str, earlier: str, tests: Sequence[str], output: str) -> bool:
+    """Whether it is a check of those parts of the earlier one that failed."""
+    pair = _alone(later, earlier)
+    if pair is None or not pair[1].checks or not pair[0].less <= pair[1].less:
+        return False
+    more = pair[0].words - pair[1].words
+    if not more or any(re.match(r"not\b|!", word) for word in more):
+        return False
+    known = [failing for failing in (tests, _FAILING_FILES.findall(output)) if failing]
+    if not known:
+        return all((part := re.split(r"::|/", word)[-1]) and part in output for word in more)
+    # Of several places one is enough; what is sought in them narrows each.
+    places = {word for word in more if _is_place(word)}
+    return (
+        not places or any(all(any(_is_of(test, word) for word in places) for test in failing) for failing in known)
+    ) and all(any(all(word in test for test in failing) for failing in known) for word in more - places)
+
+
+def _is_place(word: str) -> bool:
+    return " " not in word and re.search(r"/|::|\.\w", word) is not None
+
+
+def _is_of(test: str, word: str) -> bool:
+    file, _, name = test.partition("::")
+    path, _, part = word.partition("::")
+    return word in test or (path.endswith(f"/{file}") and part in name)

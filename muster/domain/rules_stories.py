@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from muster.domain import rules_commands as commands
+from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
 from muster.domain.rules_json import MAX_FILES
 from muster.domain.rules_reading import Act
@@ -26,57 +28,111 @@ _HEADINGS = re.compile(r"^#{1,3} +(\S.{0,80})$", re.MULTILINE)
 _ASSIGNED = re.compile(r"^([A-Z][A-Z0-9_]{3,})\s*(?::[^=\n]{1,40})?=", re.MULTILINE)
 
 
+def has_failed(act: Act) -> bool:
+    """By its exit code, or by what it says."""
+    return (
+        act.failed
+        or (act.exit_code is None and outcomes.has_trace(act.text) and not commands.only_looks(act.command)
+            and not commands.shows_logs(act.command))
+        or outcomes.failed(act.command, act.text)
+    )  # fmt: skip
+
+
+def placed(act: Act) -> str:
+    """Its command, after going where it was run, where that is told."""
+    payload = act.event.payload
+    cwd = payload.get("cwd") if isinstance(payload, dict) else None
+    return f"cd {shlex.quote(cwd)}\n{act.command}" if isinstance(cwd, str) and 0 < len(cwd) < 500 else act.command
+
+
 @dataclass
 class Cycle:
-    """Edits, and the checks around them, until one of them is content."""
+    """Something that failed, what was done since, and what of it passes."""
 
-    failed: Act | None = None
+    failed: Act
     failures: list[Act] = field(default_factory=list)
-    edits: list[Act] = field(default_factory=list)
+    """The same again."""
+    between: list[Act] = field(default_factory=list)
+    """Edits, and commands that may have changed something."""
     passed: Act | None = None
 
-    def __bool__(self) -> bool:
-        return self.failed is not None or bool(self.edits)
+    @property
+    def standing(self) -> list[Act]:
+        """The failures that no later one speaks for."""
+        every = [self.failed, *self.failures]
+        return [
+            act
+            for n, act in enumerate(every)
+            if not any(commands.covers(later.command, placed(act)) for later in every[n + 1 :])
+        ]
+
+    @property
+    def fixes(self) -> list[Act]:
+        """What may have mended it: also what passes, where that changes something itself."""
+        last = [self.passed] if self.passed and self.passed.command != self.failed.command else []
+        return [act for act in (*self.between, *last) if _may_mend(act, self.failed)]
 
 
-def mended(cycle: Cycle) -> NewObservation:
+def _may_mend(act: Act, failed: Act) -> bool:
+    """A text it never spoke of did not, and neither did a package that it did not miss."""
+    spoken = f"{failed.command}\n{failed.text}"
+    if act.files_modified:
+        return any(not _PROSE.search(path) or path.rpartition("/")[2] in spoken for path in act.files_modified)
+    if not act.command:
+        return bool(act.changes)
+    return commands.alters(act.command) and (
+        any(word in failed.text for word in commands.names(act.command))
+        or (commands.installs_all(act.command) and outcomes.misses_something(failed.text))
+    )
+
+
+_PROSE = re.compile(r"\.(?:md|mdx|rst|adoc)$|(?:^|/)(?!requirements|constraints|CMakeLists)[^/]*\.txt$")
+
+
+def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     """It failed, something was changed, it passes."""
-    assert cycle.failed is not None  # noqa: S101 - whoever calls has looked
-    assert cycle.passed is not None  # noqa: S101
-    found = commands.failure(cycle.failed.text)
+    found = outcomes.failure(cycle.failed.text)
     program = commands.program(cycle.failed.command) or "the command"
-    files = _files(cycle.edits)
-    passed = commands.passed(cycle.passed.text)
+    files = _files(fixes)
+    runs = unique((short(act.command, 60) for act in fixes if not act.files_modified and act.command), 3)
+    report = outcomes.passed(passed.text)
     story = [
         f"`{short(cycle.failed.command)}` failed: {found.what}",
         *(f"Failing: {', '.join(found.tests)}" for _ in found.tests[:1]),
-        _story(cycle.edits, 2000),
-        f"Then `{short(cycle.passed.command)}` passed{f': {passed}' if passed else ''}.",
+        _story(fixes, 2000),
+        f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
     ]
-    acts = [cycle.failed, *cycle.failures, *cycle.edits, cycle.passed]
-    where = f" in {_named(files)}" if files else ""
+    how = f" in {_named(files)}" if files else f" with `{'`, `'.join(runs)}`" if runs else ""
     return _from(
-        acts, "bugfix", f"Fix {_bare(found.what) or f'what {program} complained of'}{where}", "\n".join(story),
-        facts=[f"It failed with {found.what}", *(f"`{program}` passes: {passed}" for _ in [passed] if passed)],
+        [cycle.failed, *cycle.failures, *fixes, passed], "bugfix",
+        f"Fix {_bare(found.what) or f'what {program} complained of'}{how}", "\n".join(story),
+        facts=[f"It failed with {found.what}", *(f"`{program}` passes: {report}" for _ in [report] if report)],
         modified=files, read=found.where, importance=0.7,
     )  # fmt: skip
 
 
 def still_broken(cycle: Cycle) -> NewObservation:
-    failed = cycle.failures[-1] if cycle.failures else cycle.failed
-    assert failed is not None  # noqa: S101 - whoever calls has looked
-    assert cycle.failed is not None  # noqa: S101
-    return broken(failed, [cycle.failed, *cycle.failures, *([cycle.passed] if cycle.passed else [])],
-                  later=cycle.passed is not None)  # fmt: skip
+    acts = [cycle.failed, *cycle.failures]
+    if cycle.passed is None:
+        return broken(acts[-1], acts)
+    happened = [*(f"{_named([path])} was changed" for path in _files(cycle.between)[:3]),
+                *(f"`{short(act.command, 80)}` was run" for act in cycle.between
+                  if act.command and not act.files_modified)]  # fmt: skip
+    later = "Run again, it passed."
+    if happened:
+        later = f"Run again, it passed. In between, {', '.join(happened[:4])}."
+    elif not cycle.between and commands.is_harmless(cycle.passed.command):
+        later = "Run again, it passed; nothing was changed in between."
+    return broken(acts[-1], [*acts, cycle.passed], later=later)
 
 
-def broken(act: Act, acts: Sequence[Act] = (), *, later: bool = False) -> NewObservation:
-    found = commands.failure(act.text)
+def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObservation:
+    found = outcomes.failure(act.text)
     program = commands.program(act.command) or act.title or "the command"
     code = f" with exit code {act.exit_code}" if act.exit_code else ""
     story = [f"`{short(act.command)}` failed{code}." if act.command else f"{program} failed{code}.", found.excerpt]
     if later:
-        story.append("Run again, it passed; nothing was changed in between.")
+        story.append(later)
     facts = [found.what] if found.what else []
     facts += [f"Fails: {name}" for name in found.tests]
     return _from(
@@ -108,7 +164,7 @@ def changed(edits: list[Act], check: Act | None) -> NewObservation:
     facts = []
     story = [about, _story(edits, 2600)]
     if check is not None:
-        report = commands.passed(check.text)
+        report = outcomes.passed(check.text)
         facts.append(f"`{short(check.command)}` passes{f': {report}' if report else ''}")
         story.append(f"Then {facts[0]}.")
     return _from(
@@ -123,14 +179,14 @@ def looked(looks: list[Act]) -> NewObservation:
     story, facts = [], []
     for act in looks:
         if act.query:
-            where = ", ".join(act.files_read[:8]) or commands.excerpt(act.text, 500)
+            where = ", ".join(act.files_read[:8]) or outcomes.excerpt(act.text, 500)
             story.append(f"Looked for “{one_line(act.query, 160)}”: {where}")
         elif names := unique(
             (*_NAMES.findall(act.text), *_HEADINGS.findall(act.text), *_ASSIGNED.findall(act.text)), 24
         ):
             facts.append(f"{act.files_read[0]} has {', '.join(names)}")
         else:
-            story.append(f"{act.files_read[0]}: {commands.excerpt(act.text, 400)}")
+            story.append(f"{act.files_read[0]}: {outcomes.excerpt(act.text, 400)}")
     if files and not queries:
         title = f"Read {_named(files)}"
     else:
@@ -151,7 +207,7 @@ def committed(act: Act, message: str) -> NewObservation:
     )
     what = head[sort.end() :] if sort else head
     title = what[:1].upper() + what[1:]
-    narrative = f"Committed: {message}\n{commands.excerpt(act.text, 500)}"
+    narrative = f"Committed: {message}\n{outcomes.excerpt(act.text, 500)}"
     return of(act, kind, title or "A commit", narrative, importance=0.6,
                subtitle="Committed", concepts=["version-control"])  # fmt: skip
 
@@ -247,6 +303,9 @@ def _story(edits: Sequence[Act], size: int) -> str:
     """What was changed, as the lines that went and the lines that came."""
     told: list[str] = []
     for act in edits:
+        if act.command:
+            told.append(f"`{short(act.command)}`")
+            continue
         told.append(f"{', '.join(act.files_modified[:3]) or 'A file'}{' (new)' if act.created else ''}:")
         for old, new in act.changes[:6]:
             was, now = old.split("\n"), new.split("\n")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from muster.domain import rules_commands as commands
+from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import MAX_FILES, line_of
 from muster.domain.rules_reading import Act, Kind, read
+from muster.domain.rules_stories import has_failed, placed
+from muster.domain.rules_talk import is_courtesy
 from muster.domain.rules_text import language_of, one_line, sentences, unique
 
 MAX_SOURCES = 200
@@ -30,7 +34,7 @@ def summarise(
     done = _titles(told, _DONE)
     decided = _titles(told, {"decision"})
     learned = [one_line(o.title, 160) for o in sorted(told, key=lambda o: -o.importance) if o.type in _LEARNED]
-    failing = _failing(told)
+    failing = _failing(told, acts)
     over = [o for o in failing if _passed_since(o, acts)]
     learned += [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     learned = unique((line for line in learned if line not in asked), LINES_OF_EACH)
@@ -80,7 +84,9 @@ def _titles(told: Iterable[NewObservation], kinds: Iterable[str]) -> list[str]:
 
 def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
     prompts = (
-        one_line(act.title or _first_words(act.text), 160) for act in acts if act.kind in (Kind.PROMPT, Kind.STARTED)
+        one_line(act.title or _first_words(act.text), 160)
+        for act in acts
+        if act.kind in (Kind.PROMPT, Kind.STARTED) and (act.title or not is_courtesy(act.text))
     )
     return unique((*prompts, *(one_line(o.title, 160) for o in told if o.type == "request")), LINES_OF_EACH)
 
@@ -89,10 +95,37 @@ def _first_words(text: str) -> str:
     return next(iter(sentences(text, 1)), text)
 
 
-def _failing(told: Sequence[NewObservation]) -> list[NewObservation]:
-    """What failed and was not mended afterwards."""
-    mended = max((place for place, o in enumerate(told) if o.type == "bugfix"), default=-1)
-    return [o for o in told[mended + 1 :] if o.type == "error"]
+def _failing(told: Sequence[NewObservation], acts: Sequence[Act]) -> list[NewObservation]:
+    """What failed, and nothing that was mended later says that this was it."""
+    tried = {act.event.id for act in acts if act.tool}
+    errors = [(place, o) for place, o in enumerate(told) if o.type == "error"]
+    return [
+        o
+        for place, o in errors
+        if not any(
+            _mends(later, o, said=tried.isdisjoint(o.sources)) for later in told[place + 1 :] if later.type == "bugfix"
+        )
+    ]
+
+
+def _mends(fix: NewObservation, error: NewObservation, *, said: bool) -> bool:
+    """What was tried is mended when it passes; what somebody only said, when somebody says it of the same."""
+    if not said:
+        return not set(fix.sources).isdisjoint(error.sources)
+    about, mended = _words(error.title), _words(f"{fix.title} {(fix.narrative or '')[:300]}")
+    return len(about & mended) >= min(2, max(1, len(about)))
+
+
+_IDLE = frozenset(
+    """
+    error fails faile fixed still again there where which after befor withi while cause becau since
+    """.split()  # noqa: SIM905
+)
+
+
+def _words(text: str) -> set[str]:
+    """The beginnings of its long words: crash and crashes are the same."""
+    return {word[:5] for word in re.findall(r"\w{4,40}", text.lower())} - _IDLE
 
 
 def _open(acts: Sequence[Act], failing: Sequence[NewObservation]) -> list[str]:
@@ -111,18 +144,20 @@ def _open(acts: Sequence[Act], failing: Sequence[NewObservation]) -> list[str]:
     return unique(found, LINES_OF_EACH)
 
 
-def _has_failed(act: Act) -> bool:
-    return act.failed or commands.failed(act.command, act.text)
-
-
 def _passed_since(error: NewObservation, acts: Sequence[Act]) -> bool:
-    """Whether what failed was run again, and did not."""
-    failed = next(
-        (n for n, act in enumerate(acts) if act.command and act.event.id in error.sources and _has_failed(act)), None
+    """Whether all that failed was done again, and did not."""
+    failed = [(n, act) for n, act in enumerate(acts) if act.tool and act.event.id in error.sources and has_failed(act)]
+    return bool(failed) and all(
+        any(_passes(later, act) for later in acts[n + 1 :] if later.tool and not has_failed(later)) for n, act in failed
     )
-    return failed is not None and any(
-        act.kind is Kind.COMMAND and not _has_failed(act) and commands.covers(act.command, acts[failed].command)
-        for act in acts[failed + 1 :]
+
+
+def _passes(later: Act, failed: Act) -> bool:
+    if not failed.command:
+        return later.tool == failed.tool and later.data == failed.data
+    return commands.covers(later.command, placed(failed)) or (
+        commands.program(later.command) == commands.program(failed.command)
+        and commands.picks(later.command, placed(failed), outcomes.failure(failed.text).tests, failed.text)
     )
 
 

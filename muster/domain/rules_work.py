@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muster.domain import rules_commands as commands
+from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_stories import (
@@ -10,9 +11,11 @@ from muster.domain.rules_stories import (
     as_said,
     changed,
     committed,
+    has_failed,
     looked,
     mended,
     of,
+    placed,
     short,
     still_broken,
 )
@@ -20,6 +23,9 @@ from muster.domain.rules_text import one_line
 
 MAX_LOOKS = 8
 """Reads and searches that one observation speaks of."""
+MAX_EDITS = 12
+MAX_FAILURES = 8
+"""That one observation speaks of, of the same; and things that are followed at once."""
 
 
 class Work:
@@ -27,7 +33,10 @@ class Work:
 
     def __init__(self) -> None:
         self.made: list[NewObservation] = []
-        self._cycle = Cycle()
+        self._open: list[Cycle] = []
+        """What fails: each until it passes."""
+        self._edits: list[Act] = []
+        """Those that are not told yet."""
         self._looks: list[Act] = []
 
     def take(self, act: Act) -> None:
@@ -40,12 +49,15 @@ class Work:
                 self._look(act)
             case Kind.WEB | Kind.TOOL | Kind.DELEGATION:
                 self._use(act)
+                if act.kind is not Kind.WEB:
+                    # Nobody knows what it changed.
+                    self._happened(act)
             case Kind.PLAN:
                 self._plan(act)
 
     def end(self) -> list[NewObservation]:
         self._end_looks()
-        self._end_cycle()
+        self._end_all()
         return self.made
 
     # -- Edits and checks ---------------------------------------------------------------------------------------
@@ -57,71 +69,101 @@ class Work:
         if not act.files_modified and not act.changes:
             act.note = "an edit that names no file"
             return
-        self._cycle.edits.append(act)
-        if len(self._cycle.edits) >= 12:
-            self._end_cycle()
+        self._edits.append(act)
+        self._happened(act)
+        if len(self._edits) >= MAX_EDITS:
+            self._end_all()
+
+    def _happened(self, act: Act) -> None:
+        for cycle in self._open:
+            cycle.between.append(act)
 
     def _command(self, act: Act) -> None:
-        output = act.text
-        failed = (
-            act.failed
-            or (act.exit_code is None and commands.has_trace(output) and not commands.only_looks(act.command))
-            or commands.failed(act.command, output)
-        )
         program = commands.program(act.command)
+        if program == "git commit" and outcomes.nothing_to_commit(act.text):
+            act.note = "there was nothing to commit"
+            return
+        failed = has_failed(act)
         if failed and commands.only_looks(act.command):
-            if complaint := commands.complaint(output):
+            if complaint := outcomes.complaint(act.text):
                 self.made.append(
-                    of(act, "error", f"{program} fails: {complaint}", as_said(act, output), importance=0.3)
+                    of(act, "error", f"{program} fails: {complaint}", as_said(act, act.text), importance=0.3)
                 )
                 return
             if act.exit_code == 1:
                 act.note = f"{program or 'a search'} found nothing"
                 return
-        cycle = self._cycle
         if failed:
             act.failed = True
-            if cycle.failed is None:
-                # What was changed before is told for itself: it may or may not be why this fails.
-                self._end_cycle()
-                self._cycle.failed = act
-            else:
-                cycle.failures.append(act)
-                if len(cycle.failures) >= 8:
-                    self._end_cycle()
-        elif self._passes(act):
-            cycle.passed = act
-            self._end_cycle()
-        else:
+            self._fails(act)
+        elif not self._passes(act):
             self._succeeded(act, program)
+        elif (message := commands.commit_message(act.command)) and outcomes.is_committed(act.command, act.text):
+            self.made.append(committed(act, message))
+        if not commands.is_harmless(act.command) and not act.files_modified:
+            for cycle in self._open:
+                if act is not cycle.failed and act not in cycle.failures:
+                    cycle.between.append(act)
+
+    def _fails(self, act: Act) -> None:
+        for cycle in self._open:
+            if commands.is_same(act.command, placed(cycle.failed)):
+                cycle.failures.append(act)
+                if len(cycle.failures) >= MAX_FAILURES:
+                    self._end(cycle)
+                return
+        # What was changed before is told for itself: it may or may not be why this fails.
+        self._tell_edits()
+        self._open.append(Cycle(act))
+        if len(self._open) > MAX_FAILURES:
+            self._end(self._open[0])
 
     def _passes(self, act: Act) -> bool:
         """What failed before, or what was changed."""
-        cycle = self._cycle
-        if cycle.failed is None:
-            return bool(cycle.edits) and commands.is_check(act.command)
-        return commands.covers(act.command, cycle.failed.command) or (
-            bool(cycle.edits) and commands.narrows(act.command, cycle.failed.command)
-        )
+        over = [cycle for cycle in self._open if _mends(act, cycle)]
+        for cycle in over:
+            cycle.passed = act
+            self._end(cycle)
+        if over or self._open or not self._edits or not commands.is_check(act.command):
+            return bool(over)
+        self._tell_edits(act)
+        return True
 
-    def _end_cycle(self) -> None:
-        cycle, self._cycle = self._cycle, Cycle()
-        if cycle.failed is not None:
-            self.made.append(mended(cycle) if cycle.passed and cycle.edits else still_broken(cycle))
-            if cycle.edits and not cycle.passed:
-                self.made.append(changed(cycle.edits, None))
-        elif cycle.edits:
-            self.made.append(changed(cycle.edits, cycle.passed))
+    def _end(self, cycle: Cycle) -> None:
+        self._open.remove(cycle)
+        fixes = cycle.fixes
+        if cycle.passed and fixes:
+            self.made.append(mended(cycle, cycle.passed, fixes))
+            self._edits = [act for act in self._edits if act not in fixes]
+        else:
+            self.made.append(still_broken(cycle))
+        self._tell_edits()
+
+    def _tell_edits(self, check: Act | None = None) -> None:
+        """But for those that may yet mend something."""
+        awaited = [act for cycle in self._open for act in cycle.between]
+        told = [act for act in self._edits if act not in awaited]
+        self._edits = [act for act in self._edits if act in awaited]
+        if told:
+            self.made.append(changed(told, check))
+
+    def _end_all(self) -> None:
+        while self._open:
+            self._end(self._open[0])
+        self._tell_edits()
 
     # -- Other commands -----------------------------------------------------------------------------------------
 
     def _succeeded(self, act: Act, program: str) -> None:
-        command, output = act.command, commands.excerpt(act.text)
-        if message := commands.commit_message(command):
+        command, output = act.command, outcomes.excerpt(act.text)
+        if (message := commands.commit_message(command)) and outcomes.is_committed(command, act.text):
             self.made.append(committed(act, message))
         elif names := commands.installs(command):
             self.made.append(of(act, "change", f"Install {names}", f"`{short(command)}`", importance=0.45,
                                  concepts=["dependencies"]))  # fmt: skip
+        elif files := commands.edits(command):
+            act.files_modified = files
+            self._edit(act)
         elif files := commands.reads(command):
             act.files_read = files
             self._look(act)
@@ -132,7 +174,7 @@ class Work:
             act.note = f"{program or 'a command'} only looks around"
         elif not output and not commands.mutates(command):
             act.note = f"{program or 'a command'} said nothing"
-        elif report := commands.passed(output):
+        elif report := outcomes.passed(output):
             self.made.append(of(act, "discovery", f"{program} passes: {report}", as_said(act, output), importance=0.3))
         else:
             title = act.about or f"Run `{short(command, 90)}`"
@@ -163,9 +205,9 @@ class Work:
     # -- Others -------------------------------------------------------------------------------------------------
 
     def _use(self, act: Act) -> None:
-        said = commands.excerpt(act.text, 2400)
+        said = outcomes.excerpt(act.text, 2400)
         if act.failed:
-            found = commands.failure(act.text)
+            found = outcomes.failure(act.text)
             self.made.append(of(act, "error", f"{act.tool} fails: {found.what or 'it does not say why'}",
                                  f"{act.query}\n{found.excerpt}", importance=0.5))  # fmt: skip
         elif act.kind is Kind.WEB:
@@ -190,3 +232,15 @@ class Work:
             title = f"Plan: {act.items[0][0] if act.items else one_line(act.text)}"
         lines = [f"- [{'x' if state in ('completed', 'done') else ' '}] {what}" for what, state in act.items]
         self.made.append(of(act, "plan", title, "\n".join(lines) or act.text, importance=0.45))
+
+
+def _mends(act: Act, cycle: Cycle) -> bool:
+    """Whether it passes where each of the failures was."""
+    for failed in cycle.standing:
+        if commands.covers(act.command, placed(failed)):
+            continue
+        if commands.program(act.command) != commands.program(failed.command) or not cycle.fixes:
+            return False
+        if not commands.picks(act.command, placed(failed), outcomes.failure(failed.text).tests, failed.text):
+            return False
+    return True

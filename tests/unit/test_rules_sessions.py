@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from muster.domain.agents import OutputLine
+from muster.domain.memory import Event
 from muster.domain.rules_summary import summarise, untold
 from muster.domain.transcripts import MAX_PIECES, Transcript
 from tests.unit.observing import AT, TRACEBACK, event, made, tool
@@ -148,3 +149,56 @@ def test_a_summary_leaves_out_what_an_earlier_one_told() -> None:
 def test_a_session_in_which_nothing_happened_has_no_summary() -> None:
     answer = summarise("Empty", [event({}, "heartbeat")], [])
     assert (answer.observations, bool(answer.note)) == ([], True)
+
+
+def test_what_is_fixed_elsewhere_leaves_open_what_fails() -> None:
+    plan = tool("Bash", {"command": "terraform plan"}, {"stderr": "│ Error: Invalid reference"}, exit_code=1)
+    tried = tool("mcp__db__query", {"sql": "select 1"}, {"error": "the connection was refused"})
+    crash = event("The login crashes when the session has no user.")
+    others = (
+        event("I fixed the typo in the README."),
+        tool("Bash", {"command": 'git commit -m "fix: typo"'}, {"stdout": "[main abc1234] fix: typo"}),
+        tool("Bash", {"command": "git commit -m 'fix: the invalid reference'"}, {"stdout": "[main abc1235] fix: it"}),
+    )
+
+    def opened(*later: Event) -> str:
+        events = (plan, tried, crash, *later)
+        (one,) = summarise("Plan", events, made(*events)).observations
+        return (one.narrative or "").partition("Open:")[2]
+
+    left = opened(*others)
+    for words in ("Invalid reference", "connection was refused", "login crashes"):
+        assert words in left
+    assert "login crashes" not in opened(event("Fixed the crash of the login: a user is always loaded."))
+    assert "Invalid reference" not in opened(tool("Bash", {"command": "terraform plan"}, {"stdout": "No changes."}))
+    assert "refused" not in opened(tool("mcp__db__query", {"sql": "select 1"}, {"content": "1 row"}))
+
+
+def test_a_part_that_failed_and_passed_later_is_not_open() -> None:
+    said = "FAILED tests/test_refund.py::test_twice - ValueError: refund paid twice"
+    first = [tool("Bash", {"command": "pytest"}, {"stdout": said}, exit_code=1)]
+    for again, still_open in (("pytest tests/test_refund.py", False), ("pytest tests/test_docs.py", True)):
+        later = [tool("Bash", {"command": again}, {"stdout": "3 passed in 0.1s"})]
+        (one,) = summarise("Refunds", [*first, *later], [*made(*first), *made(*later)]).observations
+        assert ("paid twice" in (one.narrative or "").partition("Open:")[2]) is still_open
+
+
+def test_an_answer_is_not_asked_and_a_next_step_not_learned() -> None:
+    events = [
+        event({"prompt": "The coupon is ignored. Can you find out why and fix it?"}, "prompt"),
+        event("I'll use Grep to look for the coupon code first."),
+        event("Noted."),
+        event({"role": "assistant", "text": "Shall we drop Python 3.9?"}),
+        event({"prompt": "yes"}, "prompt"),
+    ]
+    found = made(*events)
+    assert [(one.type, one.title) for one in found] == [
+        ("request", "The coupon is ignored."),
+        ("question", "Shall we drop Python 3.9?"),
+        ("fact", "Shall we drop Python 3.9? yes"),
+    ]
+    (one,) = summarise(None, events, found).observations
+    asked, _, learned = (one.narrative or "").partition("Learned:")
+    assert "yes" not in asked
+    assert "Grep" not in learned
+    assert made(event({"prompt": "yes"}, "prompt")) == []

@@ -1,0 +1,224 @@
+"""What a command said: whether it failed, how, and where, whatever its exit code."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from muster.domain import rules_commands as commands
+from muster.domain.rules_text import lines_of, one_line, unique
+
+_PY_LAST = re.compile(
+    r"^(?:E\s+)?((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|Timeout|Failure|NotFound|"
+    r"DoesNotExist)\b(?:: .*)?|AssertionError\b.*|assert .+)$"
+)
+_PY_FILE = re.compile(r'^\s*File "([^"\n]+)", line (\d+)(?:, in (\S+))?')
+_PLACE = re.compile(r"(?<![\w/.@+-])([\w.@+/-]{1,200}\.(?:py|pyi|tsx?|jsx?|mjs|rs|go|java|kt|rb|php|c|cc|cpp|h|hpp|"
+                    r"cs|swift|vue|sql|"
+                    r"scala|ex|exs|lua|dart|ya?ml|toml|json|sh))(?::|\(|\", line )(\d+)")  # fmt: skip
+_FAILED_TEST = re.compile(
+    r"^(?:FAILED|ERROR)\s+(\S+?::\S+|\S+\.py)(?:\s+-\s+(.*))?$|^--- FAIL: (\S+)|^test (\S+) \.\.\. FAILED|"
+    r"^\s*[✕✗×●]\s+(.+)$"
+)
+_ERROR_LINES = (
+    _PY_LAST,
+    re.compile(r"^(error(?:\[E\d+\])?: .+)$"),
+    re.compile(r"^(panic: .+)$"),
+    re.compile(r"^(?:Exception in thread .*? |Caused by: |Uncaught )((?:[\w.$]+(?:Error|Exception)|Error)\b.*)$"),
+    re.compile(r"^(?:\[?\w+\]?\s+)?((?:[A-Z]\w*)?(?:Error|Exception): .+)$"),
+    re.compile(r"(error TS\d+: .+)$"),
+    re.compile(r"^\S+:\d+(?::\d+)?:\s+((?:fatal )?error: .+)$"),
+    re.compile(r"((?:npm ERR!|fatal:|ERROR:?|\[error\]|FATAL:?|CRITICAL:?|E:) .+)$"),
+    re.compile(r"^(.*(?:command not found|No such file or directory|Permission denied|Connection refused|"
+               r"not recognized as|"
+               r"cannot find|could not find|No module named|segmentation fault|Killed|Out of memory|timed out|"
+               r"AccessDenied|"
+               r"unable to resolve|is not defined|already in use).*)$", re.IGNORECASE),
+    re.compile(r"^(.*\b(?:error|failed|failure|fatal)\b.*)$", re.IGNORECASE),
+)  # fmt: skip
+_PASSED = re.compile(
+    r"\b(\d+ (?:passed|passing|tests? passed)[^\n=]{0,80}|test result: ok\.[^\n]{0,80}|"
+    r"Tests:\s+[^\n]{0,80}passed[^\n]{0,40}|"
+    r"All checks passed!?|Success: no issues found[^\n]{0,60}|Found 0 errors[^\n]{0,40}|"
+    r"Found \d+ errors? \(\d+ fixed, 0 remaining\)|BUILD SUCCESS\w*|"
+    r"OK \(\d+ tests?[^\n]*\)|"
+    r"Ran \d+ tests? in [^\n]*)"
+)
+_FAILED = re.compile(
+    r"^(?:.*[ \t,(])?[1-9]\d* (?:failed|failing|failures?|errors?)\b(?! \(\d+ fixed, 0 remaining\)| fixed\b)"
+    r"|^FAILED \(|\bTests?: .{0,100}?\b[1-9]\d* failed"
+    r"|^test result: FAILED|^(?:--- )?FAIL\b|\bFound [1-9]\d* errors?\b(?! \(\d+ fixed, 0 remaining\))"
+    r"|\([1-9]\d* errors?,"
+    r"|^(?:\S{1,300}:[ \t]*)?error(?:\[E\d+\])?: |\berror TS\d+: |\bBUILD FAIL(?:URE|ED)\b|^✖ [1-9]",
+    re.MULTILINE,
+)
+"""What tests and checks say of themselves."""
+_GAVE_UP = re.compile(
+    r"^(?:\w*make(?:\[\d+\])?: \*\*\*|npm ERR!|npm error\b|fatal: |CONFLICT \(|curl: \(\d+\)|ssh: |psql: error"
+    r"|error: (?:could not|failed|cannot|pathspec)|FAILED \((?:failures|errors)="
+    r"|Automatic merge failed|(?:docker: )?Error response from daemon)",
+    re.MULTILINE,
+)
+"""What programs say before they end, and that a pipe hides."""
+_TRACE = re.compile(
+    r"Traceback \(most recent call last\)|^panic: |^\s+at \S+ ?\(\S+:\d+|^thread '.*' panicked at|"
+    r"Unhandled ?(?:Promise)?Rejection",
+    re.M,
+)
+
+
+_DOTS = re.compile(r"(?<!\.)\.{4,}")
+_MISSES = re.compile(
+    r"No module named|Cannot find (?:module|package)|Could not (?:find|resolve)|ModuleNotFoundError|MODULE_NOT_FOUND|"
+    r"command not found|[Uu]nresolved import|no required module|DistributionNotFound"
+)
+
+
+class Failure(NamedTuple):
+    what: str
+    """In one line."""
+    where: list[str]
+    """Files, the innermost last named first."""
+    tests: list[str]
+    excerpt: str
+
+
+_COMPLAINS = re.compile(
+    r"^(?:psql:[^\n]{1,200}?:\d+: |[│╷×✗✖•]\s?)?(?:ERROR|Error|error|FATAL|E)"
+    r"(?:\[\w+\]| \d+ \([^)\n]{1,20}\)[^:\n]{0,60})?:\s"
+    r"(?!\s*pip's dependency resolver)"
+    r"|^error \S|^(?:Error from server|An error occurred \(|× No solution|PackagesNotFoundError|gcloud\.\S+: ERROR)"
+    r"|^(?:rm|cp|mv|mkdir|chmod|chown|ln|touch): (?:cannot|[^\n]{1,300}: (?:No such|Permission denied|Not a directory))"
+    r"|^The connection to the server \S{1,200} was refused|version solving failed|^ ?! \[(?:remote )?rejected\]"
+    r"|^[^\n:]{0,80}(?:sh|bash): (?:line )?[^\n]{1,200}: (?:command )?not found",
+    re.MULTILINE,
+)
+"""What programs that do something say of why they did not; of what only prints, it would be what it was given."""
+_NOTHING_TO_COMMIT = re.compile(
+    r"^(?:nothing to commit|nothing added to commit|no changes added to commit)", re.MULTILINE
+)
+_COMMITTED = re.compile(r"^\[[^\]\n]{1,200} [0-9a-f]{7,40}\]|^ \d+ files? changed", re.MULTILINE)
+_STOPPED = re.compile(
+    r"^- hook id: |(?<!\.)\.{3,}Failed$|^(?:husky - |lefthook|✖ )|hook (?:script )?(?:failed|exited)|^Aborting commit|"
+    r"^error: |unmerged files|^Please tell me who you are",
+    re.MULTILINE,
+)
+
+
+def failed(command: str, output: str) -> bool:
+    """Whether it says that it failed: an exit code is not always told, and of a pipe it is that of the last."""
+    if commands.only_looks(command) or commands.shows_logs(command):
+        return False
+    end = output[-20_000:]
+    if commands.commits(command) and not has_committed(output) and (_STOPPED.search(end) or _FAILED.search(end)):
+        return True
+    if _GAVE_UP.search(end) or (commands.is_check(command) and _FAILED.search(end)):
+        return True
+    return commands.speaks_for_itself(command) and _COMPLAINS.search(end) is not None
+
+
+def has_committed(output: str) -> bool:
+    return _COMMITTED.search(output[:20_000]) is not None
+
+
+def misses_something(output: str) -> bool:
+    return _MISSES.search(output[-20_000:]) is not None
+
+
+def is_committed(command: str, output: str) -> bool:
+    """Whether there is a commit now: git says so, or nothing hides that it would have complained."""
+    step = commands.commits(command)
+    return has_committed(output) or (step is not None and not step.hidden and not nothing_to_commit(output))
+
+
+def nothing_to_commit(output: str) -> bool:
+    return not has_committed(output) and _NOTHING_TO_COMMIT.search(output[:20_000]) is not None
+
+
+_LISTED = re.compile(r"^(?:total \d+|[-dlcbps][-rwxsStT]{9}[.+@]?\s.*)$", re.MULTILINE)
+
+
+def without_listing(output: str) -> str:
+    """That of `ls -l`."""
+    return _LISTED.sub("", output)
+
+
+def gave_up(output: str) -> bool:
+    """The same of output whose command is not known."""
+    end = output[-20_000:]
+    return _GAVE_UP.search(end) is not None or (_FAILED.search(end) is not None and _PASSED.search(end) is not None)
+
+
+def passed(output: str) -> str:
+    if _FAILED.search(output[-20_000:]):
+        return ""
+    found = _PASSED.findall(output)
+    return " ".join(found[-1].split()) if found else ""
+
+
+def has_trace(output: str) -> bool:
+    return _TRACE.search(output) is not None
+
+
+def failure(output: str) -> Failure:
+    """What went wrong, by the most telling line there is; lines further down are nearer to the cause."""
+    lines = [line.rstrip() for line in lines_of(output)][-600:]
+    tests: list[str] = []
+    why = ""
+    for line in lines:
+        if match := _FAILED_TEST.match(line[:400]):
+            name = next(group for group in (match[1], match[3], match[4], match[5]) if group)
+            tests.append(one_line(name, 200))
+            why = why or (match[2] or "")
+    found, at = "", -1
+    for pattern in _ERROR_LINES:
+        for number in range(len(lines) - 1, -1, -1):
+            line = lines[number].strip().lstrip("│╷╵ ")[:400]
+            if len(line) > 4 and (match := pattern.search(line)):
+                found, at = match[1], number
+                break
+        if found:
+            break
+    if why and (
+        not found
+        or found.startswith(("assert", "FAILED ", "ERROR "))
+        or re.match(r"\W*\d+ (?:failed|errors?)\b", found)
+    ):
+        found = why
+    found = _DOTS.sub(": ", found)
+    if not found:
+        said = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
+        if said:
+            at = said[-1]
+            found = lines[at]
+    places = [match[1] for line in reversed(lines) if (match := _PY_FILE.match(line[:1000]))]
+    places += [path for line in lines for path, _ in _PLACE.findall(line[:1000])]
+    near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
+    ours = [path for path in places if "site-packages" not in path and "node_modules" not in path and path[:1] != "<"]
+    return Failure(one_line(found, 220), unique(ours or places, 8), unique(tests, 12), "\n".join(near)[:1500])
+
+
+_COMPLAINTS = _ERROR_LINES[-2]
+"""Of programs that look: that what they were to look at is not there, or is not to be looked at."""
+
+
+def complaint(output: str) -> str:
+    """Why nothing was found, where it says so."""
+    for line in lines_of(output[:20_000]):
+        if match := _COMPLAINTS.match(line[:400]):
+            return match[1].strip()
+    return ""
+
+
+def excerpt(output: str, size: int = 1200) -> str:
+    """Its telling lines: no bars, no blanks, no line twice in a row."""
+    kept: list[str] = []
+    for line in lines_of(output):
+        bare = line.strip()
+        if sum(map(str.isalnum, bare[:200])) < 2 or (kept and kept[-1].strip() == bare):
+            continue
+        kept.append(line[:400])
+    text = "\n".join(kept)
+    if len(text) <= size:
+        return text
+    return f"{text[: size // 2]}\n…\n{text[-size // 2 :]}"

@@ -1,0 +1,153 @@
+"""A line of shell taken apart: the simple commands in it, what each runs, and where it writes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import lru_cache
+from typing import NamedTuple
+
+READ_CHARS = 2000
+"""Of one command."""
+
+_PARTS = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'|\\.|[<>]&|&>|&&|\|\||[;\n|&]|[^"'\\&|;\n<>]+|.""", re.DOTALL)
+_SEPARATORS = frozenset(["&&", "||", ";", "\n", "|", "&"])
+_HEREDOC = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(['\"]?)(\w{1,40})\1([^\n]*)\n.*?(?:\n[ \t]*\2\b|\Z)", re.DOTALL)
+_REDIRECTED = re.compile(r"(?:\d|&)?(>>?\|?|<{1,3})(&\d|&-|.*)", re.DOTALL)
+_ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
+_BEFORE = frozenset(
+    """
+    sudo env time nice exec command nohup timeout xargs npx bunx pnpx rtk doas if while then do else ! {
+    """.split()  # noqa: SIM905
+)
+"""What runs what comes after it."""
+_RUNNERS = {
+    "uv": ("run", "pip"), "poetry": ("run",), "pipenv": ("run",), "hatch": ("run",), "pdm": ("run",), "rye": ("run",),
+    "bundle": ("exec",), "pnpm": ("exec", "dlx"), "yarn": ("exec", "dlx"), "npm": ("exec",), "bun": ("x",),
+}  # fmt: skip
+_WITH_VALUE = {"sudo": ("-u", "-g"), "xargs": ("-n", "-I", "-P", "-L"), "nice": ("-n",), "timeout": ("-k", "-s")}
+_OF_TWO_WORDS = frozenset("git cargo go npm pnpm yarn make docker kubectl bun just".split())  # noqa: SIM905
+_PREPARES = frozenset("cd export source . set pushd popd unset".split())  # noqa: SIM905
+_PREPARES_TOO = ("git add", "mkdir")
+
+
+class Step(NamedTuple):
+    """A simple command; of a pipe, the one that does something, else the first."""
+
+    words: tuple[str, ...]
+    """From the name of what is run on: `FOO=1 sudo -u me python -m pytest -q` is `pytest -q`."""
+    writes: tuple[str, ...]
+    """The files its output goes to."""
+    hidden: bool
+    """Whether its exit code is lost to a pipe or to what comes after it."""
+
+    @property
+    def name(self) -> str:
+        return self.words[0].rpartition("/")[2]
+
+    @property
+    def bare(self) -> str:
+        """Without what was quoted: a message is no command."""
+        return " ".join((self.name, *(word for word in self.words[1:] if " " not in word and "\n" not in word)))
+
+    @property
+    def prepares(self) -> bool:
+        """It only makes the place for what comes next."""
+        return self.name in _PREPARES or self.bare.startswith(_PREPARES_TOO)
+
+
+_FEEDS = frozenset("echo printf cat yes find grep rg ls head tail sed awk".split())  # noqa: SIM905
+_FED = re.compile(
+    r"(?:rm|mv|cp|tee|psql|mysql|sqlite3|redis-cli|kubectl|docker|podman|patch|ssh|git apply|"
+    r"sed (?:\S+ )*(?:-\w*i|--in-place))(?![\w-])"
+)
+"""What matters more in a pipe than where it gets its input."""
+
+
+@lru_cache(maxsize=256)
+def steps(command: str) -> tuple[Step, ...]:
+    found: list[Step] = []
+    ends: list[str] = []
+    pipe: list[Step] = []
+    text = ""
+    for part in [*_PARTS.findall(_HEREDOC.sub(_first_line, command[:READ_CHARS])), "\n"]:
+        if part not in _SEPARATORS:
+            text += part
+            continue
+        if step := _step(text, hidden=part == "|"):
+            pipe.append(step)
+        text = ""
+        if part != "|" and pipe:
+            fed = (each for each in pipe if pipe[0].name in _FEEDS and _FED.match(each.bare))
+            found.append(next(fed, pipe[0]))
+            ends.append(part)
+            pipe = []
+    lost = [step.hidden or end != "&&" for step, end in zip(found, ends, strict=True)]
+    lost[-1:] = [step.hidden for step in found[-1:]]
+    return tuple(step._replace(hidden=hidden) for step, hidden in zip(found, lost, strict=True))[:20]
+
+
+def _first_line(heredoc: re.Match[str]) -> str:
+    """What is fed to a command is no command."""
+    return f"{heredoc[3]}\n"
+
+
+def _step(text: str, *, hidden: bool) -> Step | None:
+    text = text.strip().lstrip("(")
+    if text.endswith(")") and "(" not in text:
+        text = text.rstrip(")")
+    if not text or text.startswith("#"):
+        return None
+    try:
+        tokens = shlex.split(text)
+    except ValueError:
+        tokens = text.split()
+    words: list[str] = []
+    writes: list[str] = []
+    rest = iter(tokens)
+    for token in rest:
+        if match := _REDIRECTED.fullmatch(token):
+            target = match[2] or next(rest, "")
+            if ">" in match[1] and target and not target.startswith(("&", "/dev/")):
+                writes.append(target)
+        else:
+            words.append(token)
+    words = _main(words) or words
+    return Step(tuple(words), tuple(writes), hidden) if words and words[0] else None
+
+
+def _main(words: list[str]) -> list[str]:
+    """Without what only runs it."""
+    while words:
+        name = words[0].rpartition("/")[2]
+        if _ASSIGNED.match(words[0]):
+            words = words[1:]
+        elif name in _BEFORE:
+            words = words[1:]
+            while words and (words[0].startswith("-") or re.fullmatch(r"[\d.]+[smh]?", words[0])):
+                words = words[2 if words[0] in _WITH_VALUE.get(name, ()) else 1 :]
+        elif re.fullmatch(r"python[\d.]*", name) and words[1:2] == ["-m"]:
+            words = words[2:]
+        elif words[1:2] and words[1] in _RUNNERS.get(name, ()):
+            words = words[1 if words[1] == "pip" else 2 :]
+        elif name == "git" and words[1:2] and words[1] in ("-C", "-c", "--no-pager"):
+            words = ["git", *words[2 if words[1] == "--no-pager" else 3 :]]
+        else:
+            break
+    return words
+
+
+def program(command: str) -> str:
+    """What is run, without where and with which environment: `cd x && FOO=1 python -m pytest -q` is pytest."""
+    found = steps(command)
+    step = next((each for each in found if not each.prepares), None) or next(
+        (each for each in found if each.name not in _PREPARES), None
+    )
+    return named(step) if step else ""
+
+
+def named(step: Step) -> str:
+    if step.name not in _OF_TWO_WORDS:
+        return step.name
+    rest = [word for word in step.words[1:3] if not word.startswith("-")]
+    return " ".join((step.name, *rest[: 2 if rest[:1] == ["run"] else 1]))
