@@ -22,7 +22,7 @@ _DECIDED = re.compile(
 )
 _STEP = re.compile(
     r"\b(?:will|let['’]s) (?:(?:keep|move) (?:on\b|going\b|\w+ing\b)|(?:use|switch|move|keep|drop)\b[^.\n]{0,200}?"
-    r"(?:\b(?:now|first|next|quickly)\b|"
+    r"(?:\b(?:now(?! on)|first|next(?! \w)|quickly)\b|"
     r"\bto (?:find|check|see|look|search|read|verify|inspect|explore|understand|investigate|locate|debug|view|"
     r"change the file|edit|list|get|fetch|run)\b)|"
     r"use (?:the )?`?(?:grep|rg|sed|awk|find|curl|git|bash|jq|cat|ls|read|edit|glob|write|task|websearch|webfetch)\b)",

@@ -42,6 +42,8 @@ def test_what_is_not_fixed_is_no_fix(text: str, kind: str) -> None:
         ("We will keep the old format because customers use it.", "decision"),
         ("We will use Redis for sessions.", "decision"),
         ("We decided not to use Redis.", "decision"),
+        ("We will switch to pnpm next week.", "decision"),
+        ("We will use Redis from now on.", "decision"),
         ("It was not fast enough, so we chose Redis over Memcached.", "decision"),
         ("There was no decision on the cache yet.", "fact"),
         ("The decision on the cache is still open.", "fact"),
