@@ -22,8 +22,12 @@ _REDACTED = re.compile(r"<private>.*?(?:</private>|\Z)|"
 _SENTENCE_END = re.compile(
     r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[^\sa-z])|(?<=[。！？｡])|\n\s*(?=[-*•#>\d])|\n{2,}|\n(?=[A-Z])"
 )
-_WORDS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_MARKUP = re.compile(r"^(?:[#>*•\-–\s]+|\d{1,3}[.)]\s+)|(?<!\w)[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?!\w)")
+_LEAD = re.compile(r"\s*(?:>\s+){0,4}(?:#{1,6}\s+|[*•–-]\s+(?![*-])|\d{1,3}[.)]\s+)?")
+_BOLD = re.compile(
+    r"(`[^`\n]{1,400}`)|(?<![^\s(\[])\*\*(?=[^\W_]|[`(\"“'‘¿¡])([^*\n]{0,400}[\w`.!?:)\"”'’。！？：])\*\*"
+    r"(?![A-Za-z0-9_*/])"
+)
+"""What Markdown marks as strong. One star may be a glob's, and strokes a name's: they stay."""
 
 
 def cleaned(text: str, limit: int = READ_CHARS) -> str:
@@ -65,7 +69,8 @@ def sentences(text: str, limit: int = 400) -> list[str]:
 
 def one_line(text: str, limit: int = TITLE_CHARS) -> str:
     """As a title: plain, on one line, cut between words."""
-    line = " ".join(_MARKUP.sub("", text).split())
+    bare = text[match.end() :] if (match := _LEAD.match(text)) else text
+    line = " ".join(_BOLD.sub(lambda found: found[1] or found[2], bare).split())
     if len(line) <= limit:
         return line
     cut = line[: limit - 1]
@@ -133,6 +138,17 @@ _STOPWORDS: dict[str, frozenset[str]] = {
 }
 
 
+_ANYWHERE = frozenset(
+    """
+    a as at com come con da de del den die do e el en es est for from i in is it la le me men na no non o on os per
+    po pt sa se son su te to un var van was w y z
+    """.split()  # noqa: SIM905
+)
+"""Small words of several languages, and of what programs print."""
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_AROUND = ".,;:!?…()[]\"'«»“”„‘’*¿¡"
+
+
 def language_of(text: str) -> str | None:
     """ISO 639-1, by script and, where several share one, by the small words. None: it does not say."""
     sample = text[:1500]
@@ -156,12 +172,22 @@ def language_of(text: str) -> str | None:
             if language == "ru" and re.search("[їєґі]", sample):
                 return "uk"
             return "fa" if language == "ar" and re.search("[پچژگ]", sample) else language
-    words = [word.lower() for word in _WORDS.findall(sample)[:250]]
+    words = [word for token in sample.split()[:300] if (word := _plain_word(token))]
     counts = {language: sum(word in stop for word in words) for language, stop in _STOPWORDS.items()}
+    # "en" comes first, so it wins where nothing else is more likely.
     best = max(counts, key=lambda language: counts[language])
-    # "en" comes first, so it wins where nothing else is more likely. One small word of another language is chance.
-    few = 1 if best == "en" or not sample.isascii() else 2
-    return best if counts[best] >= few and counts[best] * 14 >= len(words) else None
+    if best == "en":
+        return "en" if counts["en"] and counts["en"] * 14 >= len(words) else None
+    telling = {word for word in words if word in _STOPWORDS[best] and word not in _ANYWHERE}
+    # One small word of another language is chance, and so are a few in a long text.
+    few = 1 if any(letter.isalpha() and not letter.isascii() for letter in sample) and len(words) <= 12 else 2
+    return best if len(telling) >= few and counts[best] * 6 >= len(words) else None
+
+
+def _plain_word(token: str) -> str:
+    """Of what stands between blanks, the word. Parts of names, paths and options are none."""
+    word = token.strip(_AROUND)
+    return word.lower() if word and _WORD.fullmatch(word) else ""
 
 
 # -- What it is about -----------------------------------------------------------------------------------------------

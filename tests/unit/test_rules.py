@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from muster.domain.context import group_of, tell
 from muster.domain.rules import observe
 from muster.domain.rules_summary import summarise
-from muster.domain.rules_text import cleaned, dated, language_of
+from muster.domain.rules_text import cleaned, dated, language_of, one_line
 from tests.unit.observing import AT, TRACEBACK, event, made, only, tool
 
 # -- What it was told ------------------------------------------------------------------------------------------------
@@ -128,6 +128,42 @@ def test_private_text_that_was_taken_out_is_nothing() -> None:
     assert made(event({"text": "[removed:private]"}), event({"prompt": "<private>my key</private>"}, "prompt")) == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cp *.py /tmp/",
+        "*.py and k8s/*.yaml",
+        "rm -rf dist/*",
+        "find . -name *test* -o -name *spec*",
+        "ls src/**/test_*.py **/x/**",
+        "__init__.py, _load_all and *_id",
+        "rename _foo to bar_ and __foo to bar__",
+        "NameError: name '_boot' is not defined",
+        "f(**a), g(**b)",
+        "--dry-run is an option, and -v",
+        "* * * * * /usr/bin/backup",
+        "`**x**` is a glob",
+    ],
+)
+def test_names_and_commands_stay_as_they_are(text: str) -> None:
+    assert one_line(text) == text
+    assert one_line(f"{text} " * 2_000, 100_000) == " ".join([text] * 2_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("## **Cause:** the *cache* is stale", "Cause: the *cache* is stale"),
+        ("- Use **`tabs`**, (**never** spaces)", "Use `tabs`, (never spaces)"),
+        ("> 1. quoted", "quoted"),
+        ("* a\n  list", "a list"),
+        ("**重要：**移行は日曜日", "重要：移行は日曜日"),
+    ],
+)
+def test_a_title_is_plain(text: str, line: str) -> None:
+    assert one_line(text) == line
+
+
 # -- Anything at all ------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +181,12 @@ def test_private_text_that_was_taken_out_is_nothing() -> None:
         ("x = 3", None),
         ("pytest tests/es", None),
         ("retry the import", "en"),
+        ("Os dados não estão no banco e o servidor não responde", "pt"),
+        ("Nie ma pliku na serwerze, to jest problem z dyskiem", "pl"),
+        ("error: no such option -e do --no-cache as os", None),
+        ("do.js e/o/as os-no.da: as e no do os", None),
+        ("✓ w i z po do ✓ 3 na 4", None),
+        ("drwxr-xr-x 2 o e 4096 as/no/em\nimport os as o, e\n", None),
         ("", None),
     ],
 )
