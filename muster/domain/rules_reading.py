@@ -6,14 +6,17 @@ Any JSON is an event. What has a known shape is read as a tool's use or a messag
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from muster.domain.memory import Event
+from muster.domain.rules_answers import answer_of
+from muster.domain.rules_commands import only_looks, searches
+from muster.domain.rules_edits import applies_patch, changes_of, patch_in, patched
 from muster.domain.rules_json import (
-    MAX_FILES,
     dicts,
     files_of,
     first,
@@ -24,7 +27,9 @@ from muster.domain.rules_json import (
     said_in,
     text_of,
 )
-from muster.domain.rules_text import cleaned, readable, unique
+from muster.domain.rules_text import cleaned, readable
+
+COMMAND_CHARS = 4000
 
 
 class Kind(StrEnum):
@@ -180,18 +185,6 @@ _IDLE_TOOLS = frozenset(
     listmcpresourcestool skill slashcommand
     """.split()  # noqa: SIM905
 )
-_EXIT = re.compile(r"^\s*(?:Error:\s*)?(?:Process )?exit(?:ed with)?(?: code| status)?:? (\d{1,3})\b", re.IGNORECASE)
-_TEXT_OUT = (
-    "stdout",
-    "output",
-    "result",
-    "content",
-    "text",
-    "aggregated_output",
-    "message",
-    "llmContent",
-    "returnDisplay",
-)
 _PATHS = ("file_path", "filePath", "path", "absolute_path", "target_file", "notebook_path", "filename", "file",
           "relative_workspace_path", "paths", "file_paths", "files")  # fmt: skip
 
@@ -228,7 +221,12 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     if tool.lower() in _IDLE_TOOLS:
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
-    act.text, act.exit_code, act.failed = _answer(answered, payload, kind)
+    if kind is Kind.COMMAND and applies_patch(_command(asked)):
+        kind = act.kind = Kind.EDIT
+    answer = answer_of(answered, payload, command=kind is Kind.COMMAND, edit=kind is Kind.EDIT)
+    if answer.refused:
+        return _refused(act, answer.instead)
+    act.text, act.exit_code, act.failed = answer.text, answer.code, answer.failed
     if name.lower().startswith("str_replace") and asked.get("command") == "view":
         act.kind = Kind.READ
     match act.kind:
@@ -245,6 +243,8 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             _read_edit(act, asked, answered)
         case Kind.COMMAND:
             act.command = _command(asked)
+            if answered is not None and not (act.text or act.failed) and _searches(act.command):
+                act.kind, act.note = Kind.NOTHING, "a search that found nothing"
         case Kind.WEB:
             act.query = line_of(asked, "query", "url", "search_term")
             act.about = act.about or line_of(asked, "prompt")
@@ -259,63 +259,29 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     return act
 
 
-def _answer(answered: Any, payload: dict[str, Any], kind: Kind) -> tuple[str, int | None, bool]:
-    code, failed, text = None, payload.get("is_error") is True or payload.get("success") is False, ""
-    for place in (payload, answered):
-        if isinstance(place, dict):
-            found = first(place, "exit_code", "exitCode", "returncode", "return_code")
-            status = integer(first(place, "code", "status", "statusCode", "status_code"))
-            code = integer(found) if code is None else code
-            if kind is Kind.COMMAND:
-                code = status if code is None else code
-            else:  # of HTTP
-                failed = failed or (status is not None and 400 <= status < 600)
-            failed = failed or place.get("is_error") is True or place.get("interrupted") is True
-            for key in ("error", "stderr"):
-                if isinstance(place.get(key), str) and place[key].strip():
-                    text = f"{text}\n{place[key]}".strip()
-                    failed = failed or key == "error"
-    said = ""
-    if isinstance(answered, dict):
-        said = next((found for key in _TEXT_OUT if (found := text_of(answered.get(key)))), "")
-        if not said and not text:
-            said = flattened(answered)
-    else:
-        said = text_of(answered) or text_of(payload.get("stdout"))
-    if code is None and (match := _EXIT.match(said)):
-        code = int(match[1])
-    if code is not None and not 0 <= code <= 255:
-        code = None  # an HTTP status, say
-    text = cleaned(f"{said}\n{text}" if text and text not in said else said)
-    return text, code, failed or bool(code) or said.startswith(("Error: ", "<tool_use_error>"))
-
-
 def _read_edit(act: Act, asked: dict[str, Any], answered: Any) -> None:
     act.files_modified = files_of(asked, *_PATHS) or files_of(answered, *_PATHS)
-    for edit in (asked, *dicts(asked.get("edits"))):
-        before = first(edit, "old_string", "oldString", "old_str", "old_text", "search")
-        after = first(edit, "new_string", "newString", "new_str", "new_text", "replace", "code_edit", "new_source",
-                       "insert_text", "content", "file_text", "contents", "diff")  # fmt: skip
-        if isinstance(before, str) or isinstance(after, str):
-            act.changes.append((text_of(before), text_of(after)))
-    patch = first(asked, "patch", "input", "diff")
-    if isinstance(patch, str) and ("*** Begin Patch" in patch or patch.lstrip().startswith(("---", "diff --git"))):
-        _read_patch(act, cleaned(patch))
+    act.changes = changes_of(asked)
     kind = answered.get("type") if isinstance(answered, dict) else None
     writes = act.tool.lower() in ("write", "create_file", "write_file", "write_to_file") or "file_text" in asked
     act.created = kind == "create" or (writes and kind != "update" and "updated" not in act.text[:200])
-    del act.changes[20:]
+    deleted = act.tool.lower() in ("delete", "delete_file")
+    if patch := patch_in(asked):
+        files, changes, act.created, deleted = patched(patch)
+        act.files_modified, act.changes = files or act.files_modified, changes
+    if deleted and act.files_modified:
+        # Nothing is left that an edit would show: it is told as the command that does the same.
+        act.kind, act.command = Kind.COMMAND, f"rm {shlex.join(act.files_modified)}"[:COMMAND_CHARS]
+        names = ", ".join(path.rpartition("/")[2] or path for path in act.files_modified)
+        act.about = act.about or f"Delete {names}"
 
 
-_PATCHED = re.compile(r"^(?:\*\*\* (Add|Update|Delete) File: |\+\+\+ (?:b/)?)(\S.*)$", re.MULTILINE)
-
-
-def _read_patch(act: Act, patch: str) -> None:
-    act.files_modified = unique((path.strip()[:1000] for _, path in _PATCHED.findall(patch)), MAX_FILES)
-    lines = [line for line in patch.split("\n") if not line.startswith(("+++", "---", "***"))]
-    before = "\n".join(line[1:] for line in lines if line.startswith("-"))
-    after = "\n".join(line[1:] for line in lines if line.startswith("+"))
-    act.changes = [(before, after)]
+def _refused(act: Act, instead: str) -> Act:
+    """Nothing was done. What somebody said in place of it is worth as much as anything they say."""
+    if readable(instead):
+        return Act(act.event, Kind.PROMPT, text=instead)
+    act.kind, act.note = Kind.NOTHING, f"{act.tool} was not allowed"
+    return act
 
 
 def _command(asked: dict[str, Any]) -> str:
@@ -324,8 +290,12 @@ def _command(asked: dict[str, Any]) -> str:
         words = [word for word in command[:200] if isinstance(word, str)]
         if len(words) >= 3 and words[0].rpartition("/")[2] in ("sh", "bash", "zsh") and words[1] in ("-c", "-lc"):
             words = words[2:]
-        return cleaned(" ".join(words), 4000)
-    return text_of(command, 4000)
+        return cleaned(" ".join(words), COMMAND_CHARS)
+    return text_of(command, COMMAND_CHARS)
+
+
+def _searches(command: str) -> bool:
+    return only_looks(command) and bool(searches(command))
 
 
 def _plan(asked: dict[str, Any]) -> list[tuple[str, str]]:
