@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 _CODES = ("exit_code", "exitCode", "returncode", "return_code", "exit")
 _ERRORS = ("error", "error_message", "errorMessage")
 _TEXTS = ("stdout", "output", "result", "content", "text", "aggregated_output", "message", "llmContent",
-          "returnDisplay")  # fmt: skip
+          "returnDisplay", "textResultForLlm")  # fmt: skip
 _FLAGS = frozenset(
     """
     interrupted isimage truncated nooutputexpected duration durationms durationseconds exitcode returncode exit
@@ -126,7 +126,7 @@ def _status(place: Mapping[str, Any]) -> Any:
 
 
 def _state(place: Mapping[str, Any]) -> str:
-    state = place.get("status")
+    state = place.get("status") or place.get("resultType")
     return state.strip().lower() if isinstance(state, str) else ""
 
 

@@ -11,7 +11,7 @@ from muster.domain.rules_text import READ_CHARS, cleaned, unique
 MAX_FILES = 40
 
 _SAID = ("text", "content", "message", "body", "prompt", "last_assistant_message", "assistant_message", "statement",
-         "utterance", "note", "summary", "response", "value", "data")  # fmt: skip
+         "utterance", "note", "summary", "response", "value", "data", "parts")  # fmt: skip
 _SPEAKER = ("speaker", "author", "sender", "name", "user", "from", "who", "role")
 _ROLES = {"user": "", "human": "", "assistant": "", "ai": "", "model": "", "system": "", "tool": "", "bot": ""}
 

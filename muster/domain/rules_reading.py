@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -27,7 +27,9 @@ from muster.domain.rules_json import (
     said_in,
     text_of,
 )
+from muster.domain.rules_shapes import Calls, parts_of
 from muster.domain.rules_text import cleaned, readable
+from muster.domain.shapes import Part
 
 COMMAND_CHARS = 4000
 
@@ -42,6 +44,8 @@ class Kind(StrEnum):
     WEB = "web"
     DELEGATION = "delegation"
     PLAN = "plan"
+    CALL = "call"
+    """Of a tool, without its answer: nobody knows what came of it."""
     TOOL = "tool"
     OUTPUT = "output"
     RESULT = "result"
@@ -90,12 +94,78 @@ _PROMPT_TYPES = re.compile(
 )
 
 
+_WORDS_FIRST = {Kind.MESSAGE: 0, Kind.PROMPT: 0, Kind.CALL: 2, Kind.NOTHING: 3}
+
+
 def read(event: Event) -> Act:
-    """Never fails, whatever the payload."""
-    payload = opened(event.payload)
-    kind = event.type.lower()
+    """One by itself. Of several things in it, what was said, or else the last."""
+    acts = read_all([event])
+    return min(reversed(acts), key=lambda act: _WORDS_FIRST.get(act.kind, 1))
+
+
+def read_all(events: Sequence[Event]) -> list[Act]:
+    """What was done and said, in its order: several acts of an event, and one of a call and its answer. Never fails."""
+    acts: list[Act] = []
+    calls: Calls[int] = Calls()
+    for event in events:
+        payload, kind = opened(event.payload), event.type.lower()
+        parts = None if _is_musters(event, kind) else parts_of(kind, payload)
+        if parts is None:
+            acts.append(_read(event, kind, payload))
+        elif not parts:
+            acts.append(Act(event, Kind.NOTHING, note="it says nothing of what was done or said"))
+        for part in parts or ():
+            acts.append(_take(event, part, calls, acts))
+    return acts
+
+
+def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
+    session = event.session_id
+    if part.type == "call":
+        calls.made(part, len(acts), session)
+        return _called(event, part)
+    if part.type in ("answer", "use") and calls.is_told(part, session):
+        return Act(event, Kind.NOTHING, note="told already")
+    place = None
+    if part.type == "use":
+        place = calls.tell(part, session)
+    elif part.type == "answer":
+        if (found := calls.answered(part, session)) is None:
+            return _answered(event, part)
+        part, place = found
+    if place is not None:
+        acts[place] = Act(acts[place].event, Kind.NOTHING, note="a call that is told with its answer")
+    return _read(event, "tool_use" if part.type == "use" else part.type, part.payload)
+
+
+def _called(event: Event, part: Part) -> Act:
+    """Most edits apply; of anything else, what came of it is what matters."""
+    act = _read(event, "tool_use", part.payload)
+    if act.kind not in (Kind.EDIT, Kind.PLAN, Kind.DELEGATION, Kind.NOTHING):
+        act.kind, act.note = Kind.CALL, "a call without its answer"
+    return act
+
+
+def _answered(event: Event, part: Part) -> Act:
+    """Nobody knows what was asked."""
+    answer = answer_of(part.payload.get("tool_response"), part.payload, command=True)
+    act = Act(event, Kind.OUTPUT, text=answer.text, tool=line_of(part.payload, "tool_name") or "A tool")
+    if answer.refused:
+        return _refused(act, answer.instead)
+    if answer.failed:
+        act.kind, act.failed, act.exit_code = Kind.TOOL, True, answer.code
+    elif not readable(act.text):
+        act.kind, act.note = Kind.NOTHING, "an answer with no text in it"
+    return act
+
+
+def _is_musters(event: Event, kind: str) -> bool:
+    return kind.startswith("agent.") and event.adapter == "muster"
+
+
+def _read(event: Event, kind: str, payload: Any) -> Act:
     if isinstance(payload, dict):
-        if kind.startswith("agent.") and event.adapter == "muster":
+        if _is_musters(event, kind):
             return _of_muster(event, kind, payload)
         if tool := _tool_name(payload, kind):
             return _of_tool(event, tool, payload)
@@ -122,7 +192,7 @@ def read(event: Event) -> Act:
 def _is_message(kind: str, payload: Any) -> bool:
     if isinstance(payload, str) or kind in ("message", "turn", "utterance", "chat", "assistant", "say", "note"):
         return True
-    return isinstance(payload, dict) and any(key in payload for key in ("text", "content", "message", "messages"))
+    return isinstance(payload, dict) and any(key in payload for key in ("text", "content", "message", "messages", "parts"))
 
 
 def _says(payload: Any) -> bool:
@@ -149,6 +219,8 @@ def _of_muster(event: Event, kind: str, payload: dict[str, Any]) -> Act:
         act.failed = payload.get("stream") == "stderr"
     elif kind == "agent.result":
         act.kind, act.text = Kind.RESULT, flattened(payload.get("result"))
+        if parts_of("", payload.get("result")) is not None:
+            act.kind, act.note = Kind.NOTHING, "the last line of what it printed, which is told as it stands there"
     elif kind == "agent.ended":
         act.kind, act.text = Kind.ENDED, text_of(payload.get("error"))
         act.exit_code = integer(payload.get("exit_code"))
@@ -172,7 +244,7 @@ _TOOLS: dict[str, Kind] = {
         "str_replace_based_edit_tool apply_patch applypatch create_file search_replace insert delete_file patch "
         "replace_in_file write_to_file apply_diff strreplace",
         Kind.COMMAND: "bash shell run run_command run_shell_command run_terminal_cmd execute execute_command exec "
-        "terminal local_shell exec_command powershell container.exec",
+        "terminal local_shell exec_command shell_command powershell container.exec",
         Kind.WEB: "webfetch websearch web_fetch web_search fetch google_web_search browse search_web",
         Kind.DELEGATION: "task agent spawn_agent subagent delegate",
         Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate exitplanmode exit_plan_mode",
@@ -182,7 +254,7 @@ _TOOLS: dict[str, Kind] = {
 _IDLE_TOOLS = frozenset(
     """
     bashoutput killshell killbash todoread taskoutput taskstop tasklist taskget sleep wait enterplanmode
-    listmcpresourcestool skill slashcommand
+    listmcpresourcestool skill slashcommand write_stdin
     """.split()  # noqa: SIM905
 )
 _PATHS = ("file_path", "filePath", "path", "absolute_path", "target_file", "notebook_path", "filename", "file",
@@ -208,9 +280,10 @@ def _tool_name(payload: dict[str, Any], kind: str) -> str:
 
 
 def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
-    asked = first(payload, "tool_input", "toolInput", "input", "arguments", "args", "parameters", "params")
-    answered = first(payload, "tool_response", "toolResponse", "tool_output", "tool_result", "output", "result",
-                      "response")  # fmt: skip
+    asked = first(payload, "tool_input", "toolInput", "toolArgs", "input", "arguments", "args", "parameters",
+                  "params")  # fmt: skip
+    answered = first(payload, "tool_response", "toolResponse", "tool_output", "tool_result", "toolResult", "output",
+                      "result", "response")  # fmt: skip
     if not isinstance(asked, dict):
         asked = {"input": asked} if asked is not None else payload
     name = tool.rpartition("__")[2] if tool.startswith("mcp__") else tool

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from muster.domain.agents import OutputLine
 from muster.domain.privacy import Lines
+from muster.domain.rules_shapes import Calls, parts_of
+from muster.domain.shapes import Part
 
 PIECE_CHARS = 4000
 BLOCK_CHARS = 1200
@@ -23,7 +25,6 @@ _FIRST_PIECES = 40
 _PAUSE = timedelta(seconds=60)
 _MAX_JSON_CHARS = 128 * 1024
 _MAX_ANSWER_CHARS = 24_000
-_MAX_OPEN_CALLS = 200
 
 
 class Piece(NamedTuple):
@@ -45,7 +46,9 @@ class Transcript:
         self._count = 0
         self._lines: dict[str, list[OutputLine]] = {"stdout": [], "stderr": []}
         self._sizes = {"stdout": 0, "stderr": 0}
-        self._calls: dict[str, dict[str, Any]] = {}
+        self._calls: Calls[None] = Calls()
+        self._last_said: str | None = None
+        self._begun: dict[str, Any] | None = None
         self._private = {"stdout": Lines(), "stderr": Lines()}
 
     def feed(self, lines: Iterable[OutputLine]) -> None:
@@ -110,55 +113,46 @@ class Transcript:
             return None
         if not isinstance(document, dict):
             return None
-        if isinstance(document.get("tool_name"), str):
+        if isinstance(document.get("tool_name"), str) and "tool_id" not in document:
             kept = {
                 key: document[key]
                 for key in ("tool_name", "tool_input", "tool_response", "is_error")
                 if key in document
             }
             return [("tool_use", kept)]
-        message, item = document.get("message"), document.get("item")
-        if document.get("type") in ("assistant", "user") and isinstance(message, dict):
-            return list(self._blocks(document["type"], message.get("content")))
-        if document.get("type") == "result" and isinstance(document.get("result"), str):
-            return [("message", {"role": "assistant", "text": document["result"]})]
-        if document.get("type") == "item.completed" and isinstance(item, dict):
-            return list(_item(item))
-        if document.get("type") in ("system", "item.started", "item.updated", "thread.started", "turn.started",
-                                    "turn.completed", "stream_event"):  # fmt: skip
-            return []
-        return None
+        parts = parts_of("", document)
+        if not (parts and parts[0].payload.get("delta")):
+            self._begun = None
+        return None if parts is None else [told for part in parts for told in self._of(part)]
 
-    def _blocks(self, role: str, content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        if isinstance(content, str):
-            yield "message", {"role": role, "text": content}
-        for block in content if isinstance(content, list) else []:
-            if not isinstance(block, dict):
-                continue
-            if block.get("type") == "text" and isinstance(block.get("text"), str) and block["text"].strip():
-                yield "message", {"role": role, "text": block["text"]}
-            elif block.get("type") == "tool_use" and len(self._calls) < _MAX_OPEN_CALLS:
-                self._calls[str(block.get("id"))] = {"tool_name": block.get("name"), "tool_input": block.get("input")}
-            elif block.get("type") == "tool_result":
-                call = self._calls.pop(str(block.get("tool_use_id")), None)
-                if call is not None:
-                    yield "tool_use", {**call, "tool_response": _text(block.get("content")),
-                                       "is_error": block.get("is_error") is True}  # fmt: skip
+    def _of(self, part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
+        if part.type == "call":
+            self._calls.made(part, None)
+        elif part.type == "answer":
+            if (found := self._calls.answered(part)) is not None:
+                yield "tool_use", _bounded(found[0].payload)
+        elif part.type == "use":
+            yield "tool_use", _bounded(part.payload)
+        elif part.payload.get("delta"):
+            yield from self._streamed(part)
+        elif (text := part.payload.get("text") or part.payload.get("prompt")) != self._last_said:
+            self._last_said = text  # an agent's result is what it said last
+            yield part.type, part.payload
+
+    def _streamed(self, part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A message that comes in bits is one."""
+        if self._begun is None:
+            self._begun = {"role": part.payload["role"], "text": ""}
+            yield part.type, self._begun
+        if len(self._begun["text"]) < _MAX_ANSWER_CHARS:
+            self._begun["text"] += part.payload["text"]
 
 
-def _item(item: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    kind = item.get("type")
-    if kind == "agent_message" and isinstance(item.get("text"), str):
-        yield "message", {"role": "assistant", "text": item["text"]}
-    elif kind == "command_execution":
-        answer = {"stdout": _text(item.get("aggregated_output")), "exit_code": item.get("exit_code")}
-        yield "tool_use", {"tool_name": "Bash", "tool_input": {"command": item.get("command")}, "tool_response": answer}
-    elif kind == "file_change":
-        changes = item.get("changes")
-        for change in changes[:20] if isinstance(changes, list) else []:
-            if isinstance(change, dict):
-                made = "Write" if change.get("kind") == "add" else "Edit"
-                yield "tool_use", {"tool_name": made, "tool_input": {"file_path": change.get("path")}}
+def _bounded(used: dict[str, Any]) -> dict[str, Any]:
+    told = used.get("tool_response")
+    if isinstance(told, dict):
+        told = {key: _text(value) if isinstance(value, str | list) else value for key, value in told.items()}
+    return {**used, "tool_response": _text(told) if isinstance(told, str | list) else told}
 
 
 def _text(content: Any) -> str:

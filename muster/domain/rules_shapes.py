@@ -1,0 +1,63 @@
+"""Documents of other programs as parts; a call and its answer, which come apart, are one use of a tool."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+from muster.domain.shapes import Part
+from muster.domain.shapes_codex import codex
+from muster.domain.shapes_editors import hooked, opencode
+from muster.domain.shapes_providers import provided, streamed
+
+MAX_OPEN = 500
+Place = TypeVar("Place")
+
+_IDS = frozenset({"id", "tool_use_id"})
+
+
+def parts_of(kind: str, document: Any) -> list[Part] | None:
+    """What it says, in its order; nothing where it only keeps books. None: it has no shape that is known here."""
+    if not isinstance(document, dict):
+        return provided(document) if isinstance(document, list) else None
+    if kind in ("tool_use", "tool_result") and "type" not in document and not _IDS.isdisjoint(document):
+        document = {"type": kind, **document}
+    for known in (hooked, opencode, codex):
+        if (found := known(kind, document)) is not None:
+            return found
+    found = streamed(document)
+    return provided(document) if found is None else found
+
+
+class Calls(Generic[Place]):
+    """Calls that wait for their answers. `Place` is where a call was made."""
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, list[tuple[Part, Place]]] = {}
+        self._told: set[Hashable] = set()
+        self._count = 0
+
+    def made(self, part: Part, place: Place, session: Hashable = None) -> None:
+        if self._count < MAX_OPEN:
+            self._open.setdefault((session, part.id), []).append((part, place))
+            self._count += 1
+
+    def answered(self, part: Part, session: Hashable = None) -> tuple[Part, Place] | None:
+        """As one use, and where the call was made. None: nobody knows what it answers."""
+        waiting = self._open.get((session, part.id))
+        if not waiting:
+            return None
+        asked, place = waiting.pop(0)
+        self._count -= 1
+        self._told.add((session, part.id))
+        return Part("use", {**part.payload, **asked.payload}, part.id), place
+
+    def is_told(self, part: Part, session: Hashable = None) -> bool:
+        """Whether the same use came before, in another form."""
+        return bool(part.id) and not part.id.startswith("name ") and (session, part.id) in self._told
+
+    def tell(self, part: Part, session: Hashable = None) -> Place | None:
+        """A whole use. Where a call of it waited, that is no longer."""
+        found = self.answered(part, session) if part.id else None
+        self._told.add((session, part.id))
+        return found[1] if found else None
