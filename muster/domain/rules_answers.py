@@ -75,6 +75,8 @@ _BEFORE_GEMINI = re.compile(r"(?:^|\n)(?:Stdout|Output): ?")
 _AFTER_GEMINI = re.compile(
     r"(?:Stderr|Error|Exit Code|Signal|Background PIDs|Process Group (?:PGID|ID)): ?(.{0,500})", re.DOTALL
 )
+_ENDS_GEMINI = re.compile(r"^(?:Stderr|Error): [^\n]{0,500}\nExit Code: (?:\d|\(none\))", re.MULTILINE)
+_LABELS = ("Command: ", "Output: ", "Stdout: ")
 _NOTHING = frozenset({"", "(none)", "(empty)", "none", "null"})
 
 
@@ -157,6 +159,8 @@ def _said(answered: Any, payload: Mapping[str, Any], command: bool, *, bare: boo
         return text_of(answered) or text_of(payload.get("stdout"))
     if said := next((text for key in _TEXTS if (text := text_of(answered.get(key)))), ""):
         return said
+    if isinstance(answered.get("filenames"), list):
+        return ""
     if not bare or text_of(answered.get("stderr")) or (command and any(key in answered for key in _TEXTS)):
         return ""
     return flattened({key: value for key, value in answered.items() if not _is_beside(key, value, command)})
@@ -195,7 +199,7 @@ def _unframed(said: str) -> tuple[str, int | None]:
     if match := _OF_CODEX.match(said):
         code = _CODE_IN_HEAD.search(match.group())
         return said[match.end() :].strip(), int(code[1]) if code else None
-    if said.startswith(("Command: ", "Output: ", "Stdout: ")) and "\nExit Code: " in said:
+    if (said.startswith(_LABELS) and "\nExit Code: " in said) or _ENDS_GEMINI.search(said[-2000:]):
         return _without_labels(said)
     return said, None
 

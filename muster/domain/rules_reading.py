@@ -14,7 +14,7 @@ from typing import Any
 
 from muster.domain.memory import Event
 from muster.domain.rules_answers import answer_of
-from muster.domain.rules_commands import only_looks, searches
+from muster.domain.rules_commands import only_looks
 from muster.domain.rules_edits import applies_patch, changes_of, patch_in, patched
 from muster.domain.rules_json import (
     dicts,
@@ -192,7 +192,8 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
 def _is_message(kind: str, payload: Any) -> bool:
     if isinstance(payload, str) or kind in ("message", "turn", "utterance", "chat", "assistant", "say", "note"):
         return True
-    return isinstance(payload, dict) and any(key in payload for key in ("text", "content", "message", "messages", "parts"))
+    keys = ("text", "content", "message", "messages", "parts")
+    return isinstance(payload, dict) and any(key in payload for key in keys)
 
 
 def _says(payload: Any) -> bool:
@@ -316,8 +317,8 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             _read_edit(act, asked, answered)
         case Kind.COMMAND:
             act.command = _command(asked)
-            if answered is not None and not (act.text or act.failed) and _searches(act.command):
-                act.kind, act.note = Kind.NOTHING, "a search that found nothing"
+            if answered is not None and not (act.text or act.failed) and only_looks(act.command):
+                act.kind, act.note = Kind.NOTHING, "a look that showed nothing"
         case Kind.WEB:
             act.query = line_of(asked, "query", "url", "search_term")
             act.about = act.about or line_of(asked, "prompt")
@@ -365,10 +366,6 @@ def _command(asked: dict[str, Any]) -> str:
             words = words[2:]
         return cleaned(" ".join(words), COMMAND_CHARS)
     return text_of(command, COMMAND_CHARS)
-
-
-def _searches(command: str) -> bool:
-    return only_looks(command) and bool(searches(command))
 
 
 def _plan(asked: dict[str, Any]) -> list[tuple[str, str]]:

@@ -122,7 +122,9 @@ def test_what_a_program_prints_is_no_refusal() -> None:
 # -- What is said, and what is not -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["python gen.py", "grep -rn foo src", "rg foo | head -3", "sleep 1", "./build.sh"])
+@pytest.mark.parametrize(
+    "command", ["python gen.py", "grep -rn foo src", "rg foo | head -3", "sleep 1", "./build.sh", "cat a.py"]
+)
 @pytest.mark.parametrize(
     "answered",
     [
@@ -144,6 +146,11 @@ def test_a_silent_command_that_changes_something_is_told_without_more(command: s
     assert only(tool("Bash", {"command": command}, SILENT)).narrative == f"`{command}`"
 
 
+def test_a_search_without_a_hit_is_not_told() -> None:
+    for said in ({"mode": "files_with_matches", "numFiles": 0}, {"truncated": False}, {"content": "", "numLines": 0}):
+        assert made(tool("Grep", {"pattern": "foo"}, {**said, "filenames": []})) == []
+
+
 def test_flags_are_no_answer_of_other_tools_either() -> None:
     one = only(tool("mcp__shop__stock", {"article": "A-7"}, {"success": True, "truncated": False, "rows": 3}))
     assert "rows: 3" in (one.narrative or "")
@@ -162,6 +169,10 @@ def test_flags_are_no_answer_of_other_tools_either() -> None:
         ("Command: cargo test\nDirectory: (root)\nStdout: (empty)\nStderr: boom\nError: (none)\nExit Code: 101\n"
          "Signal: (none)\nBackground PIDs: (none)\nProcess Group PGID: 77", 101, "boom"),
         ({"llmContent": "Output: boom\nbang\nExit Code: 1\nProcess Group PGID: 7"}, 1, "boom\nbang"),
+        ("Error: (none)\nExit Code: 101", 101, ""),
+        ("thread panicked\nError: (none)\nExit Code: 101\nSignal: (none)", 101, "thread panicked"),
+        ("Output: (empty)\nError: spawn failed\nExit Code: (none)\nSignal: 9", None, "Error: spawn failed"),
+        ("Wall time: 3\nExit Code: of the law", None, "Wall time: 3\nExit Code: of the law"),
         ("Exit code 2\nmake: *** [test] Error 2", 2, "make: *** [test] Error 2"),
         ("Error: Exit code 3\nboom", 3, "boom"),
         ("Exit codes: 2 of them", None, "Exit codes: 2 of them"),
@@ -170,7 +181,7 @@ def test_flags_are_no_answer_of_other_tools_either() -> None:
 def test_the_words_of_a_command_stand_without_their_frame(answered: Any, code: int | None, text: str) -> None:
     act = read(tool("shell", {"command": ["bash", "-lc", "cargo test"]}, answered))
     assert (act.kind, act.command, act.exit_code, act.text) == (Kind.COMMAND, "cargo test", code, text)
-    assert act.failed is bool(code)
+    assert act.failed is (bool(code) or text == "Error: spawn failed")
 
 
 def test_a_hooks_failure_has_its_exit_code() -> None:
