@@ -126,6 +126,8 @@ def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
         return _called(event, part)
     if part.type in ("answer", "use") and calls.is_told(part, session):
         return Act(event, Kind.NOTHING, note="told already")
+    if part.type in ("message", "prompt") and calls.repeats(part, session):
+        return Act(event, Kind.NOTHING, note="said already")
     place = None
     if part.type == "use":
         place = calls.tell(part, session)

@@ -13,14 +13,14 @@ from muster.domain.shapes_providers import provided, streamed
 MAX_OPEN = 500
 Place = TypeVar("Place")
 
-_IDS = frozenset({"id", "tool_use_id"})
+_ALONE = {"tool_use": {"id", "name"}, "tool_result": {"tool_use_id"}}
 
 
 def parts_of(kind: str, document: Any) -> list[Part] | None:
     """What it says, in its order; nothing where it only keeps books. None: it has no shape that is known here."""
     if not isinstance(document, dict):
         return provided(document) if isinstance(document, list) else None
-    if kind in ("tool_use", "tool_result") and "type" not in document and not _IDS.isdisjoint(document):
+    if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
         document = {"type": kind, **document}
     for known in (hooked, opencode, codex):
         if (found := known(kind, document)) is not None:
@@ -35,6 +35,7 @@ class Calls(Generic[Place]):
     def __init__(self) -> None:
         self._open: dict[Hashable, list[tuple[Part, Place]]] = {}
         self._told: set[Hashable] = set()
+        self._said: dict[Hashable, str] = {}
         self._count = 0
 
     def made(self, part: Part, place: Place, session: Hashable = None) -> None:
@@ -51,6 +52,12 @@ class Calls(Generic[Place]):
         self._count -= 1
         self._told.add((session, part.id))
         return Part("use", {**part.payload, **asked.payload}, part.id), place
+
+    def repeats(self, part: Part, session: Hashable = None) -> bool:
+        """Whether it is what was said last: some write each message twice, or at the end once more."""
+        text = str(part.payload.get("text") or part.payload.get("prompt"))
+        last, self._said[session] = self._said.get(session), text
+        return text == last
 
     def is_told(self, part: Part, session: Hashable = None) -> bool:
         """Whether the same use came before, in another form."""

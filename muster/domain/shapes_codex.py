@@ -40,7 +40,7 @@ def codex(kind: str, document: dict[str, Any]) -> list[Part] | None:
         return gave_up(document.get("error"))
     if name == "error" and set(document) == {"type", "message"}:
         return gave_up(document)
-    if name in _CALLS and "call_id" in document:
+    if name in _CALLS and ("call_id" in document or type_of(document) == name):
         return _CALLS[name](document)
     return _ENDED[name](document) if name in _ENDED else None
 

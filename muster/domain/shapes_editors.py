@@ -13,18 +13,23 @@ from muster.domain.shapes import Part, gave_up, mapping, said, type_of, use
 _BEFORE = frozenset(
     """
     pretooluse beforetool permissionrequest beforeshellexecution beforemcpexecution beforereadfile beforetabfileread
+    """.split()  # noqa: SIM905
+)
+"""What is to be, may still be refused."""
+_QUIET_HOOKS = frozenset(
+    """
     beforemodel aftermodel beforetoolselection precompact precompress afteragentthought sessionstart sessionend
     notification subagentstart workspaceopen
     """.split()  # noqa: SIM905
 )
-"""What is to be, may still be refused."""
 
 
 def hooked(kind: str, document: dict[str, Any]) -> list[Part] | None:
     """None: no hook's, or one that is read as any other event is."""
     named = document.get("hook_event_name")
-    name = re.sub(r"[^a-z]", "", (named if isinstance(named, str) else kind)[:60].lower())
-    if name in _BEFORE and (isinstance(named, str) or "tool_name" in document or name.startswith("before")):
+    name = named if isinstance(named, str) else re.split(r"[.:/]", kind[:100])[-1]
+    name = re.sub(r"[^a-z]", "", name[:60].lower())
+    if name in _BEFORE or (name in _QUIET_HOOKS and isinstance(named, str)):
         return []
     if name in ("afterfileedit", "aftertabfileedit") and isinstance(document.get("file_path"), str):
         return use("Edit", {"file_path": document["file_path"], "edits": document.get("edits")})

@@ -47,7 +47,6 @@ class Transcript:
         self._lines: dict[str, list[OutputLine]] = {"stdout": [], "stderr": []}
         self._sizes = {"stdout": 0, "stderr": 0}
         self._calls: Calls[None] = Calls()
-        self._last_said: str | None = None
         self._begun: dict[str, Any] | None = None
         self._private = {"stdout": Lines(), "stderr": Lines()}
 
@@ -135,8 +134,7 @@ class Transcript:
             yield "tool_use", _bounded(part.payload)
         elif part.payload.get("delta"):
             yield from self._streamed(part)
-        elif (text := part.payload.get("text") or part.payload.get("prompt")) != self._last_said:
-            self._last_said = text  # an agent's result is what it said last
+        elif not self._calls.repeats(part):
             yield part.type, part.payload
 
     def _streamed(self, part: Part) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -217,6 +217,7 @@ def test_a_turn_that_is_told_as_a_whole_has_a_question_and_an_answer() -> None:
         {"type": "step_start", "part": {"type": "step-start", "snapshot": "ab"}},
         {"type": "system", "subtype": "init", "tools": ["Bash"], "model": "m"},
         {"type": "result", "subtype": "success", "status": "success", "stats": {"total_tokens": 3}},
+        {"hook_event_name": "PermissionRequest", "tool_name": "Bash", "tool_input": {"command": "rm -rf build"}},
         {"hook_event_name": "SessionStart", "source": "startup", "transcript_path": "/a"},
         {"hook_event_name": "stop", "status": "completed", "loop_count": 0},
         item("function_call", name="shell", arguments='{"command": ["git", "commit", "-m", "Drop it"]}', call_id="c9"),
@@ -247,6 +248,29 @@ def test_bookkeeping_and_what_came_of_nothing_is_not_told(sent: dict[str, Any], 
 def test_an_answer_alone_is_told_where_it_is_a_failure(sent: Any, title: str) -> None:
     one = only(event(sent))
     assert (one.type, one.title) == ("error", title)
+
+
+def test_what_is_written_twice_is_said_once() -> None:
+    said = "The key expired."
+    twice = [lived("agent_message", message=said), lived("token_count", info={}),
+             item("message", role="assistant", content=[{"type": "output_text", "text": said}])]  # fmt: skip
+    assert [act.text for act in acts(*twice)] == [said]
+
+
+@pytest.mark.parametrize("kind", ["pre_tool_use", "PreToolUse", "gemini.BeforeTool"])
+def test_what_is_to_be_may_still_be_refused(kind: str) -> None:
+    assert made(event({"tool_name": "Write", "tool_input": {"file_path": "a.py", "content": "x = 1"}}, kind)) == []
+
+
+def test_halves_of_a_use_are_known_by_the_events_type() -> None:
+    asked = event({"id": "c1", "name": "Bash", "input": {"command": "make"}}, "tool_use")
+    told = event({"tool_use_id": "c1", "content": "Exit code 2\nboom", "is_error": True}, "tool_result")
+    assert [(act.kind, act.exit_code, act.text) for act in read_all([asked, told])] == [
+        (Kind.NOTHING, None, ""),
+        (Kind.COMMAND, 2, "boom"),
+    ]
+    whole = {"id": "c1", "name": "Bash", "input": {"command": "make"}, "output": "done: 3 things"}
+    assert read(event(whole, "tool_use")).kind is Kind.COMMAND
 
 
 def test_calls_and_answers_are_joined_by_what_they_share() -> None:
