@@ -124,7 +124,7 @@ def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
     if part.type == "call":
         calls.made(part, len(acts), session)
         return _called(event, part)
-    if part.type in ("answer", "use") and calls.is_told(part, session):
+    if calls.is_told(part, session):
         return Act(event, Kind.NOTHING, note="told already")
     if part.type in ("message", "prompt") and calls.repeats(part, session):
         return Act(event, Kind.NOTHING, note="said already")

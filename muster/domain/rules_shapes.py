@@ -34,11 +34,12 @@ class Calls(Generic[Place]):
 
     def __init__(self) -> None:
         self._open: dict[Hashable, list[tuple[Part, Place]]] = {}
-        self._told: set[Hashable] = set()
+        self._told: dict[Hashable, str] = {}
         self._said: dict[Hashable, str] = {}
         self._count = 0
 
     def made(self, part: Part, place: Place, session: Hashable = None) -> None:
+        self._told.pop((session, part.id), None)  # some count their calls anew in each turn
         if self._count < MAX_OPEN:
             self._open.setdefault((session, part.id), []).append((part, place))
             self._count += 1
@@ -50,21 +51,27 @@ class Calls(Generic[Place]):
             return None
         asked, place = waiting.pop(0)
         self._count -= 1
-        self._told.add((session, part.id))
         return Part("use", {**part.payload, **asked.payload}, part.id), place
+
+    def tell(self, part: Part, session: Hashable = None) -> Place | None:
+        """A whole use. Where a call of it waited, that is no longer."""
+        found = self.answered(part, session) if part.id else None
+        self._told[session, part.id] = repr(part.payload.get("tool_input"))
+        return found[1] if found else None
+
+    def is_told(self, part: Part, session: Hashable = None) -> bool:
+        """Whether it came before, whole: some tell it in two forms, or once more."""
+        if not part.id or self._open.get((session, part.id)):
+            return False
+        told = self._told.get((session, part.id))
+        return (
+            told is not None
+            and part.type in ("answer", "use")
+            and (part.type == "answer" or told == repr(part.payload.get("tool_input")))
+        )
 
     def repeats(self, part: Part, session: Hashable = None) -> bool:
         """Whether it is what was said last: some write each message twice, or at the end once more."""
         text = str(part.payload.get("text") or part.payload.get("prompt"))
         last, self._said[session] = self._said.get(session), text
         return text == last
-
-    def is_told(self, part: Part, session: Hashable = None) -> bool:
-        """Whether the same use came before, in another form."""
-        return bool(part.id) and not part.id.startswith("name ") and (session, part.id) in self._told
-
-    def tell(self, part: Part, session: Hashable = None) -> Place | None:
-        """A whole use. Where a call of it waited, that is no longer."""
-        found = self.answered(part, session) if part.id else None
-        self._told.add((session, part.id))
-        return found[1] if found else None

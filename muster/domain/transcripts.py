@@ -125,12 +125,15 @@ class Transcript:
         return None if parts is None else [told for part in parts for told in self._of(part)]
 
     def _of(self, part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self._calls.is_told(part):
+            return
         if part.type == "call":
             self._calls.made(part, None)
         elif part.type == "answer":
             if (found := self._calls.answered(part)) is not None:
                 yield "tool_use", _bounded(found[0].payload)
         elif part.type == "use":
+            self._calls.tell(part)
             yield "tool_use", _bounded(part.payload)
         elif part.payload.get("delta"):
             yield from self._streamed(part)

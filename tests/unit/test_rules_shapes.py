@@ -250,6 +250,27 @@ def test_an_answer_alone_is_told_where_it_is_a_failure(sent: Any, title: str) ->
     assert (one.type, one.title) == ("error", title)
 
 
+def test_a_number_that_is_given_again_is_another_call() -> None:
+    def turn(command: str) -> list[dict[str, Any]]:
+        asked = {"id": "call_0", "function": {"name": "bash", "arguments": json.dumps({"command": command})}}
+        return [{"role": "assistant", "tool_calls": [asked]},
+                {"role": "tool", "tool_call_id": "call_0", "content": f"did {command}"}]  # fmt: skip
+
+    for found in (acts(*turn("./a"), *turn("./b")), [read(one) for one in printed(*turn("./a"), *turn("./b"))[:-1]]):
+        assert [(act.command, act.text) for act in found] == [("./a", "did ./a"), ("./b", "did ./b")]
+    state = {"status": "completed", "output": "x", "metadata": {"exit": 0}}
+    again = [part(type="tool", tool="bash", callID="c1", state={**state, "input": {"command": command}})
+             for command in ("./a", "./a", "./b")]  # fmt: skip
+    for found in (acts(*again), [read(one) for one in printed(*again)[:-1]]):
+        assert [act.command for act in found] == ["./a", "./b"]
+
+
+def test_a_patch_that_is_printed_in_two_forms_is_one() -> None:
+    (sent,) = [sent for sent in EDITED if len(sent) == 3]
+    (one,) = made(*printed(*sent))
+    assert one.title == "Rename `refund` to `refund_order` in pay.py"
+
+
 def test_what_is_written_twice_is_said_once() -> None:
     said = "The key expired."
     twice = [lived("agent_message", message=said), lived("token_count", info={}),
