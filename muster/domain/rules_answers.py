@@ -52,17 +52,19 @@ _NOT_THEIRS = re.compile(r"</?feedback>|\n\nNote:.*", re.DOTALL)
 
 _NAME = re.compile(r"`[^`\n]{1,300}`|\S*[/\\]\S*|\S+\.\w{1,8}\b")
 _DONE = re.compile(
-    r"\W{0,3}(?:success|ok\b|done\b|wrote\b|updated\b|created\b|applied\b|edited\b|replaced\b|saved\b|inserted\b|"
-    r"deleted\b|overwrote\b)|\bsuccessfully\b|"
-    r"\b(?:has|have) been (?:updated|created|written|overwritten|saved|edited|replaced|deleted|applied)\b",
+    r"\b(?:success(?:fully)?|ok|done|wrote|updated|created|applied|edited|replaced|saved|inserted|deleted|overwrote|"
+    r"(?:has|have) been (?:written|overwritten))\b",
     re.IGNORECASE,
 )
 _UNDONE = re.compile(
     r"\b(?:not found|no match(?:es)?|no (?:changes|occurrences?|replacements?|edits?)|no such|does(?:n['’]t| not) |"
-    r"did(?:n['’]t| not) |(?:has|have|was|were|is|are)(?:n['’]t| not) |not (?:been|be|unique|permitted|allowed)\b|"
-    r"could(?:n['’]t| not)|can(?:not|['’]t)|unable to|fail(?:ed|ure|s)|error|denied|rejected|refused|declined|"
+    r"did(?:n['’]t| not) |(?:has|have|was|were|is|are)(?:n['’]t| not) |"
+    r"not (?:been|be|unique|permitted|allowed|applied|changed|written|modified|"
+    r"saved|updated|created|made|replaced|edited)\b|nothing (?:was |is |to )?(?:changed?|done|written|replaced?)\b|"
+    r"(?:replaced )?\b0 (?:replacements?|occurrences|edits|matches|changes)|multiple (?:matches|occurrences)|"
+    r"could(?:n['’]t| not)|can(?:not|['’]t)|unable to|fail(?:ed|ure|s)|\w*error|denied|rejected|refused|declined|"
     r"disk full|no space left|read-only|invalid|aborted|cancell?ed|already exists|"
-    r"modified since|[02-9]\d* (?:matches|occurrences) of|must (?:be|read|first)|outside)",
+    r"modified since|(?:[02-9]|1\d)\d* (?:matches|occurrences) (?:of|for)|must (?:be|read|first)|outside)",
     re.IGNORECASE,
 )
 
