@@ -12,7 +12,7 @@ from uuid import UUID
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import line_of
-from muster.domain.rules_reading import Act, Kind, read
+from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import is_labelled, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
@@ -48,7 +48,7 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
 
 
 def _observe(events: Sequence[Event]) -> Made:
-    acts = [read(event) for event in events]
+    acts = read_all(events)
     by_session: dict[UUID, list[Act]] = {}
     for act in acts:
         by_session.setdefault(act.event.session_id, []).append(act)

@@ -10,7 +10,7 @@ from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import MAX_FILES, line_of
-from muster.domain.rules_reading import Act, Kind, read
+from muster.domain.rules_reading import Act, Kind, read_all
 from muster.domain.rules_stories import has_failed, placed
 from muster.domain.rules_talk import is_courtesy
 from muster.domain.rules_text import language_of, one_line, sentences, unique
@@ -29,7 +29,7 @@ def summarise(
 ) -> Made:
     """`observations` are those made of the events; a rolling summary covers what came since the last."""
     told = [observation for observation in observations if observation.type != "summary"]
-    acts = [act for act in map(read, events) if act.kind is not Kind.NOTHING]
+    acts = [act for act in read_all(events) if act.kind is not Kind.NOTHING]
     asked = _asked(acts, told)
     done = _titles(told, _DONE)
     decided = _titles(told, {"decision"})

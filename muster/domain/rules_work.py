@@ -172,7 +172,7 @@ class Work:
             self._look(act)
         elif commands.only_looks(command):
             act.note = f"{program or 'a command'} only looks around"
-        elif not output and not commands.mutates(command):
+        elif not output and not commands.mutates(command) and not commands.commit_message(command):
             act.note = f"{program or 'a command'} said nothing"
         elif report := outcomes.passed(output):
             self.made.append(of(act, "discovery", f"{program} passes: {report}", as_said(act, output), importance=0.3))
