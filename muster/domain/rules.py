@@ -14,7 +14,7 @@ from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import line_of
 from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_stories import broken
-from muster.domain.rules_talk import is_labelled, said
+from muster.domain.rules_talk import asks_for_work, is_labelled, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
 from muster.domain.rules_work import Work
 
@@ -22,6 +22,8 @@ GENERATOR = "rules/1"
 """Its name and version, as observations keep it."""
 
 MAX_OUTPUT_PIECES = 6
+_TELLING = 16
+"""Letters of a request that says what is wanted; "yes, go on" does not."""
 
 _TALK = frozenset({Kind.MESSAGE, Kind.PROMPT, Kind.OTHER})
 
@@ -33,7 +35,7 @@ _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     """Observations of events in their order, and why there are none where there are none. `earlier`: what came right
     before, and was told of already; what it began may end here, as a failure does with the next run that passes."""
-    made = _observe(events)
+    made = _observe(events, earlier)
     if not earlier:
         return made
     new = {event.id for event in events}
@@ -47,12 +49,17 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     return made.model_copy(update={"observations": kept + ended, "note": None if kept or ended else made.note})
 
 
-def _observe(events: Sequence[Event]) -> Made:
+def _observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     acts = read_all(events)
     by_session: dict[UUID, list[Act]] = {}
     for act in acts:
         by_session.setdefault(act.event.session_id, []).append(act)
-    made = [observation for session in by_session.values() for observation in _of_session(session)]
+    before = read_all(earlier)
+    made = [
+        _for_what(observation, session, [act for act in before if act.event.session_id == at])
+        for at, session in by_session.items()
+        for observation in _of_session(session)
+    ]
     places = {event.id: place for place, event in enumerate(events)}
     made.sort(key=lambda observation: places[observation.sources[0]])
     return Made(observations=made, note=None if made else _why_nothing(acts), generator=GENERATOR)
@@ -83,6 +90,20 @@ def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
             work.take(act)
         before = act
     return made + work.end()
+
+
+def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act]) -> NewObservation:
+    """With the work it was done for: what comes of it seldom says that again, and is looked for by it."""
+    at = next(place for place, act in enumerate(acts) if act.event.id == made.sources[-1])
+    if made.subtitle or (made.type != "discovery" and acts[at].kind not in (Kind.MESSAGE, Kind.OTHER)):
+        return made
+    for act in (*reversed(acts[:at]), *reversed(earlier)):
+        text = f"{act.title} {act.text}".strip() if act.kind is Kind.STARTED else act.text
+        if act.kind in (Kind.PROMPT, Kind.STARTED) and len(text) >= _TELLING:
+            if act.kind is Kind.PROMPT and not asks_for_work(text):
+                return made
+            return made.model_copy(update={"subtitle": f"For: {one_line(text, 220)}"})
+    return made
 
 
 # -- What agents run by Muster leave --------------------------------------------------------------------------------

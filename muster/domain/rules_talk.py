@@ -194,6 +194,11 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     return "fact", max(told[:4], key=_telling) if told else first
 
 
+def asks_for_work(text: str) -> bool:
+    """Not a statement, and not a question. In a language whose verbs are not known here, anything may."""
+    return not text.isascii() or any(_ASKS.match(line) for line in sentences(text[:2_000], 300))
+
+
 def _telling(line: str) -> int:
     """Names, numbers and some length: more to be known by than "That is nice"."""
     return min(len(line), 90) + 12 * len(re.findall(r"\d+|(?<!^)(?<![.!?] )\b[A-Z][\w-]+|`[^`]+`", line[:300]))

@@ -10,6 +10,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.generation import Generation
 from activities.memory import MemoryActivities
 from muster.domain.memory import JobKind, NewEvent, Source
+from muster.domain.search import Query
+from muster.storage import search
 from muster.storage.agent_events import Recorder
 
 from .conftest import Tenant
@@ -97,3 +99,31 @@ async def test_what_is_looked_at_is_not_told_again_and_again(tenant: Tenant) -> 
     found = await remembered(session)
     assert all(count == 1 for _, _, count, _ in found), found
     assert len(found) <= len(looks)
+
+
+async def test_what_comes_of_work_tells_what_it_was_for(tenant: Tenant) -> None:
+    wanted = "Find the three biggest causes of the cloud bill."
+    told = "The egress is the indexer, which reads from the other region."
+    for together in (False, True):
+        session = await a_session(tenant)
+        events = [("user_prompt", {"prompt": wanted}), ("assistant_message", {"text": told})]
+        await sent(session, *events, together=together)
+        rows = await session.tenant.rows(
+            "SELECT subtitle FROM observations WHERE session_id = %s AND narrative LIKE %s", (session.id, f"%{told}%")
+        ) or await session.tenant.rows(
+            "SELECT subtitle FROM observations WHERE session_id = %s AND title LIKE %s", (session.id, "%egress%")
+        )
+        assert rows == [(f"For: {wanted}",)]
+        found = await search.search(
+            session.db, session.tenant.id, [str(session.project)], Query(query="cloud bill causes egress")
+        )
+        assert "egress" in str(found.items[0]["title"])
+
+
+async def test_a_conversation_is_no_work(tenant: Tenant) -> None:
+    session = await a_session(tenant)
+    said = [("user_prompt", {"prompt": "I bought a bike yesterday, a blue one."}),
+            ("assistant_message", {"text": "The lanes along the river are the best for a first ride."})]  # fmt: skip
+    await sent(session, *said)
+    rows = await session.tenant.rows("SELECT subtitle FROM observations WHERE session_id = %s", (session.id,))
+    assert not any(row[0] and row[0].startswith("For: ") for row in rows)
