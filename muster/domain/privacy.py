@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from muster.domain.exclusions import Excluded
+from muster.domain.secret_kubernetes import is_kubernetes_secret, without_data
 from muster.domain.secret_names import holds_secrets, is_secret, without_any
-from muster.domain.secret_shapes import KEY_BEGIN, KEY_END, is_suspicious, mark, without_secrets
+from muster.domain.secret_shapes import is_suspicious, without_secrets
+from muster.domain.secret_tokens import KEY_BEGIN, KEY_END, mark
 
 as_json = TypeAdapter(Any).dump_json
 """A value as it is looked through, and as it is stored."""
@@ -51,11 +53,9 @@ def _scrubbed(value: Any, kinds: dict[str, int]) -> Any:
     if isinstance(value, str):
         return _scrub_string(value, kinds)
     if isinstance(value, dict):
-        kept = {_scrub_string(name, kinds): _of_name(name, item, kinds) for name, item in value.items()}
-        name = next((kept[key] for key in ("name", "key", "header") if isinstance(kept.get(key), str)), None)
-        if name is not None and "value" in kept:  # as in settings of containers
-            kept["value"] = _of_name(name, kept["value"], kinds)
-        return kept
+        return _of_pair(
+            {_scrub_string(name, kinds): _of_name(name, item, kinds) for name, item in _emptied(value, kinds)}, kinds
+        )
     if isinstance(value, list | tuple):
         if all(map(_is_pair, value)):  # as headers are told
             value = [[name, _of_name(name, item, kinds) if is_secret(name, item) else item] for name, item in value]
@@ -64,6 +64,25 @@ def _scrubbed(value: Any, kinds: dict[str, int]) -> Any:
             some = list(items)
             every += _together(some, kinds) if are_strings else [_scrubbed(item, kinds) for item in some]
         return every
+    return value
+
+
+def _emptied(value: dict[str, Any], kinds: dict[str, int]) -> Iterable[tuple[str, Any]]:
+    return (without_data(value, kinds) if is_kubernetes_secret(value) else value).items()
+
+
+_NAMES = ("name", "key", "header", "field", "label", "variable", "parameterkey", "id", "type")
+_VALUES = frozenset(("value", "values", "parametervalue", "stringvalue", "defaultvalue"))
+
+
+def _of_pair(value: dict[str, Any], kinds: dict[str, int]) -> dict[str, Any]:
+    """Where a name and its value stand under names of their own, as in settings of containers."""
+    theirs = [key for key in value if key.lower() in _VALUES]
+    if theirs:
+        names = {key.lower(): item for key, item in value.items() if isinstance(item, str)}
+        for name in filter(None, map(names.get, _NAMES)):
+            for key in theirs:
+                value[key] = _of_name(name, value[key], kinds)
     return value
 
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from muster.domain.secret_shapes import mark
-from muster.domain.secret_values import CODE, may_be_secret
+from muster.domain.secret_tokens import mark
+from muster.domain.secret_values import CODE, TYPES, is_folder, is_label, may_be_secret
 
 _CERTAIN = re.compile(
     r"(?:.*[_.-])?(?:passw(?:or[dt])?s?|passwds?|pwd|passphrases?|passcodes?|authorization|secrets?|client_?secrets?"
-    r"|(?:api|private|secret|access|signing|encryption|account|ssh)[_-]?keys?"
-    r"|(?:access|refresh|auth|id|bearer|session)[_-]?tokens?|set-cookie|cookies?|credentials?|secret_?string"
+    r"|(?:api|private|secret|access|signing|encryption|account|ssh)[_.-]?keys?"
+    r"|(?:access|refresh|auth|id|bearer|session)[_.-]?tokens?|set-cookie|cookies?|credentials?|secret_?string"
     r"|jwt|otp|pw|(?:recovery|backup)[_-]?codes|seed[_-]?phrase|mnemonic|passw(?:or)?d[_-]?hash)|.*password|(?:.*[_.-])?(?:db|user|root|admin|smtp|imap|mail|ftp|ssh|sudo|proxy)pass"
     r"|(?-i:.*_PASS|.*[a-z0-9](?:Pass|Pwd|Pass[Pp]hrase|Pass[Cc]ode|Secret|Credentials?"
     r"|(?:Api|API|Private|Secret|Access|Signing|Encryption|Account|Ssh)Keys?"
@@ -22,8 +22,7 @@ _CERTAIN = re.compile(
 _PASS = re.compile(r"(?:.*[_.-])?pass", re.IGNORECASE)
 """A password, or how many tests did."""
 _PIN = re.compile(r"(?:.*[_.-])?pin", re.IGNORECASE)
-_LABEL = re.compile(r"passw(?:or[dt])?|secret|token|key|cookie|credential", re.IGNORECASE)
-"""What a text holds that tells of a secret, as on a form."""
+_HIDDEN = re.compile(r"[*•]+")
 _PERHAPS = re.compile(r".*(?:token|secret|credential|_key|_pat|_auth)|auth", re.IGNORECASE)
 _NEEDLES = (
     "pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat", "jwt", "otp", "pw", "pin", "codes",
@@ -43,7 +42,9 @@ def is_secret(name: str, value: str) -> bool:
     if not value or not _is_near(name) or value.startswith("[removed:") or CODE.fullmatch(value):
         return False
     if _CERTAIN.fullmatch(name):
-        return not (_LABEL.search(value) and (" " in value or value.isalpha()))
+        if is_folder(name, value):
+            return False
+        return value.lower() not in TYPES and not _HIDDEN.fullmatch(value) and not is_label(name, value)
     if _PIN.fullmatch(name):
         return value.isdigit() and len(value) >= _DIGITS
     if _PASS.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Whether what stands where a secret would is one: much of it is code, a type, a place for one, or prose."""
+"""Whether what stands where a secret would is one: much of it is a type, a place for one, or a label."""
 
 from __future__ import annotations
 
@@ -7,11 +7,61 @@ import re
 CODE = re.compile(r"[(\[{$<*%|]|^(?:none|null|nil|true|false|str|string|text|undefined|self\..*|os\..*|process\..*)$",
                    re.IGNORECASE)  # fmt: skip
 """A value that is code, a type or a place for one, and no secret."""
-PLACE = re.compile(r"\$\{?\w{1,100}\}?|\$\(.*|\{\{.*|<[^<>]*>", re.DOTALL)
-"""Where a value is put in, within quotes."""
-ATTRIBUTE = re.compile(r"[A-Za-z_]{1,64}(?:\.[A-Za-z_]{1,64}){1,8}")
+PLACE = re.compile(
+    r"\$\{?\w{1,100}\}?|\$\{\w{1,100}:?[-=?+](?:\$?\{?\w{0,100}\}?|\[removed:\w{1,20}\])\}|\$\{\w{1,100}:?\?[^{}]{0,100}\}"
+    r"|[$#]\{[^{}]{1,100}\}|\$\(.*|\{\{.*|<[^<>]*>|\{[A-Za-z_][\w.!:\[\]]{0,100}\}|\{\}|%(?:\(\w{1,60}\))?[sdvqr]"
+    r"|%\w{1,60}%|[*•]+|[\w-]{0,12}(?:…|\.\.\.)",
+    re.DOTALL,
+)
+"""Where a value is put in, within quotes, or hidden."""
 _CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{5}")
 _HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]")
+TYPES = frozenset(
+    """
+    str string text bytes bytearray number boolean bool any unknown object int integer char byte varchar nvarchar
+    buffer secretstr secretbytes secretstring option optional vec box arc rc cow cstr cstring osstring zeroizing
+    maybe nullable promise future result list array set map dict record uint8array charsequence
+    uuid date datetime never void undefined null none nil
+    """.split()  # noqa: SIM905
+)
+"""In lower case."""
+_ON_FORMS = frozenset(
+    """
+    a account access admin again an and api are at be been bearer can cannot cant change characters choose client code
+    confirm cookie cookies create credential credentials current database default did do does don dont email empty enter
+    expired field fill for forgot forgotten format has have here hide id in incorrect input invalid is it key keys least
+    length login long lost match matches max maximum mfa min minimum minlength maxlength missing must name new no not of
+    old on one only optional or otp pass passcode passphrase password passwords pin please private provide provided re
+    read recover refresh remember repeat required reset retype root same secret secrets session set short should show
+    sign strong t text that the this to token tokens too type unknown up update use user username valid verify was weak
+    will with wrong you your
+    bitte das dein deine eingeben erforderlich falsches geben ihr ihre kennwort neues oder passwort passwörter sie
+    ungültig vergessen wiederholen zurücksetzen ändern
+    """.split()  # noqa: SIM905
+)
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def is_label(name: str, value: str) -> bool:
+    """Whether it only says what stands there, as on a form, in a translation or a map of names: the name once more, or
+    some words of which each is one that forms are made of."""
+    if len(value) > 200:
+        return False
+    if _plain(value) == _plain(name):
+        return True
+    words = _WORD.findall(value)
+    return len(words) > 1 and " " in value and sum(map(str.isdigit, value)) < 3 and all(
+        word.lower() in _ON_FORMS for word in words
+    )  # fmt: skip
+
+
+def is_folder(name: str, value: str) -> bool:
+    """Where pwd is the folder that somebody is in."""
+    return name.lower() in ("pwd", "oldpwd") and value.startswith(("/", "~", "./", "C:"))
+
+
+def _plain(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower())).replace("passwort", "password")
 
 
 def _is_random(value: str) -> bool:
@@ -26,31 +76,3 @@ def may_be_secret(value: str) -> bool:
     if len(value) < 8 or " " in value:
         return False
     return (any(map(str.isdigit, value)) and any(map(str.isalpha, value))) or _is_random(value)
-
-
-_SAID = frozenset(
-    """
-    expected never must should is was required invalid missing not the a an and or to for changed reset too cannot
-    incorrect wrong ok none empty unset optional yes no
-    """.split()  # noqa: SIM905
-)
-_METAVARIABLES = frozenset(
-    {"password", "passwd", "passphrase", "secret", "token", "key", "string", "value", "text", "file", "pass"}
-)
-
-
-def is_told_of(found: re.Match[str], value: str) -> bool:
-    """Where it is code or prose that speaks of a secret."""
-    between = found["is"]
-    if found["flag"] and value.isupper() and value.lower() in _METAVARIABLES:  # in a usage
-        return True
-    if between.strip("\\\"'`]").isspace() or not between.strip():
-        return False
-    if "=" in between and " " in between and ATTRIBUTE.fullmatch(value):  # a = b.c
-        return True
-    after = found.string[found.end() : found.end() + 3]
-    if ":" in between:
-        if value.isidentifier() and after.lstrip().startswith("="):  # a: Type = b
-            return True
-        return between.endswith(" ") and value in _SAID and after[:1] == " "
-    return between.strip() in ("==", "===") and ATTRIBUTE.fullmatch(value) is not None
