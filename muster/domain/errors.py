@@ -62,6 +62,12 @@ class UnknownReference(MusterError):
     status, code = 422, "unknown_reference"
 
 
+class WaitsForItself(MusterError):
+    """A subtask depends on what waits for its parent."""
+
+    status, code = 422, "waits_for_itself"
+
+
 class EventTooLarge(MusterError):
     status, code = 413, "event_too_large"
 
@@ -102,7 +108,7 @@ BY_CODE: dict[str, type[MusterError]] = {
     cls.code: cls
     for cls in (
         NotFound, Forbidden, IllegalMove, KeyReused, RequestInFlight, ParentFinal, ProjectArchived, ProjectNotEmpty,
-        SlugTaken, UnknownReference, WorkspaceFull, QueueFull, DaySpent, WorkspaceStopped,
+        SlugTaken, UnknownReference, WaitsForItself, WorkspaceFull, QueueFull, DaySpent, WorkspaceStopped,
         Fenced, Unavailable,
     )
 }  # fmt: skip

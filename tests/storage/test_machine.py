@@ -142,8 +142,16 @@ class Model:
             raise Refuse
         self.grant(task)
 
+    def waits(self, some: list[MTask], other: MTask) -> bool:
+        """Whether one of them cannot end before the other."""
+        return any(
+            one is other or self.waits([*one.deps, *one.children], other)
+            for one in some
+            if one.status not in FINAL_TASK
+        )
+
     def create(self, task: MTask, spawn: bool) -> None:
-        if task.parent and task.parent.status in FINAL_TASK:
+        if task.parent and (task.parent.status in FINAL_TASK or self.waits(task.deps, task.parent)):
             raise Refuse
         if spawn and (not task.runs or self.deps(task) != "ready" or self.free() <= 0):
             raise Refuse
@@ -269,7 +277,9 @@ class Machine(RuleBasedStateMachine):
         except Refuse:
             with pytest.raises(MusterError) as refused:
                 self.do(step)
-            assert refused.value.code in ("illegal_move", "workspace_full", "parent_final", "fenced"), refused.value
+            assert refused.value.code in (
+                "illegal_move", "workspace_full", "parent_final", "fenced", "waits_for_itself",
+            ), refused.value  # fmt: skip
             return None
         changes = self.do(step)
         assert [grant.task_id for grant in sorted(changes.grants, key=lambda g: str(g.task_id))] == sorted(

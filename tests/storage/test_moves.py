@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from muster.domain.errors import Fenced, IllegalMove, ParentFinal, UnknownReference, WorkspaceFull
+from muster.domain.errors import Fenced, IllegalMove, ParentFinal, UnknownReference, WaitsForItself, WorkspaceFull
 from muster.domain.ids import new_id
 from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import KillWish
@@ -159,6 +159,20 @@ async def test_a_parent_that_is_over_takes_no_subtask(tenant: Tenant) -> None:
     await moves.finish_task(tenant.db, tenant.id, None, parent, TaskStatus.COMPLETED)
     with pytest.raises(ParentFinal):
         await tenant.create(parent_id=parent)
+
+
+async def test_a_subtask_never_waits_for_its_parent(tenant: Tenant) -> None:
+    """It would for ever, and its parent for it."""
+    parent = await tenant.create()
+    after = await tenant.create(depends_on=[parent])
+    child = await tenant.create(parent_id=parent)
+    before = await tenant.everything()
+    for depends_on, above in (([parent], parent), ([after], parent), ([after], child), ([child, after], parent)):
+        with pytest.raises(WaitsForItself, match="wait for itself"):
+            await tenant.create(depends_on=depends_on, parent_id=above)
+    assert await tenant.everything() == before
+    await tenant.create(depends_on=[child], parent_id=parent)
+    await tenant.create(depends_on=[child], parent_id=after)
 
 
 async def test_a_completed_agent_with_open_subtasks_waits_for_them(tenant: Tenant) -> None:
