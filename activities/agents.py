@@ -65,7 +65,11 @@ class AgentActivities:
 
     @activity.defn
     async def run_agent(self, start: AgentStart) -> Outcome:
-        found = await patiently(lambda: agents.job(self._db, start.workspace_id, start.agent_id))
+        beating = asyncio.create_task(_beat())  # a Postgres that is away must not make its worker look dead
+        try:
+            found = await patiently(lambda: agents.job(self._db, start.workspace_id, start.agent_id))
+        finally:
+            beating.cancel()
         if found["status"] != AgentStatus.SPAWNING:
             # Ended while it waited for a worker, or run by a worker that then could not tell.
             return await self._settle(start, AgentStatus.FAILED, Reason.LOST, "its worker went away")
@@ -157,6 +161,12 @@ class AgentActivities:
             error=agent["error"],
             wish=_wish(agent) if agent["kill_request"] else None,
         )
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(_BEAT_SECONDS)
 
 
 class _Life:

@@ -114,7 +114,7 @@ class Commands:
             async with asyncio.timeout(seconds + 0.5):  # the call's own limit comes first
                 yield await self.client()
         except (RPCTimeoutOrCancelledError, TimeoutError):
-            raise NoWorker(f"no worker answered within {seconds:g} s") from None
+            raise await self._silence(seconds) from None
         except WorkflowUpdateFailedError as error:
             raise refusal(error.cause) from error
         except WorkflowFailureError as error:
@@ -137,6 +137,16 @@ class Commands:
             if "connect" not in str(error).lower():
                 raise
             raise Unavailable("Temporal does not answer: cannot connect") from error
+
+    async def _silence(self, seconds: float) -> MusterError:
+        """Who did not answer."""
+        try:
+            async with asyncio.timeout(1):
+                client = await self.client()
+                await client.service_client.check_health(timeout=timedelta(seconds=1))
+        except (RPCError, RuntimeError, TimeoutError):
+            return Unavailable(f"Temporal did not answer within {seconds:g} s")
+        return NoWorker(f"no worker answered within {seconds:g} s")
 
     async def submit(self, start: TaskStart, options: StartOptions, *, again: bool) -> Submitted:
         """Start a task's workflow and hear that it has recorded what it was asked to.

@@ -120,7 +120,7 @@ def kill(
 ) -> None:
     """Kill agents with their whole process trees. A task's id means its latest agent.
 
-    Exit code 1 when one of them could not be killed, or had ended already. Tasks that wait for a slot get those
+    Exit code 1 when one of them could not be killed, or had ended in another way. Tasks that wait for a slot get those
     that become free.
 
     \b

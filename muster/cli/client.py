@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import sys
 import time
@@ -80,6 +81,13 @@ class Api:
         self._answered = False
         self.url = runtime.api_url(self._settings)
         self._client = _client(self.url, self._settings)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its agents run on this machine, and may be in this directory: a Muster of this home, or the one that
+        runs whoever asks."""
+        record = runtime.running(self._settings)
+        return (record is not None and record.api == self.url) or "MUSTER_AGENT_ID" in os.environ
 
     def __enter__(self) -> Api:
         return self

@@ -46,7 +46,10 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @click.option("--project", metavar="SLUG", help="Project it belongs to (slug or id).")
 @click.option("--label", "labels", multiple=True, help="May be repeated.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", callback=_variables, help="May be repeated.")
-@click.option("--cwd", type=click.Path(), help="Directory to run in, on the worker's machine.")
+@click.option(
+    "--cwd", type=click.Path(),
+    help="Directory to run in, on the worker's machine. Default: this one, where Muster runs here; else the worker's.",
+)  # fmt: skip
 @click.option("--stdin", type=click.File("rb"), metavar="FILE", help="Its standard input; - is this one's.")
 @click.option("--parent", metavar="TASK", help="Make it a subtask of this task.")
 @click.option(
@@ -95,8 +98,8 @@ def _specification(api: Api, argv: list[str], **options: Any) -> dict[str, Any]:
     runner: dict[str, Any] = {"kind": "command", "argv": argv}
     if options["env"]:
         runner["env"] = options["env"]
-    if options["cwd"]:
-        runner["cwd"] = os.path.abspath(options["cwd"])  # noqa: PTH100 - a path of the worker's machine
+    if cwd := _directory(api, options["cwd"]):
+        runner["cwd"] = cwd
     if options["stdin"]:
         try:
             runner["stdin"] = options["stdin"].read().decode()
@@ -121,6 +124,15 @@ def _specification(api: Api, argv: list[str], **options: Any) -> dict[str, Any]:
         "memory": _memory(options["no_memory"], options["memory_budget"]),
     }
     return {name: value for name, value in spec.items() if value not in (None, [], {})}
+
+
+def _directory(api: Api, named: str | None) -> str | None:
+    if not named and not api.is_here:
+        return None
+    try:
+        return os.path.abspath(named or ".")  # noqa: PTH100 - a path of the worker's machine
+    except FileNotFoundError:  # this one was removed
+        return None
 
 
 def _memory(none: bool, budget: int | None) -> dict[str, Any] | None:

@@ -73,7 +73,8 @@ class SettleAgent(BaseModel):
 
 
 class OutputLine(BaseModel):
-    """One line an agent wrote. `n` counts from 1 over both streams, in the order they were read."""
+    """One line an agent wrote; of one over 64 KiB, a piece. `n` counts from 1 over both streams, in the order they were
+    read."""
 
     n: int
     stream: Literal["stdout", "stderr", "muster"]

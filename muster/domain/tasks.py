@@ -125,7 +125,7 @@ class CommandRunner(Spec):
     kind: Literal["command"] = "command"
     argv: list[Text] = Field(min_length=1, max_length=4096, description="The program and its arguments.")
     env: dict[EnvName, Text] = Field(default_factory=dict, max_length=1000, description="Added to its environment.")
-    cwd: Text | None = Field(default=None, max_length=4096, description="Directory to run in.")
+    cwd: Text | None = Field(default=None, max_length=4096, description="Directory to run in. Default: the worker's.")
     stdin: Text | None = Field(default=None, description="Standard input. Default: the task's prompt.")
     timeout_seconds: Seconds | None = Field(default=None, description="Longest run of one attempt.")
 

@@ -225,6 +225,8 @@ async def _answers(title: str, setting: str, address: str, probe: Callable[[], A
                 await asyncio.sleep(0.3)
     except TimeoutError:
         why = f" ({_one_line(problem)})" if problem else ""
+        if "Namespace" in why and "not found" in why:
+            setting = "TEMPORAL_NAMESPACE"
         raise StartupError(f"{title} at {address} does not answer{why}; see {setting}") from None
 
 

@@ -33,6 +33,17 @@ async def api(system: System) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+async def test_it_runs_where_it_was_spawned(system: System, tmp_path: Path) -> None:
+    """What stands beside whoever spawns it is there for it, too: `muster spawn -- ./nightly.sh`."""
+    script = tmp_path / "nightly.sh"
+    script.write_text("#!/bin/sh\npwd\n")
+    script.chmod(0o755)
+    for arguments, where in (((), tmp_path), (("--cwd", "."), tmp_path), (("--cwd", "/"), Path("/"))):
+        program = "./nightly.sh" if where == tmp_path else str(script)
+        done = await asyncio.to_thread(system.muster, "spawn", "--follow", *arguments, "--", program, cwd=tmp_path)
+        assert (done.returncode, done.stdout.strip()) == (0, str(where)), done.stderr
+
+
 async def spawn(api: httpx.AsyncClient, *argv: str, **more: Any) -> dict[str, Any]:
     runner = {"kind": "command", "argv": argv, **more}
     answer = await api.post("/v1/agents", json={"task": {"title": "one agent", "runner": runner}})

@@ -130,10 +130,13 @@ class Muster:
         without = {"MUSTER_EMBEDDINGS_URL": "off"}
         self.env = {**os.environ, **FREE_PORTS, **without, "MUSTER_HOME": str(home), **variables}
 
-    def __call__(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, timeout: float = 60, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "muster.cli", *arguments],
-            env=self.env, capture_output=True, text=True, timeout=timeout, cwd=self.home.parent,
+            env=self.env, capture_output=True, text=True, timeout=timeout,
+            cwd=cwd or self.home.parent,
         )  # fmt: skip
 
     def open(self, *arguments: str) -> subprocess.Popen[str]:
