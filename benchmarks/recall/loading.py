@@ -17,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from benchmarks.recall.questions import Question, Turn
-from muster.domain import rules
+from muster.domain import rules, rules_summary
 from muster.domain.ids import DEFAULT_WORKSPACE, derived_id
 from muster.domain.memory import (
     Event,
@@ -148,12 +148,14 @@ class Memory:
             if one.id
         ]  # fmt: skip
         job = next(one.job["id"] for one in recorded if one.job)
+        made = rules.observe(events).observations
+        told = rules_summary.summarise(None, events, made).observations
         return [
             as_row(
-                DEFAULT_WORKSPACE, self._projects[slug], observation_id(job, number, made.content_hash), made,
-                session_id=place, job_id=job, generator=rules.GENERATOR,
+                DEFAULT_WORKSPACE, self._projects[slug], observation_id(job, number, one.content_hash), one,
+                session_id=place, job_id=job, generator=rules.GENERATOR, summary=number >= len(made),
             )
-            for number, made in enumerate(rules.observe(events).observations)
+            for number, one in enumerate([*made, *told])
         ]  # fmt: skip
 
     async def _put(self, project: UUID, rows: list[Row]) -> None:
@@ -162,11 +164,13 @@ class Memory:
         )
 
     async def _sources(self) -> None:
-        """What became of the events: those of near duplicates are one observation's."""
+        """What became of the events: those of near duplicates are one observation's. A summary, which is of all events
+        of its session, answers nothing by itself."""
         for observation, turns in await self._database.query(
             DEFAULT_WORKSPACE,
             "SELECT s.observation_id, array_agg(e.source_id) FROM observation_sources s "
-            "JOIN agent_events e ON e.id = s.event_id GROUP BY 1",
+            "JOIN agent_events e ON e.id = s.event_id JOIN observations o ON o.id = s.observation_id "
+            "WHERE NOT o.summary GROUP BY 1",
         ):
             self._turns[observation] = tuple(turns)
 
@@ -191,7 +195,7 @@ class Memory:
             self._database, DEFAULT_WORKSPACE, [question.project], Query(query=question.text), vector,
             model=embedder.MODEL, limit=DEPTH, by_words=mode != "vectors",
         )  # fmt: skip
-        return [self._turns[UUID(item["id"])] for item in found.items]
+        return [self._turns.get(UUID(item["id"]), ()) for item in found.items]
 
 
 def _type(turn: Turn) -> str:

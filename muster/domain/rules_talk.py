@@ -83,6 +83,11 @@ _BARE_ANSWER = re.compile(
 _ASKS_TO_DO = re.compile(
     r"(?:can|could|would|will) you (?!please tell|tell|say|explain|remember|recall|name|give)", re.I
 )
+_TELLS = re.compile(
+    r"(?:(?:I|we)(?!(?:'d|'ll| will| would| want| need| wish| have to| must| should)\b)|he|she|they|my|our)\b",
+    re.IGNORECASE,
+)
+"""How somebody begins who tells of a life, and not what is to be done."""
 _NO = re.compile(r"^(?:no(?:pe)?|stop)\b[\s,.!–-]+(?=\w)", re.IGNORECASE)
 _LEAD = re.compile(
     r"^(?:(?:so|ok(?:ay)?|well|and|also|hey|hi|alright|right|anyway|yes|yeah|thanks?|great|sure)[,.!:\s–-]+)+(?=\w)",
@@ -176,7 +181,8 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
         for line in lines:
             if not line.endswith(("?", "？")) and (says(line[:600]) or _LABELLED[kind].match(line)):
                 return kind, line
-    if act.kind is Kind.PROMPT and (_ASKS.match(first) or not _QUESTION.search(first[:400])):
+    is_asked = act.kind is Kind.PROMPT and (_ASKS.match(first) or not _QUESTION.search(first[:400]))
+    if is_asked and (not _TELLS.match(first) or asks_for_work(part)):
         return "request", first
     for kind, says in (("bugfix", statements.mends), ("error", statements.breaks), ("discovery", statements.teaches)):
         for line in lines:
@@ -196,7 +202,9 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
 
 def asks_for_work(text: str) -> bool:
     """Not a statement, and not a question. In a language whose verbs are not known here, anything may."""
-    return not text.isascii() or any(_ASKS.match(line) for line in sentences(text[:2_000], 300))
+    if language_of(text) not in (None, "en"):
+        return True
+    return any(_ASKS.match(line) for line in sentences(text[:2_000], 300))
 
 
 def _telling(line: str) -> int:

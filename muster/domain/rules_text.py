@@ -240,7 +240,9 @@ _NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 
 _RELATIVE = re.compile(
     r"\b(?:(?P<day>yesterday|tomorrow|today|tonight|last night|the day before yesterday)"
     r"|(?P<way>last|next|this past) (?P<unit>week(?:end)?|month|year|" + "|".join(_WEEKDAYS) + ")"
-    r"|(?P<count>\d{1,3}|" + "|".join(_NUMBERS) + r") (?P<ago>day|week|month|year)s? ago)\b",
+    r"|(?P<count>\d{1,3}|" + "|".join(_NUMBERS) + r") (?P<ago>day|week|month|year)s? ago)\b"
+    # The last Friday of May is no Friday before now, nor is yesterday week yesterday.
+    r"(?! (?:of|in|before|after|week|fortnight)\b)",
     re.IGNORECASE,
 )  # fmt: skip
 

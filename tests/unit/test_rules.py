@@ -164,6 +164,28 @@ def test_a_title_is_plain(text: str, line: str) -> None:
     assert one_line(text) == line
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("I bought the bike! It was £3,150 in the end, and it is blue.", "fact"),
+        ("My sister moved to Lyon in March.", "fact"),
+        ("I need the import to be faster.", "request"),
+        ("We should look into the import. Make it faster.", "request"),
+        ("We saw it. Deploy it to staging.", "request"),
+        ("Optimise the nightly import", "request"),
+    ],
+)
+def test_who_tells_of_something_asks_for_nothing(text: str, kind: str) -> None:
+    assert only(event({"prompt": text}, "user_prompt")).type == kind
+
+
+@pytest.mark.parametrize(
+    "when", ["last weekend of September", "last Friday in May", "next year of the plan", "yesterday week"]
+)
+def test_a_day_that_is_counted_from_another_is_not_counted_from_now(when: str) -> None:
+    assert dated(f"We went there the {when}.", AT) == []
+
+
 # -- Anything at all ------------------------------------------------------------------------------------------------
 
 
