@@ -9,9 +9,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.generation import Generation
 from activities.memory import MemoryActivities
-from muster.domain.memory import JobKind, NewEvent, Source
+from muster.domain.memory import JobKind, Made, NewEvent, Source
 from muster.domain.search import Query
-from muster.storage import search
+from muster.storage import forgetting, search
 from muster.storage.agent_events import Recorder
 
 from .conftest import Tenant
@@ -20,14 +20,16 @@ from .test_jobs import Session, a_session
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-async def sent(session: Session, *events: tuple[str, Any], together: bool = False) -> None:
+async def sent(
+    session: Session, *events: tuple[str, Any], together: bool = False, generation: Generation | None = None
+) -> None:
     """All at the same moment, by their clock."""
     recorder = Recorder(session.db)
-    of_memory = MemoryActivities(session.db, Generation(session.db), lambda *place: None)
+    of_memory = MemoryActivities(session.db, generation or Generation(session.db), lambda *place: None)
     told = [
         NewEvent(
             project=str(session.project), session=session.id, type=kind, occurred_at=AT, payload=payload,
-            source=Source(adapter="claude-code", event_id=str(number)),
+            source=Source(adapter="claude-code", event_id=f"{kind} {payload} {number}"[-200:]),
         )
         for number, (kind, payload) in enumerate(events)
     ]  # fmt: skip
@@ -83,6 +85,28 @@ async def test_an_answer_keeps_its_question(tenant: Tenant) -> None:
     await sent(session, ("message", asked), ("message", {"role": "user", "text": "Yes, an hour is fine."}))
     found = await remembered(session)
     assert any(count == 2 for _, _, count, _ in found), found
+
+
+async def test_what_is_forgotten_meanwhile_is_not_told_again(tenant: Tenant) -> None:
+    class Slow(Generation):
+        """Somebody forgets what came before while this thinks."""
+
+        async def make(self, *about: Any) -> Made:
+            made = await super().make(*about)
+            assert any(one.type == "bugfix" for one in made.observations)
+            ((old,),) = await tenant.rows(
+                "SELECT id FROM observations WHERE type = 'error' AND workspace_id = %s", (tenant.id,)
+            )
+            await forgetting.observation(tenant.db, tenant.id, old)
+            return made
+
+    session = await a_session(tenant)
+    await sent(session, FAILED, EDITED)
+    await sent(session, PASSED, generation=Slow(session.db))
+    told = await session.tenant.rows(
+        "SELECT row_to_json(o)::text FROM observations o WHERE session_id = %s", (session.id,)
+    )
+    assert not any("KeyError" in text for (text,) in told), told
 
 
 async def test_what_is_looked_at_is_not_told_again_and_again(tenant: Tenant) -> None:

@@ -51,6 +51,23 @@ BEGIN
     END IF;
     EXECUTE v_new;
 
+    -- What came before may have been forgotten meanwhile: nothing is told of it then, nor of what it was told with.
+    v_new := pg_get_functiondef('memory_complete(uuid,uuid,uuid,jsonb,jsonb,bigint)'::regprocedure);
+    v_new := replace(v_new, '        IF v_rows <> ''[]'' THEN', $sql$        SELECT array_agg(s.id) INTO v_gone FROM (
+            SELECT DISTINCT t::uuid AS id FROM jsonb_array_elements(v_rows) x, jsonb_array_elements_text(x -> 'sources') t
+            WHERE NOT (x ->> 'summary')::boolean) s
+            WHERE NOT EXISTS (SELECT 1 FROM agent_events e WHERE e.workspace_id = p_workspace AND e.id = s.id);
+        IF v_gone IS NOT NULL THEN
+            SELECT coalesce(jsonb_agg(x), '[]') INTO v_rows FROM jsonb_array_elements(v_rows) x
+                WHERE (x ->> 'summary')::boolean OR NOT x -> 'sources' ?| v_gone::text[];
+        END IF;
+        IF v_rows <> '[]' THEN$sql$);
+    v_new := replace(v_new, 'v_rows jsonb := p_rows;', 'v_rows jsonb := p_rows; v_gone uuid[];');
+    IF strpos(v_new, '?| v_gone') = 0 OR strpos(v_new, 'v_gone uuid[]') = 0 THEN
+        RAISE EXCEPTION 'memory_complete is not what it was';
+    END IF;
+    EXECUTE v_new;
+
     -- Who says when to come back is believed, and has not failed.
     v_new := pg_get_functiondef('memory_fail(uuid,uuid,uuid,text[],text,text,text,float8,float8,timestamptz)'::regprocedure);
     v_new := replace(v_new, 'attempts = attempts - (p_fate = ''park'')::integer',
