@@ -66,7 +66,7 @@ from muster.settings import Settings
 from muster.storage import migrations
 from muster.storage.database import Database
 from muster.storage.mirror import Mirror
-from muster.temporal import connection
+from muster.temporal import connection, leave
 from workflows.agent import AgentWorkflow
 from workflows.fleet import AdmitWorkflow, ApplyLimitsWorkflow, KillAllWorkflow, StopWorkspaceWorkflow
 from workflows.memory import MemorySweepWorkflow, MemoryWorkflow
@@ -392,4 +392,6 @@ if __name__ == "__main__":
     try:
         uvloop.run(run(runtime.resolve(Settings())))
     except (StartupError, MusterError) as problem:
-        sys.exit(f"worker: {problem}")
+        sys.stderr.write(f"worker: {problem}\n")
+        leave(1)
+    leave(0)

@@ -128,6 +128,17 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - installed past the wheel's own check
         sys.exit(f"muster: Python 3.11 or later is needed, and this is {sys.version.split()[0]}")
     try:
+        _run()
+    except SystemExit as ended:
+        if "temporalio.client" in sys.modules:
+            from muster.temporal import leave
+
+            leave(ended.code if isinstance(ended.code, int) else 0)
+        raise
+
+
+def _run() -> None:
+    try:
         cli(prog_name="muster")
     except Exception as error:
         explanation = _explain(error)

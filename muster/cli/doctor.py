@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import click
 
-from muster.cli.parts import leave, pending_migrations, secret
+from muster.cli.parts import pending_migrations, secret
 from muster.domain.version import VERSION
 from muster.services import binaries, probes, runtime
 from muster.services.errors import StartupError
@@ -45,7 +45,7 @@ def doctor() -> None:
         verdict = Text("ok", style="green") if finding.ok else Text("wrong", style="bold red")
         table.add_row(finding.name, finding.version, latency, verdict, Text(finding.detail))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-    leave(0 if all(finding.ok for finding in findings) else 1)
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
 async def _examine(settings: Settings) -> list[Finding]:

@@ -167,15 +167,7 @@ def _exit_with(check: Coroutine[Any, Any, str]) -> NoReturn:
     except Exception as error:  # every client names its failures differently, and a health check is one line
         code = 1
         click.echo(f"muster: {(str(error).strip() or type(error).__name__).splitlines()[-1]}", err=True)
-    leave(code)
-
-
-def leave(code: int) -> NoReturn:
-    """End at once. The Temporal client's own threads may still be handing over the last answer, and an interpreter
-    that ends in good order under them aborts: one health check in three."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    sys.exit(code)
 
 
 @click.command()
