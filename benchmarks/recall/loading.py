@@ -20,6 +20,7 @@ from benchmarks.recall.questions import Question, Turn
 from muster.domain import rules, rules_summary
 from muster.domain.ids import DEFAULT_WORKSPACE, derived_id
 from muster.domain.memory import (
+    RULES,
     Event,
     NewEvent,
     NewObservation,
@@ -153,7 +154,7 @@ class Memory:
         return [
             as_row(
                 DEFAULT_WORKSPACE, self._projects[slug], observation_id(job, number, one.content_hash), one,
-                session_id=place, job_id=job, generator=rules.GENERATOR, summary=number >= len(made),
+                session_id=place, job_id=job, generator=RULES, summary=number >= len(made),
             )
             for number, one in enumerate([*made, *told])
         ]  # fmt: skip

@@ -253,12 +253,16 @@ def content_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+RULES = "rules/2"
+"""The rules' name and version, as observations keep it. Raised when they tell what they did not."""
+
+
 class Made(BaseModel):
     """What a generator made of some events."""
 
     observations: list[NewObservation] = Field(default_factory=list)
     note: str | None = Field(default=None, description="Why there is nothing, where there is nothing.")
-    generator: str = Field(default="rules/1", description="Its name and version, as observations keep it.")
+    generator: str = Field(default=RULES, description="Its name and version, as observations keep it.")
     input_tokens: int = 0
     output_tokens: int = 0
 

@@ -18,16 +18,11 @@ from muster.domain.rules_talk import asks_for_work, is_labelled, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
 from muster.domain.rules_work import Work
 
-GENERATOR = "rules/1"
-"""Its name and version, as observations keep it."""
-
 MAX_OUTPUT_PIECES = 6
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
 _TALK = frozenset({Kind.MESSAGE, Kind.PROMPT, Kind.OTHER})
-
-
 _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 """Types of what is told anew when more of it happens. All others end with what they end with."""
 
@@ -62,7 +57,7 @@ def _observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     ]
     places = {event.id: place for place, event in enumerate(events)}
     made.sort(key=lambda observation: places[observation.sources[0]])
-    return Made(observations=made, note=None if made else _why_nothing(acts), generator=GENERATOR)
+    return Made(observations=made, note=None if made else _why_nothing(acts))
 
 
 def worth_reading(event: Event) -> bool:

@@ -13,13 +13,11 @@ import binascii
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
-from uuid import UUID
 
 from muster.domain import words
-from muster.domain.errors import UnknownReference
 from muster.domain.search import (
     DEPTH,
     EXACT,
@@ -42,6 +40,8 @@ from muster.domain.search import (
 from muster.domain.words import Wanted
 from muster.storage.database import Database, Halfvec, Who, workspace_of
 from muster.storage.pages import BadCursor
+from muster.storage.places import Place, array, place_of
+from muster.storage.spelling import corrected
 
 Row = dict[str, Any]
 Vector = Sequence[float]
@@ -49,16 +49,6 @@ Embed = Callable[[str | None], Awaitable[Vector | None]]
 """Of a query, by the model named or the instance's own; None when there are no vectors to be had in time."""
 Hits = list[tuple[str, float]]
 _T = TypeVar("_T")
-
-
-class Place(NamedTuple):
-    """Where is searched: projects, and how many observations of each hold the terms in question."""
-
-    counts: dict[UUID, dict[str, int]]
-    model: str | None
-    """Whose vectors a project's are, where that is settled for it."""
-    vectors: int
-    """Of everybody, about."""
 
 
 class Found(NamedTuple):
@@ -110,7 +100,7 @@ async def search(
         await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
         wanted = words.wanted(query.query) if by_words else []
         filters = query.filters()
-        place = await watch.on("place", _place(db, who, projects, wanted, filters))
+        place = await watch.on("place", place_of(db, who, projects, wanted, filters))
         if callable(vector) and coming is not None and place.model not in (None, model):
             coming.cancel()
             coming = asyncio.ensure_future(watch.on("embedding", vector(place.model)))
@@ -150,7 +140,7 @@ async def _both(
     """Both at once, each as soon as it can. Last come the words that were looked for, and those that were meant."""
 
     async def by_words() -> tuple[Hits, dict[str, list[str]], list[Wanted]]:
-        more, corrections = await _corrected(db, who, wanted, place)
+        more, corrections = await corrected(db, who, wanted, place)
         every = [*wanted, *more]
         chosen = plan(every, filters, place.counts)
         return await _by_words(db, who, query, place, chosen, worths(every, place.counts), depth), corrections, more
@@ -169,97 +159,6 @@ async def _both(
     return chosen, told, near, corrections, [*wanted, *more], meant
 
 
-async def _place(
-    db: Database, who: Who, projects: Sequence[str] | None, wanted: Sequence[Wanted], filters: list[list[str]]
-) -> Place:
-    terms = {words.DOCUMENT, *(term for want in wanted for term in want.terms), *(t for one in filters for t in one)}
-    refs = list(projects) if projects is not None else None
-    rows = await _counted(db, who, refs, terms)
-    counts: dict[UUID, dict[str, int]] = {}
-    names: set[str] = set()
-    for project, slug, _, term, documents, _ in rows:
-        held = counts.setdefault(project, {})
-        names |= {slug, str(project)}
-        if term is not None:
-            held[term] = documents
-    for ref in refs or ():
-        if ref.lower() not in names and ref not in names:
-            raise UnknownReference(f"there is no project {ref}")
-    if refs is None and len(counts) > 1:  # a project that remembers nothing cannot answer
-        counts = {project: held for project, held in counts.items() if held} or counts
-    models = {row[2] for row in rows}
-    return Place(counts, models.pop() if len(models) == 1 else None, max(0, int(rows[0][5])) if rows else 0)
-
-
-async def _counted(db: Database, who: Who, refs: list[str] | None, terms: Iterable[str]) -> list[tuple[Any, ...]]:
-    return await db.read_prepared(
-        who,
-        "SELECT p.project_id, p.slug, p.model, p.term, p.documents, p.vectors "
-        "FROM enter(%s) w, memory_place(w, %s::text[], %s::uuid[], %s::text[]) p",
-        (refs, _array(_ids(refs)), sorted(terms)),
-    )
-
-
-def _ids(refs: Sequence[str] | None) -> list[UUID]:
-    found = []
-    for ref in refs or ():
-        try:
-            found.append(UUID(ref))
-        except ValueError:
-            continue
-    return found
-
-
-async def _corrected(
-    db: Database, who: Who, wanted: list[Wanted], place: Place
-) -> tuple[list[Wanted], dict[str, list[str]]]:
-    """What may have been meant by words that nothing holds: they may be misspelt, or the beginning of others."""
-    unknown = [
-        want
-        for want in wanted
-        if words.correctable(want.text) and not any(total(place.counts, term) for term in want.terms)
-    ][:4]
-    if not unknown or not any(place.counts.values()):
-        return [], {}
-    found = await asyncio.gather(*(_alike(db, who, want, place) for want in unknown))
-    corrections: dict[str, list[str]] = {}
-    more: list[Wanted] = []
-    for want, alike in zip(unknown, found, strict=True):
-        for term, apart, held in alike:
-            corrections.setdefault(want.text, []).append(term)
-            more.append(Wanted(want.text, (term,), want.weight * 0.7**apart, False))
-            for project, documents in held.items():
-                place.counts[project][term] = documents
-    return more, corrections
-
-
-async def _alike(db: Database, who: Who, want: Wanted, place: Place) -> list[tuple[str, int, dict[UUID, int]]]:
-    """The nearest by spelling, the commoner first, each with how many mistakes lie between and where it is held."""
-    term = want.terms[0]
-    rows = await db.read(
-        who,
-        "SELECT term, project_id, documents FROM memory_alike(%s, %s::uuid[], %s)",
-        (workspace_of(who), list(place.counts), term),
-    )
-    held: dict[str, dict[UUID, int]] = {}
-    for other, project, documents in rows:
-        held.setdefault(other, {})[project] = documents
-    most = 1 if len(term) < 6 else 2
-    apart = {other: 1 if other.startswith(term) else words.distance(term, other, most) for other in held}
-    if min(apart.values(), default=2) > 1 and want.text.isascii() and len(want.text) <= _LONGEST_MISSPELT:
-        # A mistake may change what stem a word has. Then the stems are nothing alike.
-        rows = await _counted(db, who, [str(project) for project in place.counts], words.misspelt(want.text))
-        for project, _, _, other, documents, _ in rows:
-            if other is not None:
-                held.setdefault(other, {})[project] = documents
-                apart[other] = 1
-    near = [other for other in held if apart[other] <= most]
-    near.sort(key=lambda other: (apart[other], -sum(held[other].values()), other))
-    if near:  # two mistakes are not supposed where one explains it
-        near = [other for other in near if apart[other] == apart[near[0]]]
-    return [(other, apart[other], held[other]) for other in near[:3]]
-
-
 async def _by_words(
     db: Database, who: Who, query: Query, place: Place, chosen: Plan, worth: dict[int, float], depth: int
 ) -> Hits:
@@ -273,7 +172,7 @@ async def _by_words(
             "SELECT m.observation_id::text, m.score FROM enter(%s) w, memory_by_words(w, %s::uuid[], %s::bigint[], "
             "%s::text[], %s::sparsevec, %s::text[], %s::timestamptz, %s::timestamptz, %s::integer, %s::integer) m",
             (
-                _array(place.counts), _array(chosen.any), [_array(one) for one in chosen.sets],
+                array(place.counts), array(chosen.any), [array(one) for one in chosen.sets],
                 f"{{{weights}}}/{words.SPACE}", _filters(chosen), query.after, query.before, chosen.scan, depth,
             ),
         )
@@ -308,24 +207,17 @@ async def _by_meaning(
         "SELECT m.observation_id::text, m.distance FROM enter(%s) w, memory_by_meaning(w, %s::uuid[], %s::text, "
         "%s::halfvec, %s::text[], %s::timestamptz, %s::timestamptz, %s::boolean, %s::integer, %s::integer) m",
         (
-            _array(place.counts), model, Halfvec(vector), _filters(chosen), query.after, query.before, exact, effort,
+            array(place.counts), model, Halfvec(vector), _filters(chosen), query.after, query.before, exact, effort,
             depth,
         ),
     )  # fmt: skip
     return [(row[0], row[1]) for row in found], exact
 
 
-def _array(plain: Iterable[int | str | UUID]) -> str:
-    """As Postgres writes it: psycopg would look at each to find out what it is."""
-    return f"{{{','.join(map(str, plain))}}}"
-
-
 def _filters(chosen: Plan) -> list[str] | None:
-    return None if chosen.filters is None else [_array(one) for one in chosen.filters]
+    return None if chosen.filters is None else [array(one) for one in chosen.filters]
 
 
-_LONGEST_MISSPELT = 20
-"""Letters. Of each there are 50 words that one mistake leads to."""
 _SPARE = 20
 """Read beyond those that are given: what they say may put others before them."""
 _TOLD = (
@@ -343,7 +235,7 @@ async def _read(
     rows = await db.read_prepared(
         who,
         "SELECT t.* FROM enter(%s) w, memory_told(w, %s::uuid[]) t",
-        (_array(one.id for one in ranked),),
+        (array(one.id for one in ranked),),
     )
     known = {row[0]: row for row in rows}
     now = datetime.now(UTC)
