@@ -58,7 +58,7 @@ QUESTION_WORDS = frozenset(
 )  # fmt: skip
 """How it is asked for, and not what."""
 
-_IRREGULAR = {
+IRREGULAR = {
     form: word
     for word, forms in {
         "begin": "began begun", "break": "broke broken", "bring": "brought", "build": "built", "buy": "bought",
@@ -79,7 +79,7 @@ _IRREGULAR = {
     for form in forms.split()
 }  # fmt: skip
 
-_RELATED = {
+RELATED = {
     # What a noun's ending does to its verb, by stem.
     "decis": "decid", "divis": "divid", "collis": "collid", "provis": "provid", "permiss": "permit",
     "submiss": "submit", "admiss": "admit", "transmiss": "transmit", "emiss": "emit", "omiss": "omit",
@@ -162,9 +162,9 @@ def _short(word: str) -> bool:
 
 def _english(word: str) -> str:
     word = word.removesuffix("'s").removesuffix("’s")
-    word = _IRREGULAR.get(word, word)
+    word = IRREGULAR.get(word, word)
     if len(word) <= 3 or not word.isascii() or not word.isalpha():
-        return _RELATED.get(word, word)
+        return RELATED.get(word, word)
     word = _american(word)
     word = _plural(word)
     word = _past(word)
@@ -184,7 +184,7 @@ def _english(word: str) -> str:
         word = word[:-2]  # normalise
     elif word.endswith("si"):
         word = word[:-1]  # analysis, hypothesis
-    return _RELATED.get(word, word)
+    return RELATED.get(word, word)
 
 
 def _american(word: str) -> str:

@@ -242,7 +242,6 @@ def _beginnings(digest: str) -> list[str]:
     return [digest[:count] for count in _HEX_PREFIXES if count < len(digest)]
 
 
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
@@ -363,35 +362,6 @@ def _pieces(token: str) -> Iterable[str]:
                 yield stem(piece)[:64]
 
 
-@lru_cache(maxsize=500)
-def misspelt(word: str) -> frozenset[str]:
-    """Stems of what may have been meant by a word in which a letter was left out, added, mistaken, or swapped."""
-    halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-    swapped = {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
-    found = swapped | {a + b[1:] for a, b in halves if b}
-    for letter in _LETTERS:
-        found |= {a + letter + b for a, b in halves} | {a + letter + b[1:] for a, b in halves if b}
-    return frozenset(stem(other) for other in found if other != word)
-
-
 def correctable(term: str) -> bool:
     """Whether another spelling may have been meant: a word of letters, long enough to be told from others."""
     return 4 <= len(term) <= 32 and term.isalpha() and not _is_dense(term)
-
-
-def distance(one: str, other: str, most: int = 2) -> int:
-    """How many letters were left out, added, mistaken or swapped; `most` + 1 where it is more."""
-    if abs(len(one) - len(other)) > most:
-        return most + 1
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        older, before, row = before, row, [i]
-        for j, b in enumerate(other, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
-                cost = min(cost, older[j - 2] + 1)
-            row.append(cost)
-        if min(row) > most:
-            return most + 1
-    return row[-1]

@@ -7,12 +7,10 @@ from uuid import UUID
 
 from muster.domain import words
 from muster.domain.search import total
+from muster.domain.spelling import forms, nearest, restored
 from muster.domain.words import Wanted
 from muster.storage.database import Database, Who, workspace_of
-from muster.storage.places import Place, counted
-
-_LONGEST_MISSPELT = 20
-"""Letters. Of each there are 50 words that one mistake leads to."""
+from muster.storage.places import Place
 
 
 async def corrected(
@@ -26,7 +24,7 @@ async def corrected(
     ][:4]
     if not unknown or not any(place.counts.values()):
         return [], {}
-    found = await asyncio.gather(*(_alike(db, who, want, place) for want in unknown))
+    found = await asyncio.gather(*(_alike(db, who, place, want) for want in unknown))
     corrections: dict[str, list[str]] = {}
     more: list[Wanted] = []
     for want, alike in zip(unknown, found, strict=True):
@@ -38,28 +36,17 @@ async def corrected(
     return more, corrections
 
 
-async def _alike(db: Database, who: Who, want: Wanted, place: Place) -> list[tuple[str, int, dict[UUID, int]]]:
+async def _alike(db: Database, who: Who, place: Place, want: Wanted) -> list[tuple[str, int, dict[UUID, int]]]:
     """The nearest by spelling, the commoner first, each with how many mistakes lie between and where it is held."""
-    term = want.terms[0]
+    term, written, right = want.terms[0], forms(want.text), restored(want.text)
     rows = await db.read(
         who,
-        "SELECT term, project_id, documents FROM memory_alike(%s, %s::uuid[], %s)",
-        (workspace_of(who), list(place.counts), term),
+        "SELECT term, project_id, documents FROM memory_alike(%s, %s::uuid[], %s, %s::text[], %s::text[])",
+        (workspace_of(who), list(place.counts), term, sorted(written), sorted(right)),
     )
     held: dict[str, dict[UUID, int]] = {}
     for other, project, documents in rows:
         held.setdefault(other, {})[project] = documents
-    most = 1 if len(term) < 6 else 2
-    apart = {other: 1 if other.startswith(term) else words.distance(term, other, most) for other in held}
-    if min(apart.values(), default=2) > 1 and want.text.isascii() and len(want.text) <= _LONGEST_MISSPELT:
-        # A mistake may change what stem a word has. Then the stems are nothing alike.
-        rows = await counted(db, who, [str(project) for project in place.counts], words.misspelt(want.text))
-        for project, _, _, other, documents, _ in rows:
-            if other is not None:
-                held.setdefault(other, {})[project] = documents
-                apart[other] = 1
-    near = [other for other in held if apart[other] <= most]
-    near.sort(key=lambda other: (apart[other], -sum(held[other].values()), other))
-    if near:  # two mistakes are not supposed where one explains it
-        near = [other for other in near if apart[other] == apart[near[0]]]
-    return [(other, apart[other], held[other]) for other in near[:3]]
+    near = nearest(term, written, right, held)
+    commonest = sorted(near, key=lambda other: (-sum(held[other].values()), other))
+    return [(other, near[other], held[other]) for other in commonest[:3]]

@@ -297,7 +297,7 @@ async def test_nobody_finds_what_they_do_not_reach(new_tenant: NewTenant, projec
             for call in (
                 ("SELECT 1 FROM memory_by_meaning(%s, %s, 'm', '[1,0,0]', NULL, NULL, NULL, true, 80, 9)"),
                 ("SELECT 1 FROM memory_by_meaning(%s, %s, 'm', '[1,0,0]', NULL, NULL, NULL, false, 80, 9)"),
-                ("SELECT 1 FROM memory_alike(%s, %s, 'secret')"),
+                ("SELECT 1 FROM memory_alike(%s, %s, 'secret', '{secret}', '{secret}')"),
                 ("SELECT 1 FROM memory_count(%s, %s, NULL, NULL, NULL, 9) WHERE found > 0"),
             ):
                 assert await project.tenant.db.query(who, call, place) == []

@@ -140,14 +140,5 @@ def test_any_text_is_read(text: str) -> None:
     words.wanted(text)
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "apart"),
-    [("pool", "pool", 0), ("pool", "poll", 1), ("pool", "polo", 1), ("licence", "licnece", 1), ("pool", "pole", 2),
-     ("connection", "conection", 1), ("postgres", "postgresql", 2), ("abc", "xyz", 3), ("a", "abcd", 3)],
-)  # fmt: skip
-def test_mistakes_between_words(one: str, other: str, apart: int) -> None:
-    assert words.distance(one, other) == words.distance(other, one) == apart
-
-
 def test_a_type_without_a_name_is_one_that_nothing_has() -> None:
     assert all(Query(query="pool", type=["", "decision"]).filters())
