@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from muster.domain.stems import IRREGULAR, RELATED, stem
+from muster.domain.stems import IRREGULAR, RELATED, SUFFIXES, stem
 
 _ENDINGS = frozenset(
     "ability able ably age ages al ally ance ances ancies ancy ant ants ate ated ates ating ation ational ations ative "  # noqa: SIM905
@@ -46,7 +46,8 @@ def _mistaken(text: str, shortened: dict[str, list[str]]) -> set[str]:
 _RIGHT_ENDINGS = _shortened(_ENDINGS)
 _EXCEPTIONS = _shortened(form for form in (*IRREGULAR, *RELATED) if len(form) > _SHORTEST)
 """Words and stems that have nothing in common with their stems: `stolen`, `synchron`."""
-_LONGEST = max(map(len, _ENDINGS)) + 1
+_ELSEWHERE = _shortened({ending for endings in SUFFIXES.values() for ending in endings if len(ending) > _SHORTEST})
+_LONGEST = max(map(len, (*_ENDINGS, *(ending for endings in SUFFIXES.values() for ending in endings)))) + 1
 
 
 def forms(word: str) -> set[str]:
@@ -56,11 +57,13 @@ def forms(word: str) -> set[str]:
 
 
 def restored(word: str) -> set[str]:
-    """Stems of `word` with one mistake put right: one in its ending, or in an exception."""
+    """Stems of `word` with one mistake put right: one in its ending, in whatever language, or in an exception."""
     found = {other for form in forms(word) for other in _mistaken(form, _EXCEPTIONS)}
     for start in range(max(2, len(word) - _LONGEST), len(word)):
         found |= {word[:start] + ending for ending in _mistaken(word[start:], _RIGHT_ENDINGS)}
-    return {stem(other) for other in found}
+    right = {stem(other) for other in found}
+    starts = range(max(_SHORTEST + 1, len(word) - _LONGEST), len(word))
+    return right | {word[:start] for start in starts if _mistaken(word[start:], _ELSEWHERE)}
 
 
 def nearest(term: str, written: set[str], right: set[str], others: Collection[str]) -> dict[str, int]:

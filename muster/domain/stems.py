@@ -96,7 +96,7 @@ RELATED = {
 }  # fmt: skip
 
 # What stays of a word must be long enough to tell it from others.
-_SUFFIXES: dict[str, frozenset[str]] = {
+SUFFIXES: dict[str, frozenset[str]] = {
     language: frozenset(suffixes.split())
     for language, suffixes in {
         "de": "ungen ung heiten heit keiten keit ierungen ierung ieren iert ten tet te ern em en er es et e s n t",
@@ -120,7 +120,7 @@ def stem(word: str, language: str = "en") -> str:
     """`word` in lower case and without accents."""
     if language == "en":
         return _english(word)
-    return word[: _end(word, _SUFFIXES.get(language, ()), 4)]
+    return word[: _end(word, SUFFIXES.get(language, ()), 4)]
 
 
 def _end(word: str, endings: Container[str], keep: int = 0) -> int:
@@ -240,7 +240,7 @@ _LAST = {
     "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "al", "er", "or",
     "ic",
 }  # fmt: skip
-_LONGEST = max(len(ending) for endings in (*_SUFFIXES.values(), _STEPS, _LATER, _LAST) for ending in endings)
+_LONGEST = max(len(ending) for endings in (*SUFFIXES.values(), _STEPS, _LATER, _LAST) for ending in endings)
 
 
 def _ending(word: str) -> str:

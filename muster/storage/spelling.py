@@ -38,7 +38,7 @@ async def corrected(
 
 async def _alike(db: Database, who: Who, place: Place, want: Wanted) -> list[tuple[str, int, dict[UUID, int]]]:
     """The nearest by spelling, the commoner first, each with how many mistakes lie between and where it is held."""
-    term, written, right = want.terms[0], forms(want.text), restored(want.text)
+    term, written, right = want.terms[0], {*want.terms, *forms(want.text)}, restored(want.text)
     rows = await db.read(
         who,
         "SELECT term, project_id, documents FROM memory_alike(%s, %s::uuid[], %s, %s::text[], %s::text[])",

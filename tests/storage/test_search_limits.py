@@ -176,6 +176,20 @@ async def test_a_mistake_that_changes_the_stem_is_forgiven(project: Project) -> 
         assert found in title, query
 
 
+async def test_mistakes_in_other_languages_are_forgiven(project: Project) -> None:
+    words = ("Überweisungen", "Kündigungen", "Verschlüsselung", "Berechtigungen", "Zahlungsabwicklung")
+    await project.titled(*(f"Die {word} werden mit dem neuen Dienst geprüft" for word in words))
+    await project.titled("Las notificaciones de los usuarios no se envían con el servidor nuevo")
+    for query, found in {
+        "Überweisugen": "Überweisungen", "Kündgung": "Kündigungen", "Verschlüselung": "Verschlüsselung",
+        "Berechtgungen": "Berechtigungen", "Zahlungsabwiklung": "Zahlungsabwicklung",
+        "notificacones": "notificaciones",
+    }.items():  # fmt: skip
+        title = await first(project, query)
+        assert title is not None, query
+        assert found in title, query
+
+
 async def test_a_misspelt_word_counts_as_the_one_that_was_meant(project: Project) -> None:
     """Vectors know nothing of words that are none: the only row that holds the word goes first."""
     wanted = NewObservation(title="The scheduler drops a beat")
