@@ -17,6 +17,7 @@ GROUPS = (DECISIONS, ERRORS, FACTS, FILES, SUMMARIES)
 
 _OF_TYPE = {"decision": DECISIONS, "convention": DECISIONS, "bugfix": ERRORS, "error": ERRORS, "failure": ERRORS}
 _LETTERS = re.compile(r"[A-Za-z ]")
+_PARTED = re.compile(r"[.!?:;,…–—-]*(?:\s+(?:[–—-]\s+)?|$)")
 _HEADING = "# What is known\n"
 # Of what is told, wherever it is printed: also as a JSON string, with a name before it, with numbers of lines.
 _NEW = r"(?:\\r)?(?:\\n|\n)"
@@ -91,12 +92,19 @@ def _forms(item: Row) -> Sequence[str]:
     """Ever shorter."""
     title, day = _line(item["title"], 300), str(item["occurred_at"])[:10]
     head, tail = f"- **{title}**", f" ({day}) `{item['id']}`\n"
-    narrative = item.get("narrative") or item.get("subtitle") or ""
+    narrative = _after_title(item["title"], item.get("narrative") or "") or item.get("subtitle") or ""
     facts = "".join(f"  - {_line(fact, 300)}\n" for fact in item.get("facts", ())[:5])
     told = [f"{head} {_line(narrative, most)}{tail}" for most in (800, 240, 120, 60)] if narrative else []
     named = [head + tail, *(f"- **{_line(title, most)}**{tail}" for most in (120, 60, 20) if most < len(title))]
     forms = [*told, *named]
     return forms[0] + facts, *forms
+
+
+def _after_title(title: str, narrative: str) -> str:
+    """What it says that the title, with which it may begin, does not."""
+    said, rest = title.strip().rstrip(".…:"), narrative.strip()
+    parted = _PARTED.match(rest, len(said)) if said and rest.casefold().startswith(said.casefold()) else None
+    return rest[parted.end() :] if parted else rest
 
 
 def _line(text: str, most: int) -> str:
