@@ -50,7 +50,14 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     "--cwd", type=click.Path(),
     help="Directory to run in, on the worker's machine. Default: this one, where Muster runs here; else the worker's.",
 )  # fmt: skip
-@click.option("--stdin", type=click.File("rb"), metavar="FILE", help="Its standard input; - is this one's.")
+@click.option(
+    "--prompt", metavar="TEXT",
+    help="What it is told, on its standard input; its project's memory is searched by it. -: this one's.",
+)  # fmt: skip
+@click.option(
+    "--stdin", type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True), metavar="FILE",
+    help="Its standard input, as data; - is this one's.",
+)  # fmt: skip
 @click.option("--parent", metavar="TASK", help="Make it a subtask of this task.")
 @click.option(
     "--depends-on", multiple=True, metavar="TASK", help="Task to complete first; repeatable, implies --queue."
@@ -101,15 +108,15 @@ def _specification(api: Api, argv: list[str], **options: Any) -> dict[str, Any]:
     if cwd := _directory(api, options["cwd"]):
         runner["cwd"] = cwd
     if options["stdin"]:
-        try:
-            runner["stdin"] = options["stdin"].read().decode()
-        except UnicodeDecodeError as error:
-            raise click.BadParameter(
-                f"is not UTF-8 text ({error.reason} at byte {error.start})", param_hint="--stdin"
-            ) from None
+        runner["stdin"] = _text(options["stdin"], "--stdin")
     if options["timeout"] is not None:
         runner["timeout_seconds"] = options["timeout"]
-    spec: dict[str, Any] = {"title": options["title"] or _title(argv), "runner": runner}
+    prompt = options["prompt"]
+    if prompt == "-":
+        if options["stdin"] == "-":
+            raise click.UsageError("only one of --prompt and --stdin can read the standard input")
+        prompt = _text(prompt, "--prompt")
+    spec: dict[str, Any] = {"title": options["title"] or _title(argv), "prompt": prompt or None, "runner": runner}
     retry = {
         "max_attempts": options["retries"] + 1 if options["retries"] is not None else None,
         "initial_seconds": options["backoff"],
@@ -124,6 +131,16 @@ def _specification(api: Api, argv: list[str], **options: Any) -> dict[str, Any]:
         "memory": _memory(options["no_memory"], options["memory_budget"]),
     }
     return {name: value for name, value in spec.items() if value not in (None, [], {})}
+
+
+def _text(path: str, option: str) -> str:
+    try:
+        with click.open_file(path, "rb") as file:
+            return bytes(file.read()).decode()
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(
+            f"is not UTF-8 text ({error.reason} at byte {error.start})", param_hint=option
+        ) from None
 
 
 def _directory(api: Api, named: str | None) -> str | None:

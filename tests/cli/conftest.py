@@ -38,10 +38,10 @@ class Cli(Muster):
     """The commands, as scripts use them. Called, they run in this process, which spares the start of Python;
     `open` and `process` start one."""
 
-    def __call__(self, *arguments: str, timeout: float = 60) -> Any:
+    def __call__(self, *arguments: str, timeout: float = 60, given: str | None = None) -> Any:
         if arguments[0] in {"start", "stop", "status"}:
             return self.process(*arguments)
-        result = CliRunner().invoke(root, arguments, prog_name="muster", env=self.env)
+        result = CliRunner().invoke(root, arguments, prog_name="muster", env=self.env, input=given)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Done(result.exit_code, result.stdout, result.stderr)

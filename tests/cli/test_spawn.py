@@ -77,6 +77,16 @@ def test_the_task_is_what_the_options_say(cli: Cli, tmp_path: Path) -> None:
     assert cli.json("ps", "--all", "--project", "apollo")[0]["task_id"] == task["id"]
 
 
+def test_the_prompt_is_what_the_agent_is_told(cli: Cli) -> None:
+    done = cli("spawn", "--prompt", "find the last row", "--follow", "--", "cat")
+    assert (done.returncode, done.stdout) == (0, "find the last row\n"), done.stderr
+    piped = cli("spawn", "--prompt", "-", "--follow", "--", "cat", given="from a pipe\n")
+    assert (piped.returncode, piped.stdout) == (0, "from a pipe\n"), piped.stderr
+    assert {task["prompt"] for task in cli.json("tasks")} >= {"find the last row", "from a pipe\n"}
+    both = cli("spawn", "--prompt", "-", "--stdin", "-", "--", "cat", given="for whom?")
+    assert (both.returncode, "only one of" in both.stderr) == (2, True)
+
+
 async def test_a_full_workspace_refuses_or_queues(cli: Cli) -> None:
     filled = await cli.together(*[("spawn", "--", "sleep", "60")] * SLOTS)
     assert [done.returncode for done in filled] == [0] * SLOTS
