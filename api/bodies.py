@@ -7,6 +7,7 @@ an event costs otherwise. Here the signature says the same, to the documentation
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Coroutine
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -22,6 +23,10 @@ _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 _KEY = "idempotency-key"
 _UNSTORABLE = ("surrogate", "hex escape", "recursion limit", "number out of range")
 """Lone halves of a pair of surrogates, what is nested too deeply, numbers of thousands of digits."""
+
+
+_PAIR = rb"u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
+_ESCAPE = re.compile(rb"\\(?:" + _PAIR + rb"|(u[dD][89a-fA-F][\da-fA-F]{2})|.)", re.DOTALL)
 
 
 class Straight(Guarded):
@@ -71,7 +76,21 @@ class _Body:
             return adapter.validate_json(raw)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
+        if any(item["type"] == "json_invalid" and _is_half(str(item["ctx"]["error"])) for item in found):
+            try:
+                return adapter.validate_json(_ESCAPE.sub(_whole, raw))
+            except ValidationError as error:
+                found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([_at_body(item, raw) for item in found])
+
+
+def _is_half(error: str) -> bool:
+    return "surrogate" in error or "hex escape" in error
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    """Half of a pair of surrogates, as a text has it that was cut in a character, is U+FFFD."""
+    return rb"\ufffd" if escape[1] else escape[0]
 
 
 def _at_body(item: Any, raw: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from muster.domain.ids import derived_id
-from muster.domain.tasks import Label, Metadata, Spec, Text, storable, storable_json
+from muster.domain.tasks import Label, Metadata, Spec, Text, made_storable, storable
 
 MAX_BATCH = 500
 """Events in one request."""
@@ -158,7 +158,7 @@ def observation_id(job: str, index: int, content_hash: str) -> UUID:
 Short = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(storable)]
 Concept = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
 FilePath = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(storable)]
-Payload = Annotated[JsonValue, AfterValidator(storable_json)]
+Payload = Annotated[JsonValue, AfterValidator(made_storable)]
 
 
 class NewSession(
@@ -202,7 +202,7 @@ class NewEvent(Spec, json_schema_extra={"examples": [EVENT_EXAMPLE]}):
     source: Source
     occurred_at: datetime
     payload: Payload = Field(default=None, description="Any JSON: what a tool was asked and answered, what was said.")
-    metadata: Metadata | None = None
+    metadata: Annotated[dict[str, JsonValue], AfterValidator(made_storable)] | None = None
 
 
 class Event(BaseModel):

@@ -66,6 +66,27 @@ def _look_into(item: Any, depth: int) -> None:
         raise ValueError("must hold integers of at most 64 bits")
 
 
+def made_storable(value: Any) -> Any:
+    """With U+FFFD for the characters that nothing stores, and numbers of too many digits as text: what others wrote is
+    not lost for one of them."""
+    try:
+        return storable_json(value)
+    except ValueError:
+        return storable_json(_mended(value, 1))
+
+
+def _mended(item: Any, depth: int) -> Any:
+    if isinstance(item, str):
+        return item.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(item, int) and abs(item) >= 2**63:
+        return str(item)
+    if depth > _MAX_DEPTH:
+        return item
+    if isinstance(item, dict):
+        return {_mended(name, depth): _mended(part, depth + 1) for name, part in item.items()}
+    return [_mended(part, depth + 1) for part in item] if isinstance(item, list) else item
+
+
 Text = Annotated[str, AfterValidator(storable)]
 Label = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]

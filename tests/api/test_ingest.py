@@ -144,7 +144,7 @@ async def test_a_batch_is_all_or_none(place: Place, bare: bool) -> None:
         (place.event(project=str(uuid.uuid4())), 422, "unknown_reference"),
         (place.event(type=""), 422, "invalid_request"),
         (place.event(occurred_at="yesterday"), 422, "invalid_request"),
-        (place.event(payload={"x": "a\x00b"}), 422, "invalid_request"),
+        (place.event(type="a\x00b"), 422, "invalid_request"),
         (place.event(payload="x" * 256 * 1024), 413, "event_too_large"),
         ({}, 422, "invalid_request"),
         (place.event(surprise=1), 422, "invalid_request"),
@@ -164,13 +164,30 @@ async def test_a_batch_is_all_or_none(place: Place, bare: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("payload", "kept"),
+    [
+        (b'"a\\u0000b"', "a\ufffdb"),
+        (b'{"files\\u0000": ["x\\u0000y"]}', {"files\ufffd": ["x\ufffdy"]}),
+        (b'"cut \\ud83d"', "cut \ufffd"),
+        (b'"\\udc00 \\ud83d\\ude00 \\\\ud83d"', "\ufffd \U0001f600 \\ud83d"),
+        (b'{"\\ud83d": {"id": 18446744073709551615}}', {"\ufffd": {"id": "18446744073709551615"}}),
+    ],
+    ids=range(5),
+)
+async def test_nothing_is_lost_for_a_character_that_nobody_stores(place: Place, payload: bytes, kept: Any) -> None:
+    body = json.dumps(place.event(payload="HERE", metadata={"at": "HERE"})).encode().replace(b'"HERE"', payload)
+    batch = b'{"events": [%b, %b]}' % (json.dumps(place.event(payload="é")).encode(), body)
+    answer = await place.send(batch, "/v1/agent-events/batch")
+    assert answer.status_code == 201, answer.text
+    again = await place.send(body)
+    assert (again.status_code, again.json()["repeated"]) == (200, True), again.text
+    event = (await place.api.get(f"/v1/agent-events/{again.json()['id']}")).json()
+    assert (event["payload"], event["metadata"]) == (kept, {"at": kept})
+
+
+@pytest.mark.parametrize(
     ("payload", "status", "code"),
     [
-        (b'"\\u0000"', 422, "invalid_request"),
-        (b'{"a\\u0000": 1}', 422, "invalid_request"),
-        (b'"\\ud800"', 422, "invalid_request"),
-        (b'"x\\udc00y"', 422, "invalid_request"),
-        (b'{"\\ud83d": 1}', 422, "invalid_request"),
         (b"[" * 70 + b"]" * 70, 422, "invalid_request"),
         (b"[" * 5_000 + b"]" * 5_000, 422, "invalid_request"),
         (b'{"a":' * 150_000 + b"1" + b"}" * 150_000, 422, "invalid_request"),
@@ -181,7 +198,7 @@ async def test_a_batch_is_all_or_none(place: Place, bare: bool) -> None:
         (b'"' + b"x" * 300_000 + b'"', 413, "event_too_large"),
         (b'"' + b"x" * 1_100_000 + b'"', 413, "body_too_large"),
     ],
-    ids=range(14),
+    ids=range(9),
 )
 async def test_what_cannot_be_kept_is_refused_by_name(place: Place, payload: bytes, status: int, code: str) -> None:
     body = json.dumps(place.event(payload="HERE")).encode().replace(b'"HERE"', payload)
