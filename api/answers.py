@@ -172,6 +172,7 @@ class Lane(Shown):
     queued: int
     processing: int
     waiting: int = Field(description="Of the queued, those that failed and are tried again later.")
+    retrying: dict[str, int] = Field(description="What those that are not done failed with last, by class of error.")
     oldest_seconds: float | None = Field(description="Age of the oldest that is not done.")
     completed_last_minute: int
     completed_last_hour: int = Field(description="Of the last 10,000 of the workspace.")

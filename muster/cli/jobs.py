@@ -193,7 +193,7 @@ def lanes(api: Api, as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ["lane", "status", "queued", "working", "oldest", "per hour", "failed today", "why"],
+        ["lane", "status", "queued", "working", "oldest", "per hour", "retrying", "failed today", "why"],
         [
             [
                 lane["kind"],
@@ -202,13 +202,18 @@ def lanes(api: Api, as_json: bool) -> None:
                 str(lane["processing"]),
                 "" if lane["oldest_seconds"] is None else seconds_text(lane["oldest_seconds"]),
                 str(lane["completed_last_hour"]),
-                ", ".join(f"{number} {kind}" for kind, number in sorted(lane["failed_last_day"].items())),
+                _counted(lane["retrying"]),
+                _counted(lane["failed_last_day"]),
                 _held(lane),
             ]
             for lane in found
         ],
         empty="no lanes",
     )
+
+
+def _counted(failures: dict[str, int]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(failures.items()))
 
 
 @api_command(group=jobs)

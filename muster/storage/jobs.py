@@ -298,7 +298,8 @@ async def lanes(db: Database, who: Who) -> list[Row]:
         "SELECT jsonb_build_object('kind', k.kind, 'paused', coalesce(l.paused, false), 'reason', l.reason, "
         "  'parked', coalesce(l.parked, '[]'), 'queued', coalesce(o.queued, 0), "
         "  'processing', coalesce(o.processing, 0), 'waiting', coalesce(o.waiting, 0), "
-        "  'oldest_seconds', o.oldest_seconds, 'completed_last_minute', c.minute, 'completed_last_hour', c.hour, "
+        "  'retrying', coalesce(r.retrying, '{}'), 'oldest_seconds', o.oldest_seconds, "
+        "  'completed_last_minute', c.minute, 'completed_last_hour', c.hour, "
         "  'failed_last_day', coalesce(f.failed, '{}')) "
         "FROM unnest(enum_range(NULL::memory_job_kind)) AS k (kind) "
         "LEFT JOIN (SELECT kind, bool_or(paused) AS paused, max(reason) FILTER (WHERE paused) AS reason, "
@@ -311,6 +312,9 @@ async def lanes(db: Database, who: Who) -> list[Row]:
         "    round(extract(epoch FROM now() - min(created_at)), 1) AS oldest_seconds "
         "  FROM memory_jobs WHERE workspace_id = %s AND finished_at IS NULL GROUP BY kind) o "
         "  ON o.kind = k.kind "
+        "LEFT JOIN (SELECT kind, jsonb_object_agg(error_class, number) AS retrying FROM (SELECT kind, error_class, "
+        "    count(*) AS number FROM memory_jobs WHERE workspace_id = %s AND finished_at IS NULL "
+        "      AND error_class IS NOT NULL GROUP BY 1, 2) x GROUP BY 1) r ON r.kind = k.kind "
         "LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS minute, "
         "    count(*) AS hour FROM (SELECT kind, finished_at FROM memory_jobs WHERE workspace_id = %s "
         "      AND outcome IS NOT NULL AND finished_at > now() - interval '1 hour' "
@@ -321,7 +325,7 @@ async def lanes(db: Database, who: Who) -> list[Row]:
         "        AND finished_at IS NOT NULL AND outcome IS NULL "
         "        AND finished_at > now() - interval '1 day' ORDER BY finished_at DESC LIMIT %s) x "
         "    WHERE x.kind = k.kind GROUP BY 1) y) f ON true ORDER BY k.kind",
-        (*[workspace_of(who)] * 3, COUNTED, workspace_of(who), COUNTED),
+        (*[workspace_of(who)] * 4, COUNTED, workspace_of(who), COUNTED),
     )
     return [row[0] for row in rows]
 

@@ -133,6 +133,15 @@ async def test_what_was_seen_again_is_as_old_there(memory: Memory) -> None:
     assert rows == [(first, last, 2)]
 
 
+async def test_there_and_back_doubles_nothing(memory: Memory) -> None:
+    for text, more in (("okapi", {}), ("okapi", {"at": AT}), ("quokka", {"at": AT}), ("quokka", {"type": "decision"})):
+        await memory.observation(text, **more)
+    beside = await Memory(memory.db, memory.workspace).begin()
+    assert (await brought(beside, await exported(memory))).added["observations"] == 4
+    assert (await brought(memory, await exported(beside))).added["observations"] == 0
+    assert (await brought(beside, await exported(memory))).added["observations"] == 0
+
+
 async def test_what_is_sent_again_elsewhere_is_known(memory: Memory) -> None:
     """Whoever moves a project goes on sending what it was not sure to have sent."""
 

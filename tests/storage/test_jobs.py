@@ -330,11 +330,15 @@ async def test_what_may_pass_is_tried_again_later_and_not_for_ever(session: Sess
             lanes, wait = await session.look()
             assert lanes == []
             assert wait == pytest.approx(waits[-1], abs=1)
+            lane = next(one for one in await jobs.lanes(session.db, session.tenant.id) if one["kind"] == "event")
+            assert (lane["retrying"], lane["failed_last_day"]) == ({kind: 1}, {})
             await session.tenant.rows("UPDATE memory_jobs SET not_before = now() WHERE id = %s", (job,))
     assert waits == [pytest.approx(wait, rel=0.25) for wait in (5, 30, 180, 900)] + [0]
     row = await session.job(job)
     assert (row["status"], row["attempts"], row["error_class"]) == ("failed", 5, kind)
     assert row["error"] == f"it is {kind}"
+    lane = next(one for one in await jobs.lanes(session.db, session.tenant.id) if one["kind"] == "event")
+    assert (lane["retrying"], lane["failed_last_day"]) == ({}, {kind: 1})
 
 
 async def test_a_provider_is_left_alone_for_as_long_as_it_says(session: Session) -> None:
