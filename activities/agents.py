@@ -87,6 +87,8 @@ class AgentActivities:
             max_output_bytes=min(self._max_output_bytes, found["max_output_bytes"] or self._max_output_bytes),
             env=self._environment(start, found) | ({VARIABLE: str(told)} if told else {}),
         )
+        if self._recording and found["project_id"]:
+            self._recording.began(start.workspace_id, start.agent_id)
         life = self._lives[start.agent_id] = _Life(self, start, job)
         try:
             return await life.live()

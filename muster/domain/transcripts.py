@@ -23,18 +23,21 @@ BLOCK_CHARS = 1200
 MAX_PIECES = 120
 _FIRST_PIECES = 40
 _PAUSE = timedelta(seconds=60)
+_LATE = timedelta(seconds=10)
+"""For a line to be stored."""
 _MAX_JSON_CHARS = 128 * 1024
 _MAX_ANSWER_CHARS = 24_000
 
 
 class Piece(NamedTuple):
-    """One event to be: its type, when, the lines it comes from, and what it says."""
+    """One event to be: its type, when, the lines it comes from, what it says, and which of these lines it is."""
 
     type: str
     at: datetime
     first: int
     last: int
     payload: dict[str, Any]
+    number: int = 0
 
 
 class Transcript:
@@ -43,7 +46,8 @@ class Transcript:
     def __init__(self) -> None:
         self._head: list[Piece] = []
         self._tail: deque[Piece] = deque(maxlen=MAX_PIECES - _FIRST_PIECES)
-        self._count = 0
+        self._count = self._taken = 0
+        self._span, self._of_span = (0, 0), 0
         self._lines: dict[str, list[OutputLine]] = {"stdout": [], "stderr": []}
         self._sizes = {"stdout": 0, "stderr": 0}
         self._calls: Calls[None] = Calls()
@@ -76,6 +80,21 @@ class Transcript:
             self._lines[stream].append(line)
             self._sizes[stream] += len(line.text) + 1
 
+    def ready(self, now: datetime) -> list[Piece]:
+        """Of the first pieces, those that stay as they are, each once: what is told while it is still being fed."""
+        for stream, lines in self._lines.items():
+            if lines and now - lines[-1].at > _PAUSE + _LATE:  # a line that comes now begins another piece
+                self._end(stream)
+        ready = [piece for piece in self._head if piece.payload is not self._begun]
+        self._head = [piece for piece in self._head if piece.payload is self._begun]
+        self._taken += len(ready)
+        return ready
+
+    @property
+    def is_full(self) -> bool:
+        """What comes now is among the first no more."""
+        return self._taken >= _FIRST_PIECES
+
     def pieces(self) -> list[Piece]:
         """In their order. Call it once, at the end."""
         for stream in self._lines:
@@ -95,7 +114,10 @@ class Transcript:
 
     def _keep(self, piece: Piece) -> None:
         self._count += 1
-        if len(self._head) < _FIRST_PIECES:
+        span = (piece.first, piece.last)
+        self._of_span = self._of_span + 1 if span == self._span else 0
+        self._span, piece = span, piece._replace(number=self._of_span)
+        if self._taken + len(self._head) < _FIRST_PIECES:
             self._head.append(piece)
         else:
             self._tail.append(piece)

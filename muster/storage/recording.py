@@ -11,9 +11,9 @@ from muster.storage.database import Database
 _CHUNKS = 8
 
 
-async def recordable(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[str, Any] | None:
-    """An agent that has ended, with what its task and project say; None when it has no project, has not ended, or what
-    it did is forgotten."""
+async def recordable(db: Database, workspace_id: UUID, agent_id: UUID, *, runs: bool = False) -> dict[str, Any] | None:
+    """An agent that has ended, or that runs, with what its task and project say; None when it has no project, does not
+    (any more), or what it did is forgotten."""
     rows = await db.read(
         workspace_id,
         "SELECT jsonb_build_object('task_id', a.task_id, 'project_id', t.project_id, 'title', t.title, "
@@ -23,9 +23,9 @@ async def recordable(db: Database, workspace_id: UUID, agent_id: UUID) -> dict[s
         "a.finished_at, 'record_agents', coalesce(s.record_agents, true)) "
         "FROM agents a JOIN tasks t ON t.workspace_id = a.workspace_id AND t.id = a.task_id "
         "LEFT JOIN memory_settings s ON s.workspace_id = t.workspace_id AND s.project_id = t.project_id "
-        "WHERE a.workspace_id = %s AND a.id = %s AND a.finished_at IS NOT NULL AND NOT a.forgotten "
+        "WHERE a.workspace_id = %s AND a.id = %s AND (a.finished_at IS NULL) = %s AND NOT a.forgotten "
         "AND t.project_id IS NOT NULL",
-        (workspace_id, agent_id),
+        (workspace_id, agent_id, runs),
     )
     found: dict[str, Any] | None = rows[0][0] if rows else None
     return found

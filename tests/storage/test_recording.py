@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from activities.recording import Recording
+import pytest
+
+from activities.recording import Recording, _Running
 from muster.domain.agents import OutputLine
 from muster.domain.memory import Event
 from muster.domain.rules import observe
 from muster.domain.states import AgentStatus, Reason
 from muster.domain.tasks import MemoryWish
+from muster.domain.transcripts import MAX_PIECES
 from muster.storage import agents, moves, recording
 from muster.storage.database import Database
 
@@ -180,3 +184,75 @@ async def test_a_failure_to_record_is_nobodys_failure(tenant: Tenant) -> None:
     life.recording.ended(tenant.id, agent)
     await life.recording.close()
     assert await life.events() == []
+
+
+async def test_a_long_life_is_recorded_on_the_way(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+
+    def lines(first: int, *said: tuple[str, str, int]) -> list[OutputLine]:
+        return [
+            OutputLine(n=n, stream=stream, at=NOW + timedelta(seconds=at), text=text)  # type: ignore[arg-type]
+            for n, (stream, text, at) in enumerate(said, first)
+        ]
+
+    agent = await life.agent(project, memory=MemoryWish(inject=False))
+    running = _Running(tenant.id)
+    assert await life.recording.along(agent, running), "it may say something yet"
+    assert (await life.events(), life.poked) == ([], [])
+    for printed in (
+        # What is said in one breath is one piece, and is not told before it is over.
+        lines(1, ("stderr", "slow <private>one", 0), ("stdout", "We chose Valkey", 1), ("stdout", TOOL_USE, 2)),
+        lines(4, ("stderr", "two</private> disk", 3), ("stdout", "It is twice as fast.", 4)),
+        lines(6, ("stderr", "later", 90), ("stdout", TOOL_USE, 91)),
+        lines(8, ("stdout", "The end", 200)),
+    ):
+        await agents.append_output(tenant.db, tenant.id, agent, "worker-1", printed, truncated=False)
+        assert await life.recording.along(agent, running)
+    before = [kind for kind, _ in await life.events()]
+    assert before.count("agent.output") == 3
+    assert "agent.ended" not in before
+    (session,) = await life.sessions()
+    assert session[4] is False, "its session is open"
+    assert len(life.poked) == 2, "when there was something new"
+    await life.end(agent)
+    await life.recording.record(tenant.id, agent)
+    events = await life.events()
+    assert len(events) == len(before) + 3
+    said = [payload["text"] for kind, payload in events if kind == "agent.output"]
+    assert sorted(said) == ["It is twice as fast.", "The end", "We chose Valkey", "later", "slow \n disk"], "each once"
+    assert not await life.recording.along(agent, running), "it has ended"
+
+
+async def test_of_a_long_life_no_more_is_recorded_on_the_way_than_will_be_at_its_end(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+    calls = [("stdout", TOOL_USE.replace("make", f"make part-{number}")) for number in range(200)]
+    agent = await life.agent(project, calls)
+    assert not await life.recording.along(agent, _Running(tenant.id)), "the rest is told when it ends"
+    on_the_way = await life.events()
+    await life.end(agent)
+    await life.recording.record(tenant.id, agent)
+    at_the_end = await life.events()
+    assert all(event in at_the_end for event in on_the_way)
+    uses = [payload["tool_input"]["command"] for kind, payload in at_the_end if kind == "tool_use"]
+    assert (len(uses), len(set(uses))) == (MAX_PIECES, MAX_PIECES)
+
+
+async def test_who_is_not_recorded_is_not_on_the_way(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+    quiet = await life.agent(project, [("stdout", TOOL_USE)], memory=MemoryWish(record=False))
+    nowhere = await life.agent(None, [("stdout", TOOL_USE)])
+    for agent in (quiet, nowhere):
+        assert not await life.recording.along(agent, _Running(tenant.id))
+    assert await life.sessions() == []
+
+
+async def test_a_worker_looks_after_those_that_run(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.recording.ALONG_SECONDS", 0.05)
+    life, project = Life(tenant), await a_project(tenant)
+    agent = await life.agent(project, [("stdout", TOOL_USE)])
+    life.recording.began(tenant.id, agent)
+    async with asyncio.timeout(10):
+        while not life.poked:  # noqa: ASYNC110 - a list
+            await asyncio.sleep(0.01)
+    assert {kind for kind, _ in await life.events()} == {"agent.started", "tool_use"}
+    await life.recording.close()

@@ -1,0 +1,60 @@
+"""What an agent printed, in pieces: the same whether it is read at its end or on the way."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muster.domain.agents import OutputLine
+from muster.domain.transcripts import Transcript
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SAID = st.sampled_from(
+    [
+        "plain", "", "x" * 1300, "see <private>this", "and this</private> too",
+        json.dumps({"tool_name": "Bash", "tool_input": {"command": "make"}, "tool_response": "ok"}),
+        json.dumps({"type": "assistant", "message": {"content": [
+            {"type": "text", "text": "I run it"}, {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]}}),
+        json.dumps({"type": "user", "message": {"content": [
+            {"type": "tool_result", "tool_use_id": "t", "content": "passed"}]}}),
+        json.dumps({"type": "message", "role": "assistant", "content": "bit ", "delta": True}),
+    ]
+)  # fmt: skip
+LINES = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), SAID, st.sampled_from([0, 5, 65, 100])), max_size=30)
+
+
+def spoken(lines: list[tuple[str, str, int]]) -> list[OutputLine]:
+    at, found = AT, []
+    for n, (stream, text, pause) in enumerate(lines, 1):
+        at += timedelta(seconds=pause)
+        found.append(OutputLine(n=n, stream=stream, at=at, text=text))  # type: ignore[arg-type]
+    return found
+
+
+@given(LINES)
+def test_what_is_told_on_the_way_is_told_at_the_end(lines: list[tuple[str, str, int]]) -> None:
+    whole, along = Transcript(), Transcript()
+    early: dict[tuple[int, int, int], Any] = {}
+    for line in spoken(lines):
+        whole.feed([line])
+        early |= {(p.first, p.last, p.number): (p.type, dict(p.payload)) for p in along.ready(line.at)}
+        along.feed([line])
+    early |= {(p.first, p.last, p.number): (p.type, dict(p.payload)) for p in along.ready(AT + timedelta(days=1))}
+    pieces = whole.pieces()
+    late = {(p.first, p.last, p.number): (p.type, p.payload) for p in pieces}
+    assert len(late) == len(pieces), "each has a name of its own"
+    assert all(late[name] == told for name, told in early.items())
+
+
+def test_what_was_said_a_while_ago_is_told() -> None:
+    transcript = Transcript()
+    transcript.feed(spoken([("stdout", "We chose Valkey", 0)]))
+    assert transcript.ready(AT + timedelta(seconds=60)) == []
+    (piece,) = transcript.ready(AT + timedelta(seconds=80))
+    assert piece.payload["text"] == "We chose Valkey"
+    assert transcript.ready(AT + timedelta(days=1)) == []
+    assert not transcript.is_full
