@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -194,7 +194,8 @@ class _Events:
         return self._event("agent.started", "started", self._began, told)
 
     def piece(self, piece: Piece) -> NewEvent:
-        at = max(self._began, min(piece.at, self._ended or piece.at))  # by the clock of another machine
+        # By the clock of another machine. What is told in the order of time begins with what was asked.
+        at = max(self._began + timedelta(microseconds=1), min(piece.at, self._ended or piece.at))
         return self._event(piece.type, f"{piece.first}-{piece.last}/{piece.number}", at, piece.payload)
 
     def ended(self) -> Iterator[NewEvent]:
