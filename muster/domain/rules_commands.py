@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from muster.domain.rules_installs import Installed, handles_packages, installed
 from muster.domain.rules_steps import Step, named, program, steps
 from muster.domain.rules_text import unique
 
@@ -46,11 +47,6 @@ _NO_CHECKS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Programs that may name a check and do not run it."""
-_INSTALLS = re.compile(
-    r"(?:pip3?|pipx|conda|mamba|brew|apt(?:-get)?|dnf|yum|apk|gem|cargo|npm|pnpm|yarn|bun|go|poetry|uv|pdm|composer) "
-    r"(?:-\S+ )*(?:install|add|i|get|update|upgrade|ci|sync|remove|uninstall)\b"
-)
-_LISTS_ONLY = re.compile(r"(?:apt(?:-get)?|brew|apk|gem) .*\bupdate$")
 _MESSAGE = re.compile(
     r"""(?:-\w{0,4}m|--message)[\s=]*(?:"\$\(cat <<'?EOF'?\n(.*?)\n\s*EOF|"((?:[^"\\]|\\.)*)"|'([^']*)')""", re.DOTALL
 )
@@ -87,7 +83,7 @@ def is_check(command: str) -> bool:
 
 
 def _checks(step: Step) -> bool:
-    if step.name in _NO_CHECKS or _looks(step) or _INSTALLS.match(step.bare):
+    if step.name in _NO_CHECKS or _looks(step) or handles_packages(step):
         return False
     given = next((after for word, after in pairwise(step.words) if word in ("-c", "-lc")), "")
     return _CHECKS.search(f"{step.bare} {given}") is not None
@@ -134,20 +130,16 @@ def searches(command: str) -> str:
 
 
 def installs(command: str) -> str:
-    for step in steps(command):
-        if match := _INSTALLS.match(step.bare):
-            if match[0].endswith(("remove", "uninstall")) or _LISTS_ONLY.match(match[0]):
-                continue
-            names = [word for word in step.words[len(match[0].split()) :] if not word.startswith("-")]
-            return ", ".join(names[:8]) or "the dependencies"
-    return ""
+    return found.what if (found := _installed(command)) else ""
 
 
 def installs_all(command: str) -> bool:
     """Whatever is missing, as a file of them says."""
-    names = installs(command)
-    return names == "the dependencies" or any(name.startswith(".") or name.endswith((".txt", ".toml"))
-                                              for name in names.split(", "))  # fmt: skip
+    return (found := _installed(command)) is not None and found.everything
+
+
+def _installed(command: str) -> Installed | None:
+    return next((found for step in steps(command) if (found := installed(step))), None)
 
 
 def names(command: str) -> list[str]:
@@ -187,8 +179,8 @@ def commit_message(command: str) -> str:
 
 
 def mutates(command: str) -> bool:
-    return any(any(sort.match(step.bare) for sort in (_ALTERS, _MUTATES, _INSTALLS)) and not _SHOWS.match(step.bare)
-               for step in steps(command))  # fmt: skip
+    return any((_ALTERS.match(step.bare) or _MUTATES.match(step.bare) or handles_packages(step))
+               and not _SHOWS.match(step.bare) for step in steps(command))  # fmt: skip
 
 
 _PASSES_ON = re.compile(r"(?:curl|wget|ssh)\b|(?:docker|podman|kubectl) (?:\S+ )*(?:run|exec|attach)\b")
@@ -201,7 +193,7 @@ def speaks_for_itself(command: str) -> bool:
 
 def alters(command: str) -> bool:
     """Whether it changes something that a check may have failed for."""
-    return any((_ALTERS.match(step.bare) or _INSTALLS.match(step.bare) or _edits(step)) and not _SHOWS.match(step.bare)
+    return any((_ALTERS.match(step.bare) or handles_packages(step) or _edits(step)) and not _SHOWS.match(step.bare)
                for step in steps(command))  # fmt: skip
 
 
