@@ -22,7 +22,8 @@ MAX_OUTPUT_PIECES = 6
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
-_TALK = frozenset({Kind.MESSAGE, Kind.PROMPT, Kind.OTHER})
+_TOLD = frozenset({Kind.MESSAGE, Kind.PROMPT, Kind.OTHER, Kind.STARTED, Kind.OUTPUT, Kind.RESULT, Kind.ENDED})
+"""What is said, by whomever. All else is done."""
 _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 """Types of what is told anew when more of it happens. All others end with what they end with."""
 
@@ -71,20 +72,26 @@ def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
     for act in acts:
         if act.kind is Kind.NOTHING:
             continue
-        if act.kind in _TALK:
-            made += said(act, before)
-        elif act.kind is Kind.STARTED:
-            made.append(_asked(act))
-        elif act.kind is Kind.OUTPUT:
-            made += _written(act)
-        elif act.kind is Kind.RESULT:
-            made += _resulted(act)
-        elif act.kind is Kind.ENDED:
-            made += _ended(act)
-        else:
+        if act.kind not in _TOLD:
             work.take(act)
+        elif told := _told(act, before):
+            work.turn()
+            made += told
         before = act
     return made + work.end()
+
+
+def _told(act: Act, before: Act | None) -> list[NewObservation]:
+    match act.kind:
+        case Kind.STARTED:
+            return [_asked(act)]
+        case Kind.OUTPUT:
+            return _written(act)
+        case Kind.RESULT:
+            return _resulted(act)
+        case Kind.ENDED:
+            return _ended(act)
+    return said(act, before)
 
 
 def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act]) -> NewObservation:

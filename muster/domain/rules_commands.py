@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from muster.domain import rules_looks as looks
 from muster.domain.rules_installs import Installed, handles_packages, installed
 from muster.domain.rules_steps import Step, named, program, steps
 from muster.domain.rules_text import unique
@@ -23,13 +24,11 @@ _LOOKS = frozenset(
     seq yes man help time jq yq
     """.split()  # noqa: SIM905
 )
-_READS = frozenset(["cat", "bat", "head", "tail", "less", "more", "sed", "awk", "nl"])
-_SEARCHES = frozenset(["grep", "rg", "ag", "ack", "find", "fd", "git-grep", "locate"])
 _IN_PLACE = ("sed", "perl")
 """What prints a file, or with an option changes it."""
 _GIT_LOOKS = frozenset(
     """
-    status diff log show branch remote fetch blame stash ls-files rev-parse config describe
+    status diff log show branch remote fetch blame stash ls-files rev-parse config describe grep
     """.split()  # noqa: SIM905
 )
 _CHECKS = re.compile(
@@ -94,7 +93,7 @@ def _looks(step: Step) -> bool:
         return False
     if step.name == "git":
         return step.words[1:2] == () or step.words[1] in _GIT_LOOKS
-    return step.name in _LOOKS | _READS | _SEARCHES
+    return step.name in _LOOKS or step.name in looks.NAMES
 
 
 def only_looks(command: str) -> bool:
@@ -113,20 +112,12 @@ def shows_logs(command: str) -> bool:
 
 
 def reads(command: str) -> list[str]:
-    """The files that `cat` and its kin were given."""
-    if not only_looks(command):
-        return []
-    words = (word for step in steps(command) if step.name in _READS for word in step.words[1:])
-    found = (word[:1000] for word in words if not word.startswith("-") and re.search(r"\w\.\w|/\w", word)
-             and not re.search(r"[{}$*;]|^\d", word))  # fmt: skip
-    return unique(found, 10)
+    """The files that it shows."""
+    return unique((path for step in steps(command) for path in looks.read_by(step)), 10)
 
 
-def searches(command: str) -> str:
-    for step in steps(command):
-        if step.name in _SEARCHES:
-            return next((word for word in step.words[1:] if not word.startswith(("-", "/", "."))), "")[:200]
-    return ""
+def searches(command: str) -> list[looks.Sought]:
+    return [found for step in steps(command) if (found := looks.sought_by(step))]
 
 
 def installs(command: str) -> str:

@@ -174,25 +174,40 @@ def changed(edits: list[Act], check: Act | None) -> NewObservation:
 
 
 def looked(looks: list[Act]) -> NewObservation:
-    files = unique((path for act in looks for path in act.files_read[:8]), MAX_FILES)
-    queries = unique((act.query for act in looks if act.query), 8)
     story, facts = [], []
     for act in looks:
+        files = act.files_read[:8]
         if act.query:
-            where = ", ".join(act.files_read[:8]) or outcomes.excerpt(act.text, 500)
-            story.append(f"Looked for “{one_line(act.query, 160)}”: {where}")
+            where = f" in {', '.join(files)}" if files else ""
+            shown = outcomes.excerpt(act.text, 500)
+            # A list of the files says nothing more.
+            told = f": {shown}" if shown and not set(files) & set(act.text.split("\n")) else ""
+            story.append(f"Looked for “{one_line(act.query, 160)}”{where}{told}")
         elif names := unique(
             (*_NAMES.findall(act.text), *_HEADINGS.findall(act.text), *_ASSIGNED.findall(act.text)), 24
         ):
-            facts.append(f"{act.files_read[0]} has {', '.join(names)}")
-        else:
-            story.append(f"{act.files_read[0]}: {outcomes.excerpt(act.text, 400)}")
-    if files and not queries:
-        title = f"Read {_named(files)}"
-    else:
-        title = f"Looked for {', '.join(f'“{one_line(query, 60)}”' for query in queries[:3])}"
-        title += f" in {_named(files)}" if files else ""
-    return _from(looks, "discovery", title, "\n".join(story) or None, facts=facts, read=files, importance=0.25)
+            facts.append(f"{', '.join(files[:4])} {'have' if files[1:] else 'has'} {', '.join(names)}")
+        elif shown := outcomes.excerpt(act.text, 400):
+            story.append(f"{', '.join(files[:4])}: {shown}")
+    read = unique((path for act in looks for path in act.files_read[:8]), MAX_FILES)
+    return _from(looks, "discovery", _looked_title(looks), "\n".join(story) or None, facts=facts, read=read,
+                 importance=0.25)  # fmt: skip
+
+
+def _looked_title(looks: list[Act]) -> str:
+    """Each thing that was looked for stands with the files that it was looked for in."""
+    by_place: dict[str, list[str]] = {}
+    for act in looks:
+        if act.query:
+            by_place.setdefault(_named(act.files_read) if act.files_read else "", []).append(act.query)
+    sought = [
+        ", ".join(f"“{one_line(query, 60)}”" for query in unique(queries, 3)) + (f" in {place}" if place else "")
+        for place, queries in by_place.items()
+    ]
+    read = unique((path for act in looks if not act.query for path in act.files_read[:8]), MAX_FILES)
+    if not sought:
+        return f"Read {_named(read)}"
+    return "; ".join([f"Looked for {sought[0]}", *sought[1:3], *(f"read {_named(read)}" for _ in read[:1])])
 
 
 _CONVENTIONAL = re.compile(r"^(\w+)(?:\([^)\n]*\))?!?:\s*")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
+from muster.domain.rules_json import line_of
+from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_stories import (
     Cycle,
@@ -54,6 +58,10 @@ class Work:
                     self._happened(act)
             case Kind.PLAN:
                 self._plan(act)
+
+    def turn(self) -> None:
+        """Something was said: what is looked at from here on is looked at for that."""
+        self._end_looks()
 
     def end(self) -> list[NewObservation]:
         self._end_looks()
@@ -164,12 +172,9 @@ class Work:
         elif files := commands.edits(command):
             act.files_modified = files
             self._edit(act)
-        elif files := commands.reads(command):
-            act.files_read = files
-            self._look(act)
-        elif query := commands.searches(command):
-            act.query = query
-            self._look(act)
+        elif looks := _looks(act):
+            for look in looks:
+                self._look(look)
         elif commands.only_looks(command):
             act.note = f"{program or 'a command'} only looks around"
         elif not output and not commands.mutates(command) and not commands.commit_message(command):
@@ -193,6 +198,9 @@ class Work:
         if act.kind is Kind.SEARCH and not act.files_read and not act.text:
             act.note = "a search that found nothing"
             return
+        if act.kind is Kind.SEARCH and not act.files_read:
+            path = line_of(act.data, "path", "file_path")
+            act.files_read = [path] if path != act.query and names_a_file(path) else found_in(act.text)
         self._looks.append(act)
         if len(self._looks) >= MAX_LOOKS:
             self._end_looks()
@@ -232,6 +240,17 @@ class Work:
             title = f"Plan: {act.items[0][0] if act.items else one_line(act.text)}"
         lines = [f"- [{'x' if state in ('completed', 'done') else ' '}] {what}" for what, state in act.items]
         self.made.append(of(act, "plan", title, "\n".join(lines) or act.text, importance=0.45))
+
+
+def _looks(act: Act) -> list[Act]:
+    """Of a command that only looks: one for the files that it shows, and one for each thing that it looks for. Where
+    there are several, nobody knows which of them showed what."""
+    if not commands.only_looks(act.command):
+        return []
+    files, sought = commands.reads(act.command), commands.searches(act.command)
+    text = act.text if len(sought) + bool(files) == 1 else ""
+    found = [replace(act, files_read=files, text=text)] if files else []
+    return found + [replace(act, query=one.query, files_read=one.files or found_in(text), text=text) for one in sought]
 
 
 def _mends(act: Act, cycle: Cycle) -> bool:

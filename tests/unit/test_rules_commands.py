@@ -7,7 +7,9 @@ import time
 import pytest
 
 from muster.domain import rules_commands as commands
-from tests.unit.observing import only, tool
+from muster.domain import rules_looks
+from muster.domain.memory import Event
+from tests.unit.observing import event, made, only, tool
 
 # -- What is installed -----------------------------------------------------------------------------------------------
 
@@ -72,6 +74,105 @@ def test_what_installs_nothing_names_nothing(command: str) -> None:
     assert commands.installs(command) == ""
 
 
+# -- What is looked into, and for what -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("cat Dockerfile", ["Dockerfile"]),
+        ("cat -n src/a.py README", ["src/a.py", "README"]),
+        ("sed -n '1,40p' shop/tax.py", ["shop/tax.py"]),
+        ("sed -n '/start/,/a.b/p' shop/tax.py", ["shop/tax.py"]),
+        ("sed -ne 1p -e 3p tax.py", ["tax.py"]),
+        ("head -n 20 0014_search.sql", ["0014_search.sql"]),
+        ("head -20 a.log && tail -c 10 b.log", ["a.log", "b.log"]),
+        ("tail -n +5 Makefile", ["Makefile"]),
+        ("awk -F: -v n=1 '/a.b/ {print $1}' x=2 /etc/hosts", ["/etc/hosts"]),
+        ("cat *.py $FILE", []),
+        ("cat a.py && python a.py", []),
+    ],
+)
+def test_a_file_that_is_shown_is_read(command: str, files: list[str]) -> None:
+    found = made(tool("Bash", {"command": command}, {"stdout": "some text", "stderr": ""}))
+    assert [path for one in found for path in one.files_read] == files
+
+
+@pytest.mark.parametrize(
+    ("command", "query", "files"),
+    [
+        ("grep -n FROM Dockerfile", "FROM", ["Dockerfile"]),
+        ("grep -n FROM docker/base", "FROM", ["docker/base"]),
+        ("grep -A 3 -m1 FROM Dockerfile", "FROM", ["Dockerfile"]),
+        ("grep -rnA3 FROM src docker/Dockerfile", "FROM", ["docker/Dockerfile"]),
+        ("grep -rn --include '*.py' FROM src", "FROM", []),
+        ("grep -n -e FROM -e RUN Dockerfile", "FROM", ["Dockerfile"]),
+        ("grep -neFROM Dockerfile", "FROM", ["Dockerfile"]),
+        ("grep -- -x a.py", "-x", ["a.py"]),
+        ("rg MAX_RETRIES worker/config.py", "MAX_RETRIES", ["worker/config.py"]),
+        ("rg -t py -g '!tests' MAX_RETRIES worker", "MAX_RETRIES", []),
+        ("rg /v1/agents api/v2.1", "/v1/agents", []),
+        ("git grep -n MAX_RETRIES", "MAX_RETRIES", []),
+        ("find . -type f -name '*.toml'", "*.toml", []),
+        ("fd -e py parser", "parser", []),
+    ],
+)
+def test_what_is_looked_for_is_looked_for_there(command: str, query: str, files: list[str]) -> None:
+    one = only(tool("Bash", {"command": command}, {"stdout": "3 of it", "stderr": ""}))
+    place = f" in {files[0].rpartition('/')[2]}" if files else ""
+    assert (one.title, one.files_read) == (f"Looked for “{query}”{place}", files)
+
+
+def test_a_search_names_the_files_whose_lines_it_shows() -> None:
+    said = "src/a.py:3:MAX = 3\nsrc/b.ts-7-MAX\n--\n10.0.0.1:80: up\nsrc/b.ts:8:MAX\n12:34: noon"
+    for one in (
+        only(tool("Bash", {"command": "grep -rn MAX src"}, {"stdout": said, "stderr": ""})),
+        only(tool("Grep", {"pattern": "MAX", "path": "src", "output_mode": "content"}, {"content": said})),
+    ):
+        assert (one.title, one.files_read) == ("Looked for “MAX” in a.py and b.ts", ["src/a.py", "src/b.ts"])
+        assert "MAX = 3" in (one.narrative or "")
+    one = only(tool("Grep", {"pattern": "MAX", "path": "conf/worker.toml"}, {"content": "MAX = 3"}))
+    assert one.files_read == ["conf/worker.toml"]
+
+
+def looks() -> list[Event]:
+    return [
+        tool("Read", {"file_path": "src/cart.ts"}, {"file": {"content": "export class Cart {}"}}),
+        tool("Bash", {"command": "grep -n FROM Dockerfile"}, {"stdout": "1:FROM python:3.12", "stderr": ""}),
+        tool("Bash", {"command": "rg MAX_RETRIES worker/config.py"}, {"stdout": "MAX_RETRIES = 3", "stderr": ""}),
+        tool("Grep", {"pattern": "BACKOFF"}, {"content": "BACKOFF = 2"}),
+    ]
+
+
+def test_each_thing_stands_with_the_file_it_was_looked_for_in() -> None:
+    one = only(*looks())
+    assert one.title == ("Looked for “FROM” in Dockerfile; “MAX_RETRIES” in config.py; “BACKOFF”; read cart.ts")
+    assert one.files_read == ["src/cart.ts", "Dockerfile", "worker/config.py"]
+    assert "Looked for “FROM” in Dockerfile: 1:FROM python:3.12" in (one.narrative or "")
+    one = only(tool("Bash", {"command": "cat a.py && grep -n B b.py; rg C c.py"}, {"stdout": "class A: ...\nB\nC"}))
+    assert one.title == "Looked for “B” in b.py; “C” in c.py; read a.py"
+    assert one.facts == [], "nobody knows which of them showed it"
+
+
+@pytest.mark.parametrize(
+    ("between", "rows"),
+    [
+        (event({"prompt": "Now make the image of the worker smaller."}, "user_prompt"), 2),
+        (event({"role": "assistant", "text": "The cart rounds each line, which is why the sum is off."}), 2),
+        (event({"role": "assistant", "text": "Let me look at the Dockerfile first."}), 1),
+        (event({"prompt": "ok, go on"}, "user_prompt"), 1),
+    ],
+)
+def test_a_row_of_looks_ends_with_what_is_said(between: Event, rows: int) -> None:
+    read, *searched = looks()
+    found = [one for one in made(read, between, *searched) if one.files_read]
+    assert [one.files_read for one in found] == (
+        [["src/cart.ts"], ["Dockerfile", "worker/config.py"]]
+        if rows == 2
+        else [["src/cart.ts", "Dockerfile", "worker/config.py"]]
+    )
+
+
 def test_hostile_words_take_no_longer_than_they_are() -> None:
     began = time.process_time()
     for bit in ("-e ", "--x=", "-", "a ", "./", "https://", "[", ".", "+", "- ", "-- "):
@@ -80,4 +181,6 @@ def test_hostile_words_take_no_longer_than_they_are() -> None:
             commands.installs(f"{program} {text}")
             commands.searches(f"{program} {text}")
             commands.reads(f"{program} {text}")
+        rules_looks.found_in(text)
+        rules_looks.names_a_file(text)
     assert time.process_time() - began < 3
