@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from muster.domain import purposes
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import line_of
@@ -100,11 +101,12 @@ def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act])
     if made.subtitle or (made.type != "discovery" and acts[at].kind not in (Kind.MESSAGE, Kind.OTHER)):
         return made
     for act in (*reversed(acts[:at]), *reversed(earlier)):
-        text = f"{act.title} {act.text}".strip() if act.kind is Kind.STARTED else act.text
+        titled = act.kind is Kind.STARTED and not act.text.startswith(act.title)
+        text = f"{act.title} {act.text}".strip() if titled else act.text
         if act.kind in (Kind.PROMPT, Kind.STARTED) and len(text) >= _TELLING:
             if act.kind is Kind.PROMPT and not asks_for_work(text):
                 return made
-            return made.model_copy(update={"subtitle": f"For: {one_line(text, 220)}"})
+            return made.model_copy(update={"subtitle": purposes.told(one_line(text, 220))})
     return made
 
 

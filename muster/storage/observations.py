@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from muster.domain import marks, words
+from muster.domain import marks, purposes, words
 from muster.domain.errors import MusterError, NotFound, ProjectArchived, RequestInFlight, UnknownReference
 from muster.domain.memory import NewObservation
 from muster.domain.tenants import Tenant
@@ -17,6 +18,10 @@ from muster.storage import pages, projects
 from muster.storage.database import Database, Who, workspace_of
 
 Row = dict[str, Any]
+
+_PURPOSE_SHARE = 0.12
+"""Of the length of what is said, as a vector of weights. Two whose purposes have nothing in common are 0.014 apart,
+of the 0.05 that near duplicates may be (memory_repeats)."""
 
 LARGE_PAYLOAD = 16_384
 MAX_ITEMS = 100
@@ -86,16 +91,20 @@ def as_words(
 ) -> dict[str, Any]:
     """The columns of observation_words, as PostgreSQL reads them; `near` holds those that near duplicates share, and
     `places` what goes to the one that it joins."""
+    purpose = purposes.of(observation.subtitle) if merges else ""
+    subtitle = None if purpose else observation.subtitle
     found = words.index(
-        project_id, observation.title, observation.subtitle, observation.narrative, observation.facts,
-        observation.concepts, files, language=observation.language,
+        project_id, observation.title, subtitle, observation.narrative, observation.facts, observation.concepts, files,
+        language=observation.language,
     )  # fmt: skip
-    own = words.place_terms(None, session_id, task_id, agent_id)
-    places = list(dict.fromkeys([*words.place_terms(kind), *own, *seen_at]))
     near: list[int] = []
     if merges:
-        said = (observation.title, observation.subtitle, observation.narrative, *observation.facts)
+        said = (observation.title, subtitle, observation.narrative, *observation.facts)
         near = [words.word(project_id, term) for term in words.near_terms(kind, marks.of(said, files), found.terms)]
+    if purpose:
+        found = _with_purpose(found, words.index(project_id, purpose))
+    own = words.place_terms(None, session_id, task_id, agent_id)
+    places = list(dict.fromkeys([*words.place_terms(kind), *own, *seen_at]))
     every = [*found.words, *(words.word(project_id, term) for term in places), *near]
     weights = ",".join(f"{at}:{weight}" for at, weight in sorted(found.weights.items()))
     return {
@@ -106,6 +115,22 @@ def as_words(
         "places": own if near else [],
         "place_words": [words.word(project_id, term) for term in own] if near else [],
     }
+
+
+def _with_purpose(said: words.Indexed, purpose: words.Indexed) -> words.Indexed:
+    """It is found by what it was for, too, which counts so little that two who say the same stay near duplicates."""
+    own_terms = frozenset(said.terms)
+    more = [both for both in zip(purpose.words, purpose.terms, strict=True) if both[1] not in own_terms]
+    more = more[: max(0, words.MAX_TERMS - len(own_terms))]
+    held = {words.dimension(term) for _, term in more} - said.weights.keys()
+    own, other = (math.hypot(*weights.values()) for weights in (said.weights, purpose.weights))
+    share = min(1.0, _PURPOSE_SHARE * own / other) if own and other else 1.0
+    light = {at: round(weight * share, 4) for at, weight in purpose.weights.items() if at in held}
+    return words.Indexed(
+        [*said.words, *(word for word, _ in more)],
+        said.weights | {at: weight for at, weight in light.items() if weight},
+        [*said.terms, *(term for _, term in more)],
+    )
 
 
 class BadSession(MusterError):

@@ -144,6 +144,36 @@ async def test_what_comes_of_work_tells_what_it_was_for(tenant: Tenant) -> None:
         assert "egress" in str(found.items[0]["title"])
 
 
+async def test_what_it_was_for_makes_it_no_other(tenant: Tenant) -> None:
+    told = "The egress is the indexer, which reads from the other region."
+    wanted = ["Find the three biggest causes of the cloud bill.", "Explain why Frankfurt costs twice what Oregon does.",
+              "Look into whether we need the indexer at all, and write it down."]  # fmt: skip
+    first = await a_session(tenant)
+    for prompt in wanted:
+        session = first if prompt is wanted[0] else await a_session(tenant, first.project)
+        said = {"text": told, "turn": prompt}
+        await sent(session, ("user_prompt", {"prompt": prompt}), ("assistant_message", said))
+    rows = await tenant.rows("SELECT subtitle, seen FROM observations WHERE narrative = %s", (told,))
+    assert rows == [(f"For: {wanted[0]}", 3)]
+    for query in ("causes of the cloud bill", "indexer other region"):
+        found = await search.search(first.db, tenant.id, [str(first.project)], Query(query=query))
+        assert told in [item["narrative"] for item in found.items]
+
+
+async def test_who_says_something_else_for_the_same_says_another(tenant: Tenant) -> None:
+    session = await a_session(tenant)
+    said = ["The egress is the indexer.", "The storage is old snapshots.", "Nothing of it is the queue."]
+    wanted = (
+        "user_prompt",
+        {"prompt": "Find the three biggest causes of the cloud bill, in the order of what they cost."},
+    )
+    await sent(session, wanted, *(("assistant_message", {"text": text}) for text in said))
+    rows = await session.tenant.rows(
+        "SELECT narrative FROM observations WHERE session_id = %s AND subtitle LIKE 'For: %%'", (session.id,)
+    )
+    assert sorted(row[0] for row in rows) == sorted(said)
+
+
 async def test_a_conversation_is_no_work(tenant: Tenant) -> None:
     session = await a_session(tenant)
     said = [("user_prompt", {"prompt": "I bought a bike yesterday, a blue one."}),

@@ -35,6 +35,20 @@ def test_an_agents_life_is_told() -> None:
     assert "exit_nonzero" in found[4].title
 
 
+def test_a_task_without_a_prompt_tells_once_what_it_was_for() -> None:
+    for prompt, purpose in (
+        (None, "Print return labels"),
+        ("Print return labels", "Print return labels"),
+        ("Print return labels for Switzerland, too.", "Print return labels for Switzerland, too."),
+        ("Those for Switzerland, too.", "Print return labels Those for Switzerland, too."),
+    ):
+        found = made(
+            event({"title": "Print return labels", "prompt": prompt}, "agent.started", "muster"),
+            event({"role": "assistant", "text": "The printer needs the labels as PDF, since it knows no PNG."}),
+        )
+        assert [one.subtitle for one in found] == [None, f"For: {purpose}"]
+
+
 def test_what_a_coding_agent_prints_is_what_it_does() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "pytest"}}
     documents = [
