@@ -45,7 +45,7 @@ def placed(act: Act) -> str:
     return f"cd {shlex.quote(cwd)}\n{act.command}" if isinstance(cwd, str) and 0 < len(cwd) < 500 else act.command
 
 
-@dataclass
+@dataclass(eq=False)
 class Cycle:
     """Something that failed, what was done since, and what of it passes."""
 
@@ -55,11 +55,17 @@ class Cycle:
     between: list[Act] = field(default_factory=list)
     """Edits, and commands that may have changed something."""
     passed: Act | None = None
+    mended_as: Cycle | None = None
+    """The same, where it was mended and is told. Nothing, once this failed again."""
+
+    @property
+    def every(self) -> list[Act]:
+        return [self.failed, *self.failures]
 
     @property
     def standing(self) -> list[Act]:
         """The failures that no later one speaks for."""
-        every = [self.failed, *self.failures]
+        every = self.every
         return [
             act
             for n, act in enumerate(every)
@@ -67,10 +73,53 @@ class Cycle:
         ]
 
     @property
+    def is_told(self) -> bool:
+        """Whether its fix is that of the same elsewhere. Where it is not known what failed, nothing else was done."""
+        if self.mended_as is None:
+            return False
+        if _failing(self) and _failing(self.mended_as):
+            return True
+        return all(act in self.mended_as.fixes for act in self.fixes)
+
+    @property
     def fixes(self) -> list[Act]:
         """What may have mended it: also what passes, where that changes something itself."""
         last = [self.passed] if self.passed and self.passed.command != self.failed.command else []
         return [act for act in (*self.between, *last) if _may_mend(act, self.failed)]
+
+
+def is_same_failure(one: Cycle, other: Cycle) -> bool:
+    """Whether some of what fails in the one fails in the other."""
+    ones, others = _failing(one), _failing(other)
+    if not ones or not others:
+        return _fails_alike(one, other)
+    return any(_is_test(test, known) for test in ones for known in others)
+
+
+def is_part(one: Cycle, other: Cycle) -> bool:
+    """Whether all that fails in the one fails in the other."""
+    ones, others = _failing(one), _failing(other)
+    if not ones or not others:
+        return _fails_alike(one, other)
+    return all(any(_is_test(test, known) for known in others) for test in ones)
+
+
+def _failing(cycle: Cycle) -> list[str]:
+    """The tests, as far as each failure names any."""
+    named = [outcomes.failure(act.text).tests for act in cycle.standing]
+    return [test for tests in named for test in tests] if all(named) else []
+
+
+def _fails_alike(one: Cycle, other: Cycle) -> bool:
+    """In the same words, and in a file of the same name where any is named."""
+    ones, others = (outcomes.failure(cycle.standing[-1].text) for cycle in (one, other))
+    places, known = ({path.rpartition("/")[2] for path in found.where} for found in (ones, others))
+    return ones.what != "" and ones.what == others.what and (not places or not known or not places.isdisjoint(known))
+
+
+def _is_test(one: str, other: str) -> bool:
+    """The same from different folders."""
+    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
 
 
 def _may_mend(act: Act, failed: Act) -> bool:
@@ -104,7 +153,7 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     ]
     how = f" in {_named(files)}" if files else f" with `{'`, `'.join(runs)}`" if runs else ""
     return _from(
-        [cycle.failed, *cycle.failures, *fixes, passed], "bugfix",
+        [*cycle.every, *fixes, passed], "bugfix",
         f"Fix {_bare(found.what) or f'what {program} complained of'}{how}", "\n".join(story),
         facts=[f"It failed with {found.what}", *(f"`{program}` passes: {report}" for _ in [report] if report)],
         modified=files, read=found.where, importance=0.7,
@@ -112,7 +161,7 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
 
 
 def still_broken(cycle: Cycle) -> NewObservation:
-    acts = [cycle.failed, *cycle.failures]
+    acts = cycle.every
     if cycle.passed is None:
         return broken(acts[-1], acts)
     happened = [*(f"{_named([path])} was changed" for path in _files(cycle.between)[:3]),

@@ -16,6 +16,8 @@ from muster.domain.rules_stories import (
     changed,
     committed,
     has_failed,
+    is_part,
+    is_same_failure,
     looked,
     mended,
     of,
@@ -115,8 +117,11 @@ class Work:
 
     def _fails(self, act: Act) -> None:
         for cycle in self._open:
-            if commands.is_same(act.command, placed(cycle.failed)):
+            if commands.is_same(act.command, placed(cycle.failed)) or commands.is_same(
+                placed(act), placed(cycle.failed)
+            ):
                 cycle.failures.append(act)
+                cycle.mended_as = None
                 if len(cycle.failures) >= MAX_FAILURES:
                     self._end(cycle)
                 return
@@ -129,11 +134,13 @@ class Work:
     def _passes(self, act: Act) -> bool:
         """What failed before, or what was changed."""
         over = [cycle for cycle in self._open if _mends(act, cycle)]
-        for cycle in over:
+        ended = _folded([cycle for cycle in over if not cycle.is_told])
+        self._open = [cycle for cycle in self._open if cycle not in over or cycle in ended]
+        for cycle in ended:
             cycle.passed = act
             self._end(cycle)
-        if over or self._open or not self._edits or not commands.is_check(act.command):
-            return bool(over)
+        if ended or self._open or not self._edits or not commands.is_check(act.command):
+            return bool(ended)
         self._tell_edits(act)
         return True
 
@@ -141,6 +148,10 @@ class Work:
         self._open.remove(cycle)
         fixes = cycle.fixes
         if cycle.passed and fixes:
+            for other in self._open:
+                if other.fixes and is_part(other, cycle):
+                    other.mended_as = cycle
+                    cycle.failures += other.every
             self.made.append(mended(cycle, cycle.passed, fixes))
             self._edits = [act for act in self._edits if act not in fixes]
         else:
@@ -251,6 +262,18 @@ def _looks(act: Act) -> list[Act]:
     text = act.text if len(sought) + bool(files) == 1 else ""
     found = [replace(act, files_read=files, text=text)] if files else []
     return found + [replace(act, query=one.query, files_read=one.files or found_in(text), text=text) for one in sought]
+
+
+def _folded(cycles: list[Cycle]) -> list[Cycle]:
+    """Those that fail of the same are one, where what was done since may have mended each."""
+    found: list[Cycle] = []
+    for cycle in cycles:
+        same = next((one for one in found if one.fixes and cycle.fixes and is_same_failure(one, cycle)), None)
+        if same is None:
+            found.append(cycle)
+        else:
+            same.failures += cycle.every
+    return found
 
 
 def _mends(act: Act, cycle: Cycle) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event
+from muster.domain.rules import observe
 from muster.domain.rules_summary import summarise
 from tests.unit.observing import event, made, only, tool
 
@@ -117,6 +118,85 @@ def test_a_fix_needs_what_failed_to_run_again(again: str, mends: bool) -> None:
 def test_what_does_the_same_again(failed: str, said: str, again: str, mends: bool) -> None:
     found = made(failing(failed, said), edited("shop/refund.py"), ran(again, "Everything is well"))
     assert ("bugfix" in {one.type for one in found}) is mends
+
+
+RATE = "FAILED tests/test_tax.py::test_rate - assert 16 == 19\n1 failed, 4 passed in 0.20s"
+RATE_OF_UNITTEST = """\
+FAIL: test_rate (tests.test_tax.TestTax.test_rate)
+Traceback (most recent call last):
+  File "/app/tests/test_tax.py", line 8, in test_rate
+    self.assertEqual(rate(), 19)
+AssertionError: 16 != 19
+
+FAILED (failures=1)"""
+RATE_OF_JEST = "FAIL src/tax.test.js\n  ● Tax › rate\n    Expected: 19\nTests: 1 failed, 6 passed, 7 total"
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "said", "passing"),
+    [
+        ("pytest -q", "pytest -q tests/test_tax.py", RATE, "5 passed in 0.1s"),
+        ("pytest tests/", "pytest tests/test_tax.py::test_rate", RATE, "5 passed in 0.1s"),
+        ("pytest tests -q", "pytest tests/test_tax.py -k rate", RATE, "5 passed in 0.1s"),
+        ("make test", "pytest tests/test_tax.py", RATE, "5 passed in 0.1s"),
+        ("python -m unittest", "python -m unittest tests.test_tax.TestTax.test_rate", RATE_OF_UNITTEST,
+         "Ran 5 tests in 0s"),
+        ("python3 -m unittest discover -s tests", "python3 -m unittest tests.test_tax", RATE_OF_UNITTEST,
+         "Ran 5 tests in 0s"),
+        ("npm test", "npx jest src/tax.test.js", RATE_OF_JEST, "Tests: 7 passed, 7 total"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("cwd", [None, "/app"])
+def test_what_fails_as_a_whole_and_in_part_is_mended_once(
+    whole: str, part: str, said: str, passing: str, cwd: str | None
+) -> None:
+    events = [failing(whole, said), failing(part, said), edited("shop/tax.py"), ran(part, passing), ran(whole, passing)]
+    for one in events:
+        if cwd:
+            one.payload["cwd"] = cwd
+    for count in (4, 5):
+        fixes = [one for one in made(*events[:count]) if one.type == "bugfix"]
+        assert [(set(one.sources), one.files_modified) for one in fixes] == [
+            ({one.id for one in events[:4]}, ["shop/tax.py"])
+        ]
+    assert "error" not in {one.type for one in made(*events)}
+    later = [one for number, event in enumerate(events) for one in observe([event], events[:number]).observations]
+    assert [one.type for one in later].count("bugfix") == 1
+
+
+def test_what_fails_again_after_a_fix_is_mended_anew() -> None:
+    whole = f"FAILED tests/test_cart.py::test_sum - KeyError: 3\n{RATE}"
+    part = (
+        failing("pytest tests/test_tax.py", RATE),
+        edited("shop/tax.py"),
+        ran("pytest tests/test_tax.py", "1 passed"),
+    )
+    more = (edited("shop/cart.py"), ran("make test", "5 passed in 0.1s"))
+    # More failed there than what was mended.
+    found = made(failing("make test", whole), *part, *more)
+    assert [one.files_modified for one in found if one.type == "bugfix"] == [
+        ["shop/tax.py", "shop/cart.py"],
+        ["shop/tax.py"],
+    ]
+    # The same failed there once more.
+    found = made(failing("make test", RATE), *part, failing("make test", RATE), *more)
+    assert [one.type for one in found].count("bugfix") == 2
+    # What was done after that is no part of it.
+    found = made(failing("make test", RATE), *part, *more)
+    assert [(one.type, one.files_modified) for one in found] == [
+        ("bugfix", ["shop/tax.py"]), ("change", ["shop/cart.py"]),
+    ]  # fmt: skip
+
+
+def test_two_failures_that_one_edit_mends_are_two() -> None:
+    found = made(
+        failing("make test", RATE), failing("make lint", "a.py:1: error: Missing return\nFound 1 error in 1 file"),
+        edited("shop/tax.py"), ran("make test lint", "All checks passed!"), ran("make test", "5 passed"),
+        ran("make lint", "All checks passed!"),
+    )  # fmt: skip
+    assert [one.title for one in found if one.type == "bugfix"] == [
+        "Fix assert 16 == 19 in tax.py", "Fix Missing return in tax.py",
+    ]  # fmt: skip
 
 
 def test_to_go_where_it_was_run_is_to_stay_there() -> None:
