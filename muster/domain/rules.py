@@ -114,8 +114,7 @@ def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act])
 
 
 def _asked(act: Act) -> NewObservation:
-    narrative = act.text if act.text != act.title else None
-    return _plain(act, "request", act.title or act.text, narrative, 0.5)
+    return _plain(act, "request", act.title or act.text, act.text, 0.5)
 
 
 def _written(act: Act) -> list[NewObservation]:
@@ -164,10 +163,11 @@ def _ended(act: Act) -> list[NewObservation]:
 
 def _plain(act: Act, kind: str, title: str, narrative: str | None, importance: float) -> NewObservation:
     prose = f"{title}\n{narrative or ''}"
+    title = one_line(title, 200) or kind.capitalize()
     return NewObservation(
         type=kind,
-        title=one_line(title, 200) or kind.capitalize(),
-        narrative=narrative[:4000] if narrative else None,
+        title=title,
+        narrative=narrative[:4000] if narrative and narrative.strip() != title else None,
         concepts=concepts_of(prose),
         language=language_of(prose),
         importance=importance,

@@ -300,11 +300,12 @@ def _from(
 ) -> NewObservation:
     narrative = narrative.strip()[:NARRATIVE_CHARS] if narrative else None
     prose = f"{title}\n{narrative or ''}"
+    title = one_line(title, 200) or "Something was done"
     return NewObservation(
         type=kind,
-        title=one_line(title, 200) or "Something was done",
+        title=title,
         subtitle=one_line(subtitle, 300) if subtitle else None,
-        narrative=narrative or None,
+        narrative=narrative if narrative and narrative != title else None,
         facts=unique((fact[:500] for fact in facts), 16),
         concepts=unique((*concepts, *concepts_of(prose, (*modified, *read))), 10),
         files_read=[path for path in unique(read, MAX_FILES) if path not in modified],

@@ -49,6 +49,16 @@ def test_a_task_without_a_prompt_tells_once_what_it_was_for() -> None:
         assert [one.subtitle for one in found] == [None, f"For: {purpose}"]
 
 
+def test_what_a_title_says_is_said_once() -> None:
+    wanted = "Find who calls the importer, and when."
+    for one in (
+        *made(event({"prompt": wanted}, "agent.started", "muster")),
+        *made(event({"title": wanted, "prompt": f" {wanted}\n"}, "agent.started", "muster")),
+        *made(tool("Task", {"prompt": wanted}, "")),
+    ):
+        assert (one.title, one.narrative) == (wanted, None)
+
+
 def test_what_a_coding_agent_prints_is_what_it_does() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "pytest"}}
     documents = [
