@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
@@ -26,6 +27,10 @@ _NAMES = re.compile(
 )
 _HEADINGS = re.compile(r"^#{1,3} +(\S.{0,80})$", re.MULTILINE)
 _ASSIGNED = re.compile(r"^([A-Z][A-Z0-9_]{3,})\s*(?::[^=\n]{1,40})?=", re.MULTILINE)
+
+
+_failure = lru_cache(maxsize=32)(outcomes.failure)
+"""Failures that are followed at once are compared with each other."""
 
 
 def has_failed(act: Act) -> bool:
@@ -106,13 +111,13 @@ def is_part(one: Cycle, other: Cycle) -> bool:
 
 def _failing(cycle: Cycle) -> list[str]:
     """The tests, as far as each failure names any."""
-    named = [outcomes.failure(act.text).tests for act in cycle.standing]
+    named = [_failure(act.text).tests for act in cycle.standing]
     return [test for tests in named for test in tests] if all(named) else []
 
 
 def _fails_alike(one: Cycle, other: Cycle) -> bool:
     """In the same words, and in a file of the same name where any is named."""
-    ones, others = (outcomes.failure(cycle.standing[-1].text) for cycle in (one, other))
+    ones, others = (_failure(cycle.standing[-1].text) for cycle in (one, other))
     places, known = ({path.rpartition("/")[2] for path in found.where} for found in (ones, others))
     return ones.what != "" and ones.what == others.what and (not places or not known or not places.isdisjoint(known))
 
@@ -140,7 +145,7 @@ _PROSE = re.compile(r"\.(?:md|mdx|rst|adoc)$|(?:^|/)(?!requirements|constraints|
 
 def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     """It failed, something was changed, it passes."""
-    found = outcomes.failure(cycle.failed.text)
+    found = _failure(cycle.failed.text)
     program = commands.program(cycle.failed.command) or "the command"
     files = _files(fixes)
     runs = unique((short(act.command, 60) for act in fixes if not act.files_modified and act.command), 3)
@@ -176,7 +181,7 @@ def still_broken(cycle: Cycle) -> NewObservation:
 
 
 def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObservation:
-    found = outcomes.failure(act.text)
+    found = _failure(act.text)
     program = commands.program(act.command) or act.title or "the command"
     code = f" with exit code {act.exit_code}" if act.exit_code else ""
     story = [f"`{short(act.command)}` failed{code}." if act.command else f"{program} failed{code}.", found.excerpt]
