@@ -11,9 +11,10 @@ from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import MAX_FILES, line_of
 from muster.domain.rules_reading import Act, Kind, read_all
+from muster.domain.rules_sentences import sentences
 from muster.domain.rules_stories import has_failed, placed
 from muster.domain.rules_talk import is_courtesy
-from muster.domain.rules_text import language_of, one_line, sentences, unique
+from muster.domain.rules_text import language_of, one_line, unique
 
 MAX_SOURCES = 200
 LINES_OF_EACH = 8

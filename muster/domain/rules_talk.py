@@ -10,13 +10,13 @@ import re
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
 from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_sentences import sentences
 from muster.domain.rules_text import (
     concepts_of,
     dated,
     language_of,
     one_line,
     pieces,
-    sentences,
     unique,
 )
 

@@ -19,9 +19,6 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\
 _REDACTED = re.compile(r"<private>.*?(?:</private>|\Z)|"
                        r"\[(?:private|redacted|removed|secret|excluded)[^\]\n]{0,60}\]|\*{3,}",
                        re.IGNORECASE | re.DOTALL)  # fmt: skip
-_SENTENCE_END = re.compile(
-    r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[^\sa-z])|(?<=[。！？｡])|\n\s*(?=[-*•#>\d])|\n{2,}|\n(?=[A-Z])"
-)
 _LEAD = re.compile(r"\s*(?:>\s+){0,4}(?:#{1,6}\s+|[*•–-]\s+(?![*-])|\d{1,3}[.)]\s+)?")
 _BOLD = re.compile(
     r"(`[^`\n]{1,400}`)|(?<![^\s(\[])\*\*(?=[^\W_]|[`(\"“'‘¿¡])([^*\n]{0,400}[\w`.!?:)\"”'’。！？：])\*\*"
@@ -54,17 +51,6 @@ def readable(text: str) -> str:
         return text if any(map(str.isalnum, text)) else ""
     rest = _REDACTED.sub(" ", text)
     return text if any(map(str.isalnum, rest)) else ""
-
-
-def sentences(text: str, limit: int = 400) -> list[str]:
-    found = []
-    for part in _SENTENCE_END.split(text):
-        sentence = " ".join(part.split())
-        if any(map(str.isalnum, sentence)):
-            found.append(sentence)
-            if len(found) == limit:
-                break
-    return found
 
 
 def one_line(text: str, limit: int = TITLE_CHARS) -> str:
