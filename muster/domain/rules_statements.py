@@ -59,7 +59,11 @@ _FIXED = re.compile(
     r"(?<!\ba )(?<!\ban )(?<!\bthe )\bfixed\b(?![ -](?:size|width|height|price|rate|number|length|point|amount|cost|"
     r"set|position|order|limit|window|interval)\b)|"
     r"\broot cause\b[^.\n]{0,80}? (?:was|is|were)\b|\b(?:the )?(?:bug|problem|issue) was\b|\bthe cause (?:was|is)\b|"
-    r"\b(?:resolved|solved)\b|\bthe fix (?:is|was)\b"
+    r"\b(?:resolved|solved)\b|\bthe fix (?:is|was)\b|"
+    r"\bno longer (?:occur|happen|crash|fail|hang|throw|rais|block|leak|break|appear|show|loop|flicker|deadlock|freez|"
+    r"stall|"
+    r"time[sd]? out)(?:e?[sd]?|ing)\b|\b(?:error|exception|crash|bug|problem|issue|warning|leak)(?:e?s)? (?:is|are) "
+    r"(?:now )?gone\b"
     r"|原因は|根本原因|修复了|ursache war|behoben",
     re.IGNORECASE,
 )
@@ -74,17 +78,98 @@ _UNKNOWN = re.compile(
     r"\s*(?:still |yet )?(?:not|never|n['’]t|unknown|unclear|in doubt|to be|hard to)\b", re.IGNORECASE
 )
 _CLAUSE = re.compile(r"[,;:.!?–—]\s|\b(?:and|but|so|because|since|then|that)\b", re.IGNORECASE)
+_WHY = re.compile(r"\b(?:why|what makes)\b")
 _UNFIXED = re.compile(
     r"(?:\b(?:not|never|nobody|cannot|hardly)\b|n['’]t\b)(?! need)[^.;\n]{0,40}?\b(?:fixed|solved|resolved)\b|"
     r"\b(?:cannot|can['’]t|could(?: not|n['’]t)|did(?: not|n['’]t)|unable to) (?:fix|solve|resolve)\b|"
     r"\bun(?:resolved|solved|fixed)\b|\bthe (?:problem|issue|bug) is that\b|\b(?:to|must|should|needs to) be fixed\b",
     re.IGNORECASE,
 )
-_BROKEN = re.compile(
-    r"\b(?:(?:does|do|did)(?:n['’]t| not) work|(?:is|are) broken|crash(?:es|ed)?|fail(?:s|ed|"
-    r"ing)? (?:with|because|when|to)|"
-    r"[A-Z]\w*(?:Error|Exception)\b|regression|times? out)",
+_DONE_ONLY = re.compile(
+    r"(?:(?:ok(?:ay)?|now|great|yes|and)[,.!\s]+)*"
+    r"(?:(?:it|that|this|all|both|everything|they|the (?:bug|problem|issue|error))"
+    r"(?:['’]s|['’]re| is| are| was| has been| have been| should be)?\s+|should be )?(?:(?:now|all|finally|also|"
+    r"already) )?"
+    r"(?:fixed|solved|resolved|sorted(?: out)?|mended|repaired|corrected|patched|work(?:s|ing)(?: now| again| fine)|"
+    r"(?:es |das )?(?:ist )?(?:jetzt |nun )?(?:behoben|gelöst|repariert|korrigiert)|"
+    r"(?:es )?(?:funktioniert|läuft|geht)(?: jetzt| wieder)+|"
+    r"(?:c['’]est )?(?:corrigé|réglé|résolu)|(?:ça )?(?:re)?marche(?: maintenant)?|(?:ya )?(?:está )?(?:arreglado|"
+    r"resuelto|"
+    r"solucionado|corregido)|ya funciona|risolto|corretto|corrigido|resolvido|opgelost|исправлено|починил|"
+    r"修复了|已修复|修好了|解决了|已解决|直りました|直しました|修正しました|修正済み(?:です)?|解決しました|고쳤습니다|"
+    r"수정했습니다|해결했습니다)"
+    r"(?: (?:it|that|this|now|again|both|them|all|jetzt|wieder))*[\s.!。！:✅👍]*",
+    re.IGNORECASE,
 )
+_NAME = r"(?P<{}>[`'\"“]?\b(?:\w{{1,40}}\.){{0,3}}[A-Z]\w{{0,80}}(?:Error|Exception)s?\b[`'\"”]?)"
+_ENDS = (
+    r"(?:fail(?:s|ed|ing)?|crash(?:es|ed|ing)?|die[sd]|dying|exit(?:s|ed|ing)?|end(?:s|ed|ing)?(?: up)?|stop(?:s|ped)|"
+    r"abort(?:s|ed)?|break(?:s|ing)?|broke|blows up|blew up|results?|resulted) (?:[\w'’-]{1,30} ){0,3}"
+    r"(?:with|in|on|by|from|due to|because of) (?:an? |the )?"
+)
+_MEETS = (
+    r"(?:get(?:s|ting)?|got|sees?|seeing|saw|hit(?:s|ting)?|receiv(?:es?|ed|ing)|encounter(?:s|ed|ing)?|r[au]ns? into|"
+    r"running into|gives?|gave|caus(?:es?|ed|ing)|produces?|shows?|yields?|reports?|there(?:['’]s| is| are| was| were)|"
+    r"keeps?|still|because of|due to|uncaught|unhandled|Uncaught|Unhandled) (?:[\w'’-]{1,30} ){0,2}"
+)
+_ACCIDENTS = (
+    r"(?:Key|Type|Attribute|Name|Index|Reference|Null(?:Pointer|Reference)|ZeroDivision|UnboundLocal|Recursion|Import|"
+    r"ModuleNotFound|ClassCast|NoSuch\w{1,20}|(?:Array)?IndexOutOf\w{1,20}|StackOverflow|OutOfMemory|Memory|"
+    r"Operational|"
+    r"Unicode\w{0,20}|ConcurrentModification|Syntax|Indentation)(?:Error|Exception)"
+)
+_BROKEN = re.compile(
+    r"\b(?:(?:does|do|did)(?:n['’]t| not) work|(?:is|are) broken|"
+    rf"{_ENDS}{_NAME.format('ended')}|crash(?:es|ed)?|fail(?:s|ed|ing)? (?:with|because|when|to)|"
+    rf"{_MEETS}{_NAME.format('met')}|(?<!now )(?<!will )(?:rais|thr[oe]w)(?:es|s|ed|)? (?:an? |"
+    rf"the )?[`'\"]?{_ACCIDENTS}\b|"
+    rf"throws (?:an? |the )?{_NAME.format('thrown')}(?! (?:for|on|if|unless)\b)|"
+    r"regression(?! (?:tests?|suite|testing)\b)|times? out)"
+    rf"|{_NAME.format('named')}(?:: \S|,? (?:(?:still|now|again|also|often|sometimes|only|just|suddenly) )?"
+    r"(?:occurs?|happens?|appears?|shows? up|comes? (?:up|back|from)|persists?|remains?|is back|pops? up|prevents?|"
+    r"blocks?|breaks?|kills?|(?:is|was|are|were|gets?) (?:raised|thrown|logged) (?:in|at|from|during|when|while|"
+    r"since))\b)"
+    rf"|^\W{{0,4}}(?:(?:[Aa]n?|[Tt]he|[Ss]ome|[Mm]any|[Rr]andom|[Ii]ntermittent|[Ss]poradic|[Aa]nother)\s)?"
+    rf"{_NAME.format('alone')}(?=\s(?:in|at|on|during|while|since|after|when|with|every|again|because|from)\b|"
+    rf"\W{{0,4}}$)"
+)
+"""What is said of what does not work. An error that is only named may be one that is handled."""
+_NOT_SO = re.compile(
+    r"(?:\b(?:not|never|nobody|nothing|hardly|cannot|no longer|without)|n['’]t)\s(?:\S{1,30}\s){0,3}$|"
+    r"\bno (?:more |longer |such )?(?:\S{1,30} )?$|"
+    r"\b(?:used to|would|should|must|could|can|may|might|will|to be|instead of|rather than|previously|formerly|"
+    r"originally|intentionally|deliberately|whether|either)\b|"
+    r"\b(?:if|when|whenever|once|unless|until|in case|before|should) "
+    r"(?:(?:the|an?|any|each|every|this|that|its|your|our) (?:\S{1,30} ){1,2}|(?:it|one|they|\S{1,30}) )$",
+    re.IGNORECASE,
+)
+"""Before what fails, near to it: it does not, or not in earnest."""
+_TESTED = re.compile(
+    r"\b(?:tests?|tested|testing|checks?|checked|asserts?|verif(?:y|ies|ied)|ensures?|documents?|documented|explains?) "
+    r"(?:that|whether|how|for|what|when|the case)\b[^,;:.]{0,60}$",
+    re.IGNORECASE,
+)
+_HANDLED = re.compile(
+    r"\b(?:handle[sd]?|handling|catch(?:es|ing)?|caught|swallow(?:s|ed|ing)?|ignor(?:es?|ed|ing)|suppress(?:es|ed|"
+    r"ing)?|"
+    r"retr(?:y|ies|ied|ying) (?:on|after|for)|cover(?:s|ed|ing)?|expect(?:s|ed|ing)?|test(?:s|ed|ing)? for|"
+    r"add(?:s|ed|ing)?|introduc(?:es?|ed|ing)|renam(?:es?|ed|ing)|remov(?:es?|ed|ing)|replac(?:es?|ed|ing)|"
+    r"defin(?:es?|ed|ing)|creat(?:es?|ed|ing)|custom|new|called|named|subclass(?:es)?|extend(?:s|ed|ing)?|inherits?|"
+    r"convert(?:s|ed|ing)?|turn(?:s|ed|ing)?|map(?:s|ped|ping)|wrap(?:s|ped|ping)?|translat(?:es?|ed|ing)|return(?:s|"
+    r"ed)?|"
+    r"document(?:s|ed|ing)?|reject(?:s|ed|ing)?|refus(?:es?|ed|ing)|fix(?:es|ed|ing)?|prevent(?:s|ed|ing)?|"
+    r"avoid(?:s|ed|ing)?|get(?:s|ting)? rid of|simulat(?:es?|ed|ing)|rais(?:es?|ed|ing)|now throws?|use[sd]?|"
+    r"mentions?)\b",
+    re.IGNORECASE,
+)
+_WANTED = re.compile(
+    r"[^.;]{0,60}?\b(?:by design|on purpose|intentional(?:ly)?|deliberate(?:ly)?|as (?:intended|expected|designed|"
+    r"documented|wanted)|(?:is|are|was|were) (?:\w{1,20} )?(?:expected|intended|handled|caught|gone|fixed|solved|"
+    r"resolved|"
+    r"ignored|retried|wanted)|no longer|(?:before|until) (?:the|this|that|my) (?:fix|change|patch)|in the past)\b"
+)
+"""After what fails: it is meant to, or did."""
+_WAS = re.compile(r"\b(?:crashed|failed|did|got|saw|threw|gave|ran|broke|blew|died|received|caused)\b")
 _LEARNED = re.compile(
     r"\b(?:i (?:found|noticed|learned|discovered|see) (?:that|out)|it turns out|note that|"
     r"remember that|keep in mind|turned out (?:that|to)|the (?:bug|problem|issue) is|"
@@ -138,8 +223,32 @@ def mends(line: str) -> bool:
     )
 
 
-def breaks(line: str) -> bool:
-    return _BROKEN.search(line) is not None or (not line.endswith(("?", "？")) and _UNFIXED.search(line) is not None)
+def breaks(line: str, *, past: bool = True) -> bool:
+    """`past`: what only was so before counts, too."""
+    if not line.endswith(("?", "？")) and _UNFIXED.search(line):
+        return True
+    return any((past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line))
+
+
+def _is_so(line: str, found: re.Match[str]) -> bool:
+    if found.group().endswith("work"):
+        return not _NOT_SO.search(_clause_before(line, found.start()))
+    at = max((found.start(name) for name in ("met", "named", "alone", "thrown")), default=-1)
+    before = _clause_before(line, max(at, found.start()))
+    if _TESTED.search(line, max(0, found.start() - 80), found.start()) or _NOT_SO.search(before):
+        return False
+    if _WANTED.match(line, found.end()):
+        return False
+    return at < 0 or _HANDLED.search(before) is None
+
+
+def _clause_before(line: str, at: int) -> str:
+    return _CLAUSE.split(_WHY.split(line[max(0, at - 80) : at])[-1])[-1]
+
+
+def is_done(line: str) -> bool:
+    """It says that something is mended, and not a word of what."""
+    return _DONE_ONLY.fullmatch(line[:120]) is not None
 
 
 def teaches(line: str) -> bool:
@@ -148,8 +257,7 @@ def teaches(line: str) -> bool:
 
 def _is_denied(line: str, said: re.Match[str], by: re.Pattern[str]) -> bool:
     """Whether something before it in its clause says that it is not so."""
-    before = line[max(0, said.start() - 80) : said.start()]
-    return by.search(_CLAUSE.split(before)[-1]) is not None
+    return by.search(_CLAUSE.split(line[max(0, said.start() - 80) : said.start()])[-1]) is not None
 
 
 def narrates(line: str) -> bool:
