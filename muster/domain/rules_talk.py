@@ -6,9 +6,13 @@ Whatever somebody says in words is kept in their words; the rules only say what 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import partial
 
+from muster.domain import rules_asking as asking
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
+from muster.domain.rules_asking import asks_for_work, is_courtesy
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_sentences import sentences
 from muster.domain.rules_text import (
@@ -19,6 +23,8 @@ from muster.domain.rules_text import (
     pieces,
     unique,
 )
+
+__all__ = ["asks_for_work", "is_courtesy"]
 
 PIECE_CHARS = 1600
 MAX_PIECES = 14
@@ -49,50 +55,31 @@ def is_labelled(text: str) -> bool:
 _BECAUSE = re.compile(
     r"\b(?:because|since|so that|due to|the reason|weil|da sonst|parce que|porque)\b|因为|ため|から", re.I
 )
-_ASKS = re.compile(
-    r"^(?:please\b|can you|could you|would you|i need you|i want you|i'd like you|help me|add|fix|make|"
-    r"write|create|implement|"
-    r"update|change|remove|delete|refactor|rename|run|test|check|find|look|show|explain|investigate|build|"
-    r"deploy|review|"
-    r"move|use|let's)\b",
-    re.IGNORECASE,
-)
-_QUESTION = re.compile(
-    r"[?？]\s*$|^(?:what|when|where|who|why|how|which|is|are|do|does|did|can|could|should|would|will|have|has)\b[^.!]*$"
-    r"|(?:ですか|ますか|까요|吗|呢)[。?？]?$",
-    re.IGNORECASE,
-)
-_COURTESY = re.compile(
-    r"(?:(?:ok(?:ay)?|k|yes|yeah|yep|yup|no|nope|sure(?: thing)?|thanks?(?: you)?(?: so much| a lot|"
-    r" very much)?|thx|ty|great|"
-    r"good(?: morning| night| evening)?|nice|perfect|cool|awesome|excellent|done|got it|understood|"
-    r"alright|right|fine|let['’]s (?:do (?:it|that|this)|go)|"
-    r"hi|hello|hey(?: there)?|bye|goodbye|see you(?: later| soon)?|you(?:['’]re| are) welcome|no problem|"
-    r"sounds good|will do|"
-    r"on it|continue|go on|go ahead|proceed|please|lgtm|looks good(?: to me)?|"
-    r"noted|makes sense|good (?:idea|point|catch|job|work)|well done|no worries|of course|absolutely|certainly|"
-    r"definitely|hmm+|wow|haha+|lol|agreed|"
-    r"exactly|ack|roger|true|false|null|none|undefined|"
-    r"working on it|one moment|let me (?:check|see|look)|danke|merci|gracias|ja|nein|oui|non|si|sí|好的?|谢谢|はい|"
-    r"いいえ|ありがとう(?:ございます)?|네|예|감사합니다|da|да|нет|спасибо)[\s,.!…:;)(\-👍🙏😀-🙏]*)+",
-    re.IGNORECASE,
-)
-_BARE_ANSWER = re.compile(
-    r"(?:yes|yeah|yep|no|nope|sure|true|false|none|agreed|ja|nein|oui|non|sí|はい|いいえ|네|да|нет|好的?)\b", re.I
-)
 _ASKS_TO_DO = re.compile(
     r"(?:can|could|would|will) you (?!please tell|tell|say|explain|remember|recall|name|give)", re.I
 )
-_TELLS = re.compile(
-    r"(?:(?:I|we)(?!(?:'d|'ll| will| would| want| need| wish| have to| must| should)\b)|he|she|they|my|our)\b",
+_COMPLETED = re.compile(
+    r"(?:(?:all |it(?:['’]s| is) )?(?:done|finished|complete[d]?)|ready|erledigt|fertig|terminé|c['’]est fait|hecho|"
+    r"listo|fatto|"
+    r"feito|完了|完成|готово)\b",
     re.IGNORECASE,
 )
-"""How somebody begins who tells of a life, and not what is to be done."""
-_NO = re.compile(r"^(?:no(?:pe)?|stop)\b[\s,.!–-]+(?=\w)", re.IGNORECASE)
-_LEAD = re.compile(
-    r"^(?:(?:so|ok(?:ay)?|well|and|also|hey|hi|alright|right|anyway|yes|yeah|thanks?|great|sure)[,.!:\s–-]+)+(?=\w)",
-    re.I,
+"""How somebody begins who tells of finished work: what failed before it does no longer."""
+_REPORTS = re.compile(
+    r"(?:\b(?:all|the|both|every|\d+)\s){0,3}\btests? (?:\w{1,12} ){0,2}(?:pass|green|ok|succeed)|\b(?:committed|"
+    r"pushed)\b",
+    re.IGNORECASE,
 )
+_MARKS = " .!:。！：✅👍"
+_IDENTIFIER = re.compile(r"[._/\\:=@#$<>(\[{`\d]|[a-z][A-Z]")
+_PROGRAMS = frozenset(
+    """
+    npm npx pnpm yarn pip pip3 pipx uv git gh curl wget ssh scp rsync kubectl helm systemctl journalctl psql mysql
+    pytest mypy ruff tsc eslint grep rg sed awk jq sudo apt apt-get brew cargo rustc gcc mvn javac terraform ansible
+    docker podman tmux cron crontab chmod chown mkdir rm mv cp ls
+    """.split()  # noqa: SIM905
+)
+_NO = re.compile(r"^(?:no(?:pe)?|stop)\b[\s,.!–-]+(?=\w)", re.IGNORECASE)
 _DECIDED_LEAD = re.compile(
     r"^(?:(?:we|i)(?:['’]ve| have)? (?:all )?(?:decided|agreed|chose|"
     r"opted) (?:that we (?:will|should) |to )|"
@@ -106,16 +93,17 @@ _IMPORTANCE = {
 }  # fmt: skip
 
 
-def is_courtesy(text: str) -> bool:
-    return len(text) <= 200 and _COURTESY.fullmatch(text.strip()) is not None
-
-
 def said(act: Act, before: Act | None) -> list[NewObservation]:
     """Observations of one message, and of the question it answers where it cannot be understood without."""
     text = act.text
     question = _question_before(act, before)
-    if is_courtesy(text) and not (question and _BARE_ANSWER.match(text)):
+    if is_courtesy(text) and not (question and asking.is_bare_answer(text)):
         act.note = "a courtesy, with nothing in it to keep"
+        return []
+    done = "" if question else _only_done(text)
+    about = asked_in(before) if done and before and _is_answered_by(act, before) else ""
+    if done and not about and not _REPORTS.search(text):
+        act.note = "it says that something is done, and not what"
         return []
     if act.kind is Kind.MESSAGE and not act.speaker and _only_narrates(act):
         act.note = "it says what is done next, and not what came of it"
@@ -127,11 +115,27 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
     made = []
     for number, part in enumerate(parts, 1):
         made.append(_one(act, part, question if number == 1 else "", before, number, len(parts)))
+    if about and before is not None:
+        named = {"title": one_line(f"{done}: {about}", 200), "sources": [act.event.id, before.event.id]}
+        return [one.model_copy(update={"type": "bugfix", **named}) for one in made]
     return made
 
 
+def _only_done(text: str) -> str:
+    """ "Fixed.", where there is no more to it than thanks, or that the tests pass."""
+    if len(text) > asking.COURTESY_CHARS:
+        return ""
+    parts = [part for line in sentences(text, 8) for part in re.split(r"[,;]\s", line) if not is_courtesy(part)]
+    done = next((part for part in parts if statements.is_done(part)), "")
+    return done.rstrip(_MARKS) if all(statements.is_done(part) or _REPORTS.match(part) for part in parts) else ""
+
+
+def _is_answered_by(act: Act, before: Act) -> bool:
+    return before.event.session_id == act.event.session_id and is_of_user(before) and not is_of_user(act)
+
+
 def _only_narrates(act: Act) -> bool:
-    if len(act.text) > 240 or act.data.get("role") == "user" or dated(act.text, act.event.occurred_at):
+    if len(act.text) > 240 or is_of_user(act) or dated(act.text, act.event.occurred_at):
         return False
     lines = [line for line in sentences(act.text, 8) if not is_courtesy(line)]
     return bool(lines) and all(statements.narrates(line) and not _BECAUSE.search(line) for line in lines)
@@ -140,7 +144,7 @@ def _only_narrates(act: Act) -> bool:
 def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
     lines = sentences(part, 60)
     kind, telling = _kind(act, part, lines)
-    if question and is_courtesy(part):
+    if question and (is_courtesy(part) or _only_done(part)):
         kind, telling = "fact", f"{question} {part}"
     title = act.title if act.title and number == 1 and kind not in ("decision", "preference") else _title(kind, telling)
     if act.speaker and not title.startswith(act.speaker):
@@ -176,35 +180,69 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
 
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     """What sort of statement it is, and the sentence that says so."""
-    first = next((line for line in lines if not _COURTESY.fullmatch(line[:200])), lines[0] if lines else part)
+    first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
     for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
         for line in lines:
             if not line.endswith(("?", "？")) and (says(line[:600]) or _LABELLED[kind].match(line)):
                 return kind, line
-    is_asked = act.kind is Kind.PROMPT and (_ASKS.match(first) or not _QUESTION.search(first[:400]))
-    if is_asked and (not _TELLS.match(first) or asks_for_work(part)):
+    if statements.is_done(first) and len(lines) > 1:
+        return "bugfix", _what_is_done(lines)
+    if _is_asked(act, part, first, lines):
         return "request", first
-    for kind, says in (("bugfix", statements.mends), ("error", statements.breaks), ("discovery", statements.teaches)):
+    mended = any(_COMPLETED.match(line) for line in lines[:1])
+    breaks = partial(statements.breaks, past=not mended)
+    for kind, says in (("bugfix", statements.mends), ("error", breaks), ("discovery", statements.teaches)):
         for line in lines:
             if says(line[:600]) or _LABELLED[kind].match(line):
                 return kind, line
     if _LABELLED["request"].match(first):
         return "request", first
     # A question with something said beside it states that.
-    told = [line for line in lines if not _QUESTION.search(line[:400]) and not _COURTESY.fullmatch(line[:200])]
-    asked = [line for line in lines if _QUESTION.search(line[:400])]
+    told = [line for line in lines if not asking.asks_to_know(line) and not asking.begins_politely(line)]
+    asked = [line for line in lines if asking.asks_to_know(line)]
     if asked and all(len(line) < 30 and line.endswith("!") for line in told):
         return "question", asked[0]
-    if _ASKS.match(first) and len(lines) <= 2:
+    if asking.asks(first) and len(lines) <= 2:
         return "request", first
     return "fact", max(told[:4], key=_telling) if told else first
 
 
-def asks_for_work(text: str) -> bool:
-    """Not a statement, and not a question. In a language whose verbs are not known here, anything may."""
-    if language_of(text) not in (None, "en"):
+def _is_asked(act: Act, part: str, first: str, lines: list[str]) -> bool:
+    """A prompt asks, unless it tells of something or wants to know; a person's message where it says so."""
+    if act.kind is not Kind.PROMPT:
+        return is_of_user(act) and any(asking.asks(line) and not is_labelled(line) for line in lines)
+    if asking.asks_to_know(first) and not asking.asks(first):
+        return False
+    return not asking.tells(first) or asks_for_work(part)
+
+
+def is_of_user(act: Act) -> bool:
+    """Whether the person wrote it whom an assistant works for."""
+    if act.kind is Kind.PROMPT:
         return True
-    return any(_ASKS.match(line) for line in sentences(text[:2_000], 300))
+    inner = act.data.get("message")
+    role = act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None)
+    return act.kind is Kind.MESSAGE and not act.speaker and role == "user"
+
+
+def asked_in(act: Act) -> str:
+    """What the person wants done or wants to know, as a title says it; nothing where they only tell or are polite."""
+    if not is_of_user(act) or is_courtesy(act.text):
+        return ""
+    part = next(iter(pieces(act.text, PIECE_CHARS, 1)), "")
+    lines = sentences(part, 60)
+    kind, telling = _kind(act, part, lines)
+    if kind not in ("request", "question"):
+        telling = next((line for line in lines if asking.asks(line) or asking.asks_to_know(line)), "")
+    return _title("request", telling) if telling else ""
+
+
+def _what_is_done(lines: list[str]) -> str:
+    """ "Fixed." says nothing; what follows it does, best where it is more than that the tests pass."""
+    done, *rest = [line for line in lines if not asking.begins_politely(line)]
+    told = [line for line in rest if not asking.asks_to_know(line) and not statements.is_done(line)]
+    what = next((line for line in told if not _REPORTS.match(line)), told[0] if told else "")
+    return f"{done.rstrip(_MARKS)}: {what}" if what else ""
 
 
 def _telling(line: str) -> int:
@@ -213,14 +251,20 @@ def _telling(line: str) -> int:
 
 
 def _title(kind: str, sentence: str) -> str:
-    line = one_line(_LEAD.sub("", sentence), 300)
-    if kind in _LABELLED and (label := _LABELLED[kind].match(line)):
+    line = one_line(asking.without_courtesy(sentence), 300)
+    if kind in _LABELLED and (label := _LABELLED[kind].match(line)) and not statements.is_done(label.group()):
         line = line[label.end() :]
     if kind == "preference":
         line = _NO.sub("", line)
     if kind == "decision":
         line = _DECIDED_LEAD.sub("", line)
-    return one_line(line[:1].upper() + line[1:] if line else sentence)
+    return one_line(_capitalised(line) if line else sentence)
+
+
+def _capitalised(line: str) -> str:
+    """A name of a program's, a path or a command stays as it is written."""
+    word = line.split(" ", 1)[0].rstrip(".,:;!?)")
+    return line if word in _PROGRAMS or _IDENTIFIER.search(word) else line[:1].upper() + line[1:]
 
 
 def _weighs(line: str) -> bool:
