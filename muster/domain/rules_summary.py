@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from muster.domain import rules_commands as commands
-from muster.domain import rules_outcomes as outcomes
+from muster.domain import rules_open
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import MAX_FILES, line_of
 from muster.domain.rules_reading import Act, Kind, read_all
 from muster.domain.rules_sentences import sentences
-from muster.domain.rules_stories import has_failed, placed
-from muster.domain.rules_talk import is_courtesy
+from muster.domain.rules_talk import asked_in
 from muster.domain.rules_text import language_of, one_line, unique
 
 MAX_SOURCES = 200
@@ -21,8 +18,6 @@ LINES_OF_EACH = 8
 
 _DONE = frozenset({"feature", "bugfix", "refactor", "change"})
 _LEARNED = frozenset({"discovery", "fact", "preference"})
-_OPEN_WORDS = ("todo", "next step", "still need", "remains to", "remaining", "not yet", "follow-up", "follow up",
-               "left to do", "later we", "unresolved", "blocked")  # fmt: skip
 
 
 def summarise(
@@ -35,11 +30,12 @@ def summarise(
     done = _titles(told, _DONE)
     decided = _titles(told, {"decision"})
     learned = [one_line(o.title, 160) for o in sorted(told, key=lambda o: -o.importance) if o.type in _LEARNED]
-    failing = _failing(told, acts)
-    over = [o for o in failing if _passed_since(o, acts)]
+    failing = rules_open.failing(told, acts)
+    over = [o for o in failing if rules_open.passed_since(o, acts)]
     learned += [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
-    learned = unique((line for line in learned if line not in asked), LINES_OF_EACH)
-    opened = _open(acts, [o for o in failing if o not in over])
+    left = (*(one_line(o.title, 160) for o in failing if o not in over), *rules_open.left_to_do(acts))
+    opened = unique(left, LINES_OF_EACH)
+    learned = unique((line for line in learned if line not in (*asked, *opened)), LINES_OF_EACH)
     ending = _ending(acts)
     sections = (
         ("Asked", asked), ("Done", done), ("Decided", decided), ("Learned", learned), ("Open", opened),
@@ -84,82 +80,16 @@ def _titles(told: Iterable[NewObservation], kinds: Iterable[str]) -> list[str]:
 
 
 def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
-    prompts = (
-        one_line(act.title or _first_words(act.text), 160)
-        for act in acts
-        if act.kind in (Kind.PROMPT, Kind.STARTED) and (act.title or not is_courtesy(act.text))
-    )
-    return unique((*prompts, *(one_line(o.title, 160) for o in told if o.type == "request")), LINES_OF_EACH)
+    """In the order of what was said; an observation of what was said is the same once more."""
+    prompts = {act.event.id: one_line(line, 160) for act in acts if (line := _request(act))}
+    noted = (one_line(o.title, 160) for o in told if o.type == "request" and prompts.keys().isdisjoint(o.sources))
+    return unique((*prompts.values(), *noted), LINES_OF_EACH)
 
 
-def _first_words(text: str) -> str:
-    return next(iter(sentences(text, 1)), text)
-
-
-def _failing(told: Sequence[NewObservation], acts: Sequence[Act]) -> list[NewObservation]:
-    """What failed, and nothing that was mended later says that this was it."""
-    tried = {act.event.id for act in acts if act.tool}
-    errors = [(place, o) for place, o in enumerate(told) if o.type == "error"]
-    return [
-        o
-        for place, o in errors
-        if not any(
-            _mends(later, o, said=tried.isdisjoint(o.sources)) for later in told[place + 1 :] if later.type == "bugfix"
-        )
-    ]
-
-
-def _mends(fix: NewObservation, error: NewObservation, *, said: bool) -> bool:
-    """What was tried is mended when it passes; what somebody only said, when somebody says it of the same."""
-    if not said:
-        return not set(fix.sources).isdisjoint(error.sources)
-    about, mended = _words(error.title), _words(f"{fix.title} {(fix.narrative or '')[:300]}")
-    return len(about & mended) >= min(2, max(1, len(about)))
-
-
-_IDLE = frozenset(
-    """
-    error fails faile fixed still again there where which after befor withi while cause becau since
-    """.split()  # noqa: SIM905
-)
-
-
-def _words(text: str) -> set[str]:
-    """The beginnings of its long words: crash and crashes are the same."""
-    return {word[:5] for word in re.findall(r"\w{4,40}", text.lower())} - _IDLE
-
-
-def _open(acts: Sequence[Act], failing: Sequence[NewObservation]) -> list[str]:
-    """What fails, what is still to do, and the question nobody answered."""
-    found = [one_line(o.title, 160) for o in failing]
-    plan = next((act for act in reversed(acts) if act.kind is Kind.PLAN and act.items), None)
-    if plan:
-        found += [one_line(what, 160) for what, state in plan.items if state not in ("completed", "done", "cancelled")]
-    talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
-    for act in talk[-6:]:
-        for line in sentences(act.text, 40):
-            if any(words in line.lower() for words in _OPEN_WORDS):
-                found.append(one_line(line, 160))
-    if talk and talk[-1].text.rstrip().endswith(("?", "？")):
-        found.append(one_line(sentences(talk[-1].text)[-1], 160))
-    return unique(found, LINES_OF_EACH)
-
-
-def _passed_since(error: NewObservation, acts: Sequence[Act]) -> bool:
-    """Whether all that failed was done again, and did not."""
-    failed = [(n, act) for n, act in enumerate(acts) if act.tool and act.event.id in error.sources and has_failed(act)]
-    return bool(failed) and all(
-        any(_passes(later, act) for later in acts[n + 1 :] if later.tool and not has_failed(later)) for n, act in failed
-    )
-
-
-def _passes(later: Act, failed: Act) -> bool:
-    if not failed.command:
-        return later.tool == failed.tool and later.data == failed.data
-    return commands.covers(later.command, placed(failed)) or (
-        commands.program(later.command) == commands.program(failed.command)
-        and commands.picks(later.command, placed(failed), outcomes.failure(failed.text).tests, failed.text)
-    )
+def _request(act: Act) -> str:
+    if act.kind is Kind.STARTED:
+        return act.title or next(iter(sentences(act.text, 1)), act.text)
+    return act.title if act.kind is Kind.PROMPT and act.title else asked_in(act)
 
 
 def _ending(acts: Sequence[Act]) -> list[str]:
