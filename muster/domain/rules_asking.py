@@ -102,7 +102,8 @@ _BARE_ANSWER = re.compile(
 _LEAD = re.compile(
     r"(?:(?:so|ok(?:ay)?|and|also|hey|hi|alright|anyway|yes|yeah|well(?=[,.!:–-]))[,.!:\s–-]+(?=\w)|"
     r"(?:thanks?(?: you)? for [^,.!?\n]{1,60}[,.!]\s+|"
-    rf"(?!(?:no|nope|nein|non|нет|いいえ|done|please|bitte|none|null|true|false|nothing)\b){_POLITE}"
+    r"(?!(?:no|nope|nein|non|нет|いいえ|done|please|bitte|none|null|true|false|nothing|until|till|bis|à|a|hasta|até|"
+    rf"до)\b){_POLITE}"
     r"\s?(?:[,.!:;…–—-]+\s+|[。！、，👍🙏😀-🙏]\s*))"
     r"(?:(?:(?:and|but|und|et|y) )?(?:now|then|jetzt|maintenant|ahora)\b,?\s+(?!that\b|the\b|is\b|it\b|we\b|i\b))?)",
     re.IGNORECASE,

@@ -43,6 +43,7 @@ def test_who_is_polite_asks_for_nothing(text: str) -> None:
         ("ok, use port 8443 for now", "Use port 8443 for now"),
         ("danke, und jetzt pushen", "Pushen"),
         ("No lock files in there", "No lock files in there"),
+        ("Until tomorrow, keep the old server", "Until tomorrow, keep the old server"),
         ("Right click the thing", "Right click the thing"),
     ],
 )
