@@ -112,6 +112,7 @@ _MEETS = (
     r"running into|gives?|gave|caus(?:es?|ed|ing)|produces?|shows?|yields?|reports?|there(?:['’]s| is| are| was| were)|"
     r"keeps?|still|because of|due to|uncaught|unhandled|Uncaught|Unhandled) (?:[\w'’-]{1,30} ){0,2}"
 )
+_NO_NOUN = "".join(f"(?<!\\b{word} )" for word in ("the", "The", "a", "A", "this", "This", "that", "any", "each", "no"))
 _ACCIDENTS = (
     r"(?:Key|Type|Attribute|Name|Index|Reference|Null(?:Pointer|Reference)|ZeroDivision|UnboundLocal|Recursion|Import|"
     r"ModuleNotFound|ClassCast|NoSuch\w{1,20}|(?:Array)?IndexOutOf\w{1,20}|StackOverflow|OutOfMemory|Memory|"
@@ -120,7 +121,9 @@ _ACCIDENTS = (
 )
 _BROKEN = re.compile(
     r"\b(?:(?:does|do|did)(?:n['’]t| not) work|(?:is|are) broken|"
-    rf"{_ENDS}{_NAME.format('ended')}|crash(?:es|ed)?|fail(?:s|ed|ing)? (?:with|because|when|to)|"
+    rf"{_ENDS}{_NAME.format('ended')}|"
+    rf"{_NO_NOUN}crash(?:es|ed)?|there(?:['’]s| is| are) (?:\w{{1,12}} ){{0,2}}crash(?:es)?|crash(?:es)? (?:is|"
+    rf"are) back|fail(?:s|ed|ing)? (?:with|because|when|to)|"
     rf"{_MEETS}{_NAME.format('met')}|(?<!now )(?<!will )(?:rais|thr[oe]w)(?:es|s|ed|)? (?:an? |"
     rf"the )?[`'\"]?{_ACCIDENTS}\b|"
     rf"throws (?:an? |the )?{_NAME.format('thrown')}(?! (?:for|on|if|unless)\b)|"
@@ -145,8 +148,9 @@ _NOT_SO = re.compile(
 )
 """Before what fails, near to it: it does not, or not in earnest."""
 _TESTED = re.compile(
-    r"\b(?:tests?|tested|testing|checks?|checked|asserts?|verif(?:y|ies|ied)|ensures?|documents?|documented|explains?) "
-    r"(?:that|whether|how|for|what|when|the case)\b[^,;:.]{0,60}$",
+    r"\b(?:(?:tests?|tested|testing|checks?|checked|asserts?|verif(?:y|ies|ied)|ensures?|expects?|expected|documents?|"
+    r"documented|explains?) (?:that|whether|how|for|what|when|the case)|mak(?:e|es|ing) sure|made sure|"
+    r"(?:changed|made|configured|adapted|rewrote) (?:[^,;:.]{1,40} )?so)\b[^,;:.]{0,60}$",
     re.IGNORECASE,
 )
 _HANDLED = re.compile(

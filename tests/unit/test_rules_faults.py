@@ -33,6 +33,7 @@ from tests.unit.observing import event, only
         "Nobody knows why it crashes.",
         "When I save it, it crashes.",
         "The upload times out.",
+        "There is a random crash on login.",
         "Done. But the upload test still fails with a TimeoutError.",
     ],
 )
@@ -63,6 +64,10 @@ def test_an_error_that_is_there_is_one(text: str) -> None:
         "The login should not crash.",
         "There is a regression test for it.",
         "The KeyError is gone.",
+        "The crash came from structuredClone, which Safari lacks.",
+        "The guard prevents the crash when the cart is empty.",
+        "parse() was changed so that it raises TypeError for strings.",
+        "The script makes sure it fails with a ValueError.",
         "There are no TimeoutErrors any more.",
         "Negative amounts are rejected with a ValueError.",
         "The request would fail with a KeyError.",
