@@ -20,17 +20,17 @@ from tests.integration.fleet import (
 )
 from tests.services.conftest import eventually
 
-CAP = 10
+CAP = 6
 
 pytestmark = pytest.mark.faults
 
 
 def mixed(system: System, seconds: float = 0.5) -> Fleet:
-    """Some three dozen tasks of up to a second or so, most of which complete."""
+    """Three times as many tasks as there are slots, of up to a second or so, most of which complete."""
     fleet = Fleet(system)
-    for number in range(20):
+    for number in range(10):
         fleet.add("completes", fleet.script(seconds + 0.1 * (number % 7)))
-    for _ in range(3):
+    for _ in range(2):
         fleet.add("fails", ["sh", "-c", f"sleep {seconds}; exit 3"], status="failed", reason="exit_nonzero")
         fleet.add("fails once", fleet.failing_once(seconds), retry=2)
     first = fleet.add("chain", fleet.script(seconds))
@@ -38,7 +38,7 @@ def mixed(system: System, seconds: float = 0.5) -> Fleet:
     broken = fleet.add("broken chain", ["false"], status="failed", reason="exit_nonzero")
     fleet.add("broken chain", ["true"], status="failed", reason="dependency_failed", after=[broken])
     parent = fleet.add("parent", None)
-    for _ in range(3):
+    for _ in range(2):
         fleet.add("subtask", fleet.script(seconds), parent=parent)
     return fleet
 

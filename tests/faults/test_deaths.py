@@ -105,7 +105,7 @@ async def test_the_api_is_killed(system: System) -> None:
 
     async def some_are_there() -> None:
         rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
-        assert rows[0][0] >= 8
+        assert rows[0][0] >= 6
 
     async with survived(system, fleet) as witness:
         submitting = asyncio.create_task(fleet.submit(at_once=4))
@@ -243,7 +243,7 @@ async def test_all_servers_are_killed_while_tasks_are_taken(system: System) -> N
 
     async def some_are_there() -> None:
         rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
-        assert rows[0][0] >= 12
+        assert rows[0][0] >= 8
 
     async with survived(system, fleet, seconds=60):
         submitting = asyncio.create_task(fleet.submit(at_once=4))
