@@ -329,6 +329,6 @@ def test_it_takes_as_long_as_the_text_is(part: str) -> None:
         scrub_text(text)
         return time.thread_time() - began
 
-    short = min(seconds(100_000) for _ in range(3))
-    assert seconds(2_000_000) < 20 * short * 4 + 0.05
-    assert short < 0.3, "nor is it slow from the start"
+    short = min(seconds(20_000) for _ in range(3))
+    assert seconds(400_000) < 20 * short * 4 + 0.05
+    assert short < 0.1, "nor is it slow from the start"

@@ -84,7 +84,7 @@ _PARTS = st.sampled_from([*NAMES, *VALUES, "set", "config", "curl", "name", "val
 _ANYTHING = st.lists(_PARTS, min_size=2, max_size=9).map("".join)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(_ANYTHING, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_ANYTHING, inner, max_size=3))
 )

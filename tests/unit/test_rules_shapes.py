@@ -284,12 +284,12 @@ _VALUES = st.none() | st.booleans() | st.integers(0, 300) | st.sampled_from(
 _DOCUMENTS = st.recursive(
     _VALUES,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES, inner, max_size=7),
-    max_leaves=30,
+    max_leaves=12,
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.dictionaries(_NAMES, _DOCUMENTS, min_size=1, max_size=7), max_size=5), _VALUES)
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.dictionaries(_NAMES, _DOCUMENTS, min_size=1, max_size=5), max_size=4), _VALUES)
 def test_whatever_the_shape_it_is_read(documents: list[dict[str, Any]], kind: Any) -> None:
     events = [event(document, str(kind)) for document in documents]
     assert {act.event.id for act in read_all(events)} == {one.id for one in events}
