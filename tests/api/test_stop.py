@@ -124,21 +124,21 @@ async def new_house(settings: Settings, url: str, worker: None) -> AsyncIterator
 
 
 async def test_a_stop_kills_all_that_run_and_lets_the_others_wait(new_house: NewHouse, settings: Settings) -> None:
-    house = await new_house()
-    running = await house.tasks(20, *SLEEP)
-    await house.when("agents", running=20)
-    waiting = await house.tasks(50, "true")
+    house = await new_house(8)
+    running = await house.tasks(8, *SLEEP)
+    await house.when("agents", running=8)
+    waiting = await house.tasks(16, "true")
 
     response = await house.api.post(
         f"/v1/workspaces/{house.id}/stop?wait=true", json={"reason": "costs run away", "grace_seconds": 1}
     )
     assert response.status_code == 200, response.text
     stopped = response.json()
-    assert (stopped["state"], stopped["active_agents"], stopped["waiting_tasks"]) == ("stopped", 0, 50)
-    assert (stopped["asked"], stopped["killed"], stopped["ended"]) == (20, 20, 0)
+    assert (stopped["state"], stopped["active_agents"], stopped["waiting_tasks"]) == ("stopped", 0, 16)
+    assert (stopped["asked"], stopped["killed"], stopped["ended"]) == (8, 8, 0)
     # Not a moment later: when it is answered, nothing is left.
-    assert await house.counts("agents") == {"killed": 20}
-    await house.when("tasks", failed=20, pending=50)
+    assert await house.counts("agents") == {"killed": 8}
+    await house.when("tasks", failed=8, pending=16)
     for task_id in running:
         task = (await house.api.get(f"/v1/tasks/{task_id}")).json()
         assert (task["status"], task["reason"], task["error"]) == ("failed", "killed", "costs run away")
@@ -160,8 +160,8 @@ async def test_a_stop_kills_all_that_run_and_lets_the_others_wait(new_house: New
     resumed = await house.do("resume", reason="the cap is in")
     assert (resumed["state"], resumed["reason"]) == ("open", "the cap is in")
     # At once: each free slot was given away when this was answered.
-    assert sum((await house.counts("agents")).values()) >= 20 + 20
-    await house.when("tasks", 60, completed=51, failed=20, pending=0)
+    assert sum((await house.counts("agents")).values()) >= 8 + 8
+    await house.when("tasks", 60, completed=17, failed=8, pending=0)
     assert (await house.api.get(f"/v1/tasks/{later}")).json()["status"] == "completed"
 
 
@@ -222,7 +222,7 @@ async def test_nobody_slips_in_while_it_is_stopped(new_house: NewHouse) -> None:
             if answers[-1] == 409:
                 await asyncio.sleep(0.05)
 
-    clients = [asyncio.create_task(client()) for _ in range(20)]
+    clients = [asyncio.create_task(client()) for _ in range(10)]
     try:
         await eventually(lambda: _enough(answers), 30)
         stopped = await house.do("stop", reason="race", wait=True, grace_seconds=0.5)
@@ -242,30 +242,7 @@ async def test_nobody_slips_in_while_it_is_stopped(new_house: NewHouse) -> None:
 
 
 async def _enough(answers: list[int]) -> None:
-    assert len(answers) >= 25
-
-
-async def test_a_stop_goes_on_when_its_worker_dies(new_house: NewHouse, settings: Settings) -> None:
-    house = await new_house(4)
-    stubborn = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done")
-    async with a_worker(settings) as second:
-        await house.tasks(4, *stubborn)
-        await house.when("agents", running=4)
-        begun = await house.api.post(f"/v1/workspaces/{house.id}/stop", json={"grace_seconds": 6})
-        assert begun.status_code == 202
-        assert (begun.json()["state"], begun.json()["active_agents"]) == ("stopping", 4)
-        # One of the two runs the stop, and both run agents.
-        second.kill()
-        second.wait()
-        second.poll = lambda: None  # type: ignore[method-assign]
-
-    async def stopped() -> None:
-        standing = await house.standing()
-        assert (standing["state"], standing["workflow_id"]) == ("stopped", begun.json()["workflow_id"])
-
-    await eventually(stopped, 60)
-    assert set(await house.counts("agents")) <= {"killed", "failed"}
-    assert sum((await house.counts("agents")).values()) == 4
+    assert len(answers) >= 12
 
 
 async def test_a_resume_ends_a_stop_that_is_under_way(new_house: NewHouse) -> None:

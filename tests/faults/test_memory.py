@@ -186,10 +186,11 @@ async def test_postgres_is_killed(system: System) -> None:
 
 async def test_a_worker_that_was_only_asleep_stores_nothing_twice(system: System) -> None:
     """Longer than its heartbeat may be late: its jobs are given to the next attempt, and it wakes up in the midst."""
-    drain = await Drain.begin(system, 1000)
+    drain = await Drain.begin(system, 500)
     await drain.in_the_middle()
     worker = system.pid("worker")
     os.kill(worker, signal.SIGSTOP)
+    assert await drain.held()
     try:
         await asyncio.sleep(13)
     finally:

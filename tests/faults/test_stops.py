@@ -48,7 +48,8 @@ async def test_it_goes_on(system: System, victim: str) -> None:
         system.kill(victim)
 
         async def stopped() -> None:
-            assert (await standing())["state"] == "stopped"
+            found = await standing()
+            assert (found["state"], found["workflow_id"]) == ("stopped", begun.json()["workflow_id"])
 
         await eventually(stopped, 60)
 

@@ -1,4 +1,4 @@
-"""Twenty thousand observations, with vectors in clusters, as those of real texts are, and whose nearest are known."""
+"""Fourteen thousand observations, with vectors in clusters, as those of real texts are, and whose nearest are known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from muster.storage.database import Database
 
 from .conftest import make_workspace
 
-ROWS, OTHERS, SIZE, CLUSTERS, QUESTIONS = 18_000, 2_000, 256, 120, 12
+ROWS, OTHERS, SIZE, CLUSTERS, QUESTIONS = 12_500, 1_500, 256, 120, 12
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _TABLES = ("observations", "observation_words", "memory_embeddings", "memory_term_changes", "memory_vectors_due")
 
