@@ -246,6 +246,17 @@ async def _healthy(servers: Servers, service: str, **changes: str) -> str:
     return str(await eventually(check, PATIENCE, every=0.5))
 
 
+async def _answers(port: int, path: str) -> None:
+    """Until it does: to ask so costs a hundredth of the start of a Python."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+        async def answers() -> None:
+            answer = await client.get(path)
+            assert answer.status_code == 200, answer.text
+
+        await eventually(answers, PATIENCE, every=0.1)
+
+
 async def test_image_check_is_the_one_of_its_default_command() -> None:
     entrypoint, command = (re.search(rf"^{word} (.*)$", DOCKERFILE, re.MULTILINE) for word in ("ENTRYPOINT", "CMD"))
     check = re.search(r"^HEALTHCHECK .*CMD (.*)$", DOCKERFILE, re.MULTILINE)
@@ -281,6 +292,7 @@ async def test_the_embedder_is_healthy_once_it_answers(servers: Servers) -> None
     code, _ = await _check(servers, "embedder")
     assert code == 1
     async with Part(servers, "embedder", "embedder") as embedder:
+        await _answers(servers.ports["embedder"], "/healthz")
         assert await _healthy(servers, "embedder") == "ready"
         url = servers.environment("api")["MUSTER_EMBEDDINGS_URL"]
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -305,12 +317,18 @@ async def test_two_workers_share_the_work_and_one_may_go(migrated: Servers) -> N
     ):
         parts = {one.pid: one, two.pid: two}
 
+        async def both_poll() -> None:
+            info = (await client.get("/v1/info")).json()
+            assert info["boundaries"]["workers"]["detail"].startswith("2 polling"), info
+
         async def both() -> None:
             polling = await _healthy(migrated, "worker")
             assert all(f":{pid}" in polling for pid in parts), polling
 
-        _, ready = await asyncio.gather(eventually(both, PATIENCE, every=0.5), _healthy(migrated, "api", **port))
-        assert ready == "ready"
+        await _answers(int(port["MUSTER_API_PORT"]), "/readyz")
+        assert await _healthy(migrated, "api", **port) == "ready"
+        await eventually(both_poll, PATIENCE, every=0.2)
+        await eventually(both, PATIENCE, every=0.5)
 
         # Nine agents where a worker takes six: both must run some. Two on each are kept, which either could take over.
         runner = {"kind": "command", "argv": ["sleep", "300"]}

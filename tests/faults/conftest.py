@@ -16,6 +16,7 @@ from tests.integration.fleet import (
     log_is_sound,
     nothing_runs,
     picture_is_right,
+    recorded_so_far,
     slots_were_used,
 )
 from tests.services.conftest import eventually
@@ -46,6 +47,7 @@ def mixed(system: System, seconds: float = 0.5) -> Fleet:
 @asynccontextmanager
 async def survived(system: System, fleet: Fleet, seconds: float = 40.0) -> AsyncIterator[Witness]:
     """Hurt it in here; afterwards the fleet ends right, and nothing shows that it was hurt."""
+    recorded = await recorded_so_far(system)
     async with Witness(system) as witness:
         try:
             yield witness
@@ -55,7 +57,7 @@ async def survived(system: System, fleet: Fleet, seconds: float = 40.0) -> Async
         await fleet.ended_right()
         await witness.saw_everything()
     await log_is_sound(system, since=witness.start)
-    await slots_were_used(system, CAP)
+    await slots_were_used(system, CAP, since=recorded)
     await picture_is_right(system)
     await nothing_runs(system)
     await is_healthy(system)

@@ -1,4 +1,4 @@
-"""Our own processes die, and each of the servers, in the middle of a running fleet."""
+"""Our own processes die, and each of the servers, in the middle of a running fleet, and of a stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from muster.services.errors import StartupError
 from muster.services.home import Home
 from muster.settings import Settings
 from muster.storage import access
-from tests.integration.fleet import Fleet, System, a_system
+from tests.integration.fleet import Fleet, System, a_system, nothing_runs
 from tests.services.conftest import eventually, family, nobody_left, processes_of
 
 from .conftest import CAP, all_at_work, at_work, lost, mixed, survived
@@ -253,3 +254,61 @@ async def test_all_servers_are_killed_while_tasks_are_taken(system: System) -> N
         await submitting
     rows = await system.sql("SELECT count(*) FROM tasks WHERE labels[1] = %s", fleet.folder.name)
     assert rows == [(len(fleet.tasks),)]
+
+
+# -- Of a stop -------------------------------------------------------------------------------------------------------
+
+STUBBORN = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+
+
+@pytest.mark.parametrize("victim", ["worker", "temporal"])
+async def test_a_stop_goes_on(system: System, victim: str) -> None:
+    """As it was asked to: it ends all that run, and leaves who waits alone."""
+    async with system.api() as api:
+        place = f"/v1/workspaces/{(await api.get('/v1/usage')).json()['workspace_id']}"
+
+        async def standing() -> dict[str, Any]:
+            answer: dict[str, Any] = (await api.get(f"{place}/stop")).json()
+            return answer
+
+        async def all_run() -> None:
+            rows = await system.sql("SELECT count(*) FROM agents WHERE status = 'running'")
+            assert rows == [(CAP,)]
+
+        task = {"title": "stubborn", "labels": [victim], "runner": {"kind": "command", "argv": STUBBORN}}
+        for _ in range(CAP):
+            assert (await api.post("/v1/tasks", json=task)).status_code == 201
+        await eventually(all_run)
+        waiting = (await api.post("/v1/tasks", json=task)).json()["id"]
+        begun = await api.post(f"{place}/stop", json={"reason": "faults", "grace_seconds": 6})
+        assert (begun.status_code, begun.json()["state"], begun.json()["active_agents"]) == (202, "stopping", CAP)
+
+        system.kill(victim)
+
+        async def stopped() -> None:
+            found = await standing()
+            assert (found["state"], found["workflow_id"]) == ("stopped", begun.json()["workflow_id"])
+
+        await eventually(stopped, 60)
+
+        async def over() -> None:
+            handle = (await system.temporal()).get_workflow_handle(begun.json()["workflow_id"])
+            result = await handle.result()
+            assert (result["asked"], result["left"], result["reopened"]) == (CAP, 0, False)
+
+        await eventually(over, 30)
+        assert (await api.get(f"/v1/tasks/{waiting}")).json()["status"] == "pending"
+
+        async def their_tasks_failed() -> None:
+            rows = await system.sql(
+                "SELECT status::text, reason::text, count(*) FROM tasks WHERE labels[1] = %s AND id <> %s "
+                "GROUP BY 1, 2",
+                victim,
+                waiting,
+            )
+            assert rows == [("failed", "killed", CAP)]
+
+        await eventually(their_tasks_failed, 20)
+        assert (await api.post(f"/v1/tasks/{waiting}/cancel")).status_code == 202
+        assert (await api.post(f"{place}/resume")).json()["state"] == "open"
+        await nothing_runs(system)

@@ -491,11 +491,19 @@ async def log_is_sound(system: System, since: int = 0) -> None:
         assert life[1:-1] in ([], ["agent.running"]), (agent_id, life)
 
 
-async def slots_were_used(system: System, cap: int) -> int:
+async def recorded_so_far(system: System) -> int:
+    rows = await system.sql("SELECT coalesce(max(id), 0) FROM activity_log")
+    last: int = rows[0][0]
+    return last
+
+
+async def slots_were_used(system: System, cap: int, since: int = 0) -> int:
     """After each transaction: never more agents than the cap, and fewer only when nobody waited. Returns the most."""
     rows = await system.sql(
-        "SELECT action::text, entity_id::text, xmin::text FROM activity_log WHERE workspace_id = %s ORDER BY id",
+        "SELECT action::text, entity_id::text, xmin::text FROM activity_log WHERE workspace_id = %s AND id > %s "
+        "ORDER BY id",
         DEFAULT_WORKSPACE,
+        since,
     )
     active: set[str] = set()
     waiting: set[str] = set()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,14 +18,22 @@ import pytest
 from tests.services.conftest import eventually, processes_of
 
 from .fleet import System, a_system, is_healthy
+from .test_encryption import MARKER, a_key, histories, raw
 
 KEPT_BYTES = 20_000
-OURS_ALONE = {"DATABASE_URL", "VALKEY_URL", "TEMPORAL_ADDRESS", "MUSTER_HOME", "MUSTER_SECRET_KEY"}
+OURS_ALONE = {
+    "DATABASE_URL",
+    "VALKEY_URL",
+    "TEMPORAL_ADDRESS",
+    "MUSTER_HOME",
+    "MUSTER_SECRET_KEY",
+    "MUSTER_PAYLOAD_KEYS",
+}
 
 
 @pytest.fixture(scope="module")
 async def system() -> AsyncIterator[System]:
-    async with a_system(MUSTER_MAX_OUTPUT_BYTES=str(KEPT_BYTES)) as system:
+    async with a_system(MUSTER_MAX_OUTPUT_BYTES=str(KEPT_BYTES), MUSTER_PAYLOAD_KEYS=a_key("k1")) as system:
         yield system
 
 
@@ -228,6 +238,25 @@ async def test_a_failed_task_tried_again_keeps_its_id(api: httpx.AsyncClient, tm
     await eventually(lambda: became("completed"))
     agents = (await api.get(f"/v1/tasks/{task['id']}")).json()["agents"]
     assert [(agent["attempt"], agent["status"]) for agent in agents] == [(2, "completed"), (1, "failed")]
+
+
+async def test_its_own_tools_read_what_is_encrypted(api: httpx.AsyncClient, system: System) -> None:
+    """`muster start` tells the Web UI of the codec, and `muster temporal` shows what it finds there."""
+    runner = {"kind": "command", "argv": ["true"]}
+    agent = (await api.post("/v1/agents", json={"task": {"title": MARKER, "runner": runner}})).json()
+    found = await histories(await system.temporal())
+    workflow_id = next(workflow_id for workflow_id in found if workflow_id.startswith(f"task-{agent['task_id']}"))
+    assert all(MARKER.encode() not in raw(history) for history in found.values())
+    show = ("temporal", "workflow", "show", "-w", workflow_id, "--output", "json")
+    said = await asyncio.to_thread(system.cli, *show)
+    texts = [base64.b64decode(text) for text in re.findall(r'"data": "([^"]+)"', said)]
+    assert any(MARKER.encode() in text for text in texts), said
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        settings = (await browser.get(f"{system.settings.temporal_ui_url}/api/v1/settings")).json()
+        assert settings["Codec"]["Endpoint"] == f"{system.url}/codec", settings
+        asked = {"Origin": str(system.settings.temporal_ui_url), "Access-Control-Request-Method": "POST"}
+        answer = await browser.options(f"{system.url}/codec/decode", headers=asked)
+        assert answer.headers["access-control-allow-origin"] == asked["Origin"]
 
 
 async def test_two_musters_do_not_meet(system: System) -> None:
