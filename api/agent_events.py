@@ -65,7 +65,9 @@ class RecordedItem(Shown):
     job_id: str | None
     job: JobBrief | None = Field(description="null: it was stored alone.")
     repeated: bool = Field(description="It was here already, under this id.")
-    excluded: str | None = Field(description="The project's glob that it met.")
+    excluded: str | None = Field(
+        description="The project's glob that it met; `its call`: that was excluded before, and this answers it."
+    )
     removed: dict[str, int] = Field(
         description="What was taken out before it was stored, and how often.", examples=[{"private": 1}]
     )
@@ -137,7 +139,7 @@ async def record_event(
     `source.event_id`, else by all that it says.
 
     Before it is stored, text in `<private>…</private>` and whatever looks like a secret is taken out of it; one that
-    touches a path or a tool that its project excludes is not stored at all."""
+    touches a path or a tool that its project excludes is not stored at all, nor is what answers it."""
     here, tenant = await asking(request)
 
     async def work(_: Sent | None = None) -> Answer:

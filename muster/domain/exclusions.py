@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from fnmatch import translate
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
+from muster.domain.calls import plain, tools_named
+from muster.domain.rules_json import opened
+
 _SEPARATORS = r"""\s"'`=:,;()<>|&\[\]{}@"""
-_TOOL_NAMES = frozenset({"tool_name", "toolname", "tool"})
 _PATH_NAMES = ("path", "file", "dir", "folder", "cwd")
 _COMMAND_NAMES = ("command", "cmd", "arg", "script", "shell", "input")
-_TOOL_PARTS = frozenset({"input", "arguments", "args", "tool_input", "parameters"})
 
 
 class Excluded:
@@ -23,7 +23,7 @@ class Excluded:
         self._paths = [(glob, pattern) for glob in paths if (pattern := _path_pattern(glob))]
         self._rooted = any(glob.strip().startswith("/") for glob in paths)
         self._folders = [(glob, folder) for glob in paths if (folder := _Folder.of(glob))]
-        self._tools = [(glob, re.compile(translate(glob.strip().lower()))) for glob in tools if glob.strip()]
+        self._tools = [(glob, re.compile(translate(_one_line(glob.strip())))) for glob in tools if glob.strip()]
 
     @staticmethod
     @lru_cache(1000)
@@ -38,12 +38,14 @@ class Excluded:
         while stack:
             name, item = stack.pop()
             if isinstance(item, str):
+                if self._tools and (inner := opened(item)) is not item:
+                    stack.append((name, inner))
                 if self._paths and (found := self._path(item) or self._folder(name, item)):
                     return found
                 if here and here in item and (found := self._path(item.replace(here, ""))):
                     return found
             elif isinstance(item, dict):
-                if self._tools and (found := self._tool(item)):
+                if self._tools and (found := self._tool(plain(name), item)):
                     return found
                 stack.extend(item.items())
                 if self._paths:
@@ -61,23 +63,18 @@ class Excluded:
     def _folder(self, name: str, text: str) -> str | None:
         return next((glob for glob, folder in self._folders if folder.is_meant(name, text)), None)
 
-    def _tool(self, item: dict[str, Any]) -> str | None:
-        for name in _tools_in(item):
+    def _tool(self, under: str, item: dict[str, Any]) -> str | None:
+        for name in tools_named(under, item):
             for glob, pattern in self._tools:
-                if pattern.match(name.lower()):
+                if pattern.match(_one_line(name)):
                     return glob
         return None
 
 
-def _tools_in(item: dict[str, Any]) -> Iterable[str]:
-    for key, value in item.items():
-        if key.lower().replace("-", "_") in _TOOL_NAMES:
-            told = value.get("name") if isinstance(value, dict) else value
-            if isinstance(told, str):
-                yield told
-    name = item.get("name")
-    if isinstance(name, str) and ("tool" in str(item.get("type", "")) or not _TOOL_PARTS.isdisjoint(item)):
-        yield name
+def _one_line(tool: str) -> str:
+    """Some join what `mcp__server__tool` has in it by one line only."""
+    tool = tool.lower()
+    return tool.replace("__", "_") if tool.startswith("mcp_") else tool
 
 
 def _path_pattern(glob: str) -> re.Pattern[str] | None:

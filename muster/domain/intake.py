@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from muster.domain.calls import Followed, trace
 from muster.domain.errors import EventTooLarge, MusterError
 from muster.domain.memory import MAX_EVENT_BYTES, JobKind, NewEvent, agent_event_id, job_id
 from muster.domain.privacy import Removed, as_json, scrub, scrub_text
@@ -43,6 +44,10 @@ def as_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise TooFarAway(f"{moment.isoformat()} is too far away") from None
+
+
+Scope = tuple[UUID, UUID]
+"""A project, and a session of its."""
 
 
 class Place(NamedTuple):
@@ -91,6 +96,42 @@ def sifted(place: Place, n: int, event: NewEvent, *, named: bool) -> Sifted:
             raw_metadata = as_json(metadata)
         removed = Removed(_sum(removed.kinds, more.kinds), more.excluded)
     return Sifted(raw, raw_metadata, payload, removed)
+
+
+class Calls(NamedTuple):
+    """Of a session in which something may be excluded: what is asked about the calls that were, and what is said."""
+
+    asked: list[int]
+    excluded: list[int]
+    free: list[int]
+
+
+NO_CALLS = Calls([], [], [])
+
+
+def without_answers(
+    places: Sequence[Place], events: Sequence[NewEvent], each: list[Sifted], remembered: Mapping[Scope, set[int]]
+) -> dict[Scope, Calls]:
+    """What answers a call that is excluded is so, too: `each` is changed. `remembered`: what was found to be so
+    before. What an event cannot say by itself is asked by the project and the session."""
+    found: dict[Scope, Calls] = {}
+    sessions: dict[Scope, list[int]] = {}
+    for n, (place, event) in enumerate(zip(places, events, strict=True)):
+        if place.stamp is not None:
+            sessions.setdefault((place.id, event.session), []).append(n)
+    for scope, members in sessions.items():
+        told = [
+            (trace(scope[1], events[n].type, events[n].payload, events[n].metadata), each[n].removed.excluded)
+            for n in members
+        ]
+        followed = Followed(scope[1], remembered.get(scope, ()), told)
+        for n, why in zip(members, followed.why, strict=True):
+            if why is not None and each[n].removed.excluded is None:
+                each[n] = each[n]._replace(removed=Removed({}, why))
+        calls = Calls(sorted(followed.asked), followed.excluded, followed.free)
+        if any(calls):
+            found[scope] = calls
+    return found
 
 
 def named(

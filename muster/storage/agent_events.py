@@ -21,6 +21,7 @@ from muster.storage.sessions import as_sent, reach
 
 _PLACES = 10_000
 """Projects whose exclusions are remembered. Whether they still hold is looked at with each writing."""
+_TRIES = 5
 _FLIGHTS = 2
 """Statements under way for those who share one: while one is being written to disk, the next gathers."""
 _FLIGHT_EVENTS = 500
@@ -96,10 +97,11 @@ class Recorder:
         request_id: str | None = None,
     ) -> list[Recorded]:
         """All of them or none, in their order. `batch`: one job for each session of it, and not for each event."""
-        for _ in range(3):
+        remembered: dict[intake.Scope, set[int]] = {}
+        for _ in range(_TRIES):
             group = _Group()
-            known = await self._look_through(who, events, group, generate, batch, request_id)
-            if not group.items:
+            known = await self._look_through(who, events, group, remembered, generate, batch, request_id)
+            if not group.scopes:
                 return known
             try:
                 answer = await self._write(who, group)
@@ -108,7 +110,13 @@ class Recorder:
             if not answer.refused:
                 known = await self._told(who, known, answer)
                 return await self._taken_up(who, known, batch, request_id) if generate else known
-            first = answer.refused[0]
+            answers = [refusal for refusal in answer.refused if refusal["why"] == "call"]
+            for refusal in answers:  # their calls were excluded before: now all but these are written
+                one = known[refusal["n"]]
+                remembered.setdefault((one.project_id, one.session_id), set()).update(refusal["calls"])
+            if len(answers) == len(answer.refused):
+                continue
+            first = next(refusal for refusal in answer.refused if refusal["why"] != "call")
             if first["why"] == "session":
                 event, place = events[first["n"]], f"events.{first['n']}: " if batch else ""
                 raise UnknownReference(f"{place}project {event.project} has no session {event.session}")
@@ -119,37 +127,38 @@ class Recorder:
         raise Unavailable("the project is being changed; send it again")
 
     async def _look_through(
-        self, who: Who, events: Sequence[NewEvent], group: _Group, generate: bool, batch: bool, request_id: str | None
+        self,
+        who: Who,
+        events: Sequence[NewEvent],
+        group: _Group,
+        remembered: dict[intake.Scope, set[int]],
+        generate: bool,
+        batch: bool,
+        request_id: str | None,
     ) -> list[Recorded]:
         """What is to be known of them before they are written; `group` is filled with what there is to write."""
         workspace_id, known, heads = workspace_of(who), [], []
-        fresh: dict[str, Place] = {}
+        places, each = await self._sifted(who, events, batch)
+        calls = intake.without_answers(places, events, each, remembered) if any(one.stamp for one in places) else {}
         by = as_sent(who)
-        for n, event in enumerate(events):
-            ref = event.project
-            place = fresh.get(ref) or self._places.get((workspace_id, ref))
-            if place is None:
-                place = fresh[ref] = await self._find(who, ref)
-            sifted = intake.sifted(place, n, event, named=batch)
-            if sifted.removed.excluded is not None and ref not in fresh:
-                # What is not written is not compared with what the project excludes now, as all the rest is.
-                place = fresh[ref] = await self._find(who, ref)
-                sifted = intake.sifted(place, n, event, named=batch)
-            if sifted.removed.excluded is not None:
+        for n, (event, place, sifted) in enumerate(zip(events, places, each, strict=True)):
+            ref, here = event.project, (place.id, event.session)
+            scope = group.scopes.get((ref, event.session))
+            if scope is None and (here in calls or sifted.removed.excluded is None):
+                scope = group.scopes[ref, event.session] = {
+                    "n": n, "ref": str(_as_id(ref) or ref), "project": place.id, "stamp": place.stamp,
+                    "session": event.session, "sent": False, "by": None, "ids": [], "silent": True,
+                    **calls.pop(here, intake.NO_CALLS)._asdict(),
+                }  # fmt: skip
+            if scope is None or sifted.removed.excluded is not None:
                 known.append(Recorded(None, place.id, event.session, False, None, sifted.removed))
                 continue
-            where = f"events.{n}: " if batch else ""
-            event_id, head = intake.named(workspace_id, place, event, sifted, where=where)
+            event_id, head = intake.named(workspace_id, place, event, sifted, where=f"events.{n}: " if batch else "")
             known.append(Recorded(event_id, place.id, event.session, False, None, sifted.removed))
             heads.append((n, head, sifted))
-            scope = ref, event.session
-            if scope not in group.scopes:
-                group.scopes[scope] = {
-                    "n": n, "ref": str(_as_id(ref) or ref), "project": place.id, "stamp": place.stamp,
-                    "session": event.session, "sent": by is not None, "by": by, "ids": [],
-                }  # fmt: skip
+            scope.update(silent=False, sent=by is not None, by=by)
             if by is not None:
-                group.scopes[scope]["ids"].append(event_id)
+                scope["ids"].append(event_id)
         if generate:
             named = [(n, one.project_id, one.session_id, one.id) for n, one in enumerate(known) if one.id is not None]
             for bundle in intake.bundles(workspace_id, named, batch=batch):
@@ -163,6 +172,26 @@ class Recorder:
             written = as_json({"n": n, "job": one.job["id"] if one.job else None, **head})[1:-1]
             group.items.append(b'%b,"payload":%b,"metadata":%b}' % (written, sifted.payload, sifted.metadata))
         return known
+
+    async def _sifted(
+        self, who: Who, events: Sequence[NewEvent], batch: bool
+    ) -> tuple[list[Place], list[intake.Sifted]]:
+        """Their projects, and what may be kept of each by itself."""
+        workspace_id, places, each = workspace_of(who), [], []
+        fresh: dict[str, Place] = {}
+        for n, event in enumerate(events):
+            ref = event.project
+            place = fresh.get(ref) or self._places.get((workspace_id, ref))
+            if place is None:
+                place = fresh[ref] = await self._find(who, ref)
+            sifted = intake.sifted(place, n, event, named=batch)
+            if sifted.removed.excluded is not None and ref not in fresh:
+                # What is not written is not compared with what the project excludes now, as all the rest is.
+                place = fresh[ref] = await self._find(who, ref)
+                sifted = intake.sifted(place, n, event, named=batch)
+            places.append(place)
+            each.append(sifted)
+        return places, each
 
     async def _told(self, who: Who, known: list[Recorded], answer: _Answer) -> list[Recorded]:
         """What those that were here already were recorded as."""

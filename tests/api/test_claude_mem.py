@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from muster.settings import Settings
 from tests.api.conftest import Api, admin, eventually, is_problem
-from tests.api.people import key_in, made, new_workspace
+from tests.api.people import inside, key_in, made, new_workspace
 
 BASE = "/compat/claude-mem"
 
@@ -261,6 +261,22 @@ async def test_private_text_is_not_kept(place: Place) -> None:
     kept = await api.get(f"/v1/events/{answer.json()['event']['id']}")
     assert "1234" not in kept.text
     assert "the door" in kept.text
+
+
+async def test_what_answers_an_excluded_call_is_not_kept(place: Place, settings: Settings, url: str) -> None:
+    api, name = place.api, f"hidden-{uuid.uuid4().hex[:8]}"
+    await api.post("/v1/sessions/start", json={"projectId": name, "contentSessionId": name})
+    async with Api(url, admin(settings)) as chief:
+        headers = inside(place.workspace)
+        changed = await chief.patch(f"/v1/projects/{name}/memory", json={"exclude_paths": [".env*"]}, headers=headers)
+        assert changed.status_code == 200, changed.text
+    asked = {"tool_name": "Bash", "tool_use_id": "toolu_1", "tool_input": {"command": "cat .env"}}
+    answered = {"tool_name": "Bash", "tool_use_id": "toolu_1", "tool_response": {"stdout": "marker"}}
+    for kind, payload in (("PreToolUse", asked), ("PostToolUse", answered)):
+        event = an_event(name, payload=payload) | {"contentSessionId": name, "eventType": kind}
+        answer = await api.post("/v1/events", json=event, params={"generate": "false"})
+        assert answer.status_code == 201
+        assert answer.json()["event"]["id"] is None
 
 
 async def test_whoever_asks_is_held_to_its_key(place: Place, settings: Settings, url: str) -> None:

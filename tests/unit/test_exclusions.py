@@ -67,12 +67,28 @@ def test_paths_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) 
         ("mcp__mail__*", {"toolName": "mcp__mail__read"}, True),
         ("Bash", {"content": [{"type": "tool_use", "name": "Bash", "input": {}}]}, True),
         ("WebFetch", {"tool": {"name": "WebFetch", "url": "https://a.example"}}, True),
+        ("mcp__mail__*", {"role": "tool", "name": "mcp__mail__read", "content": "x"}, True),
+        ("mcp__mail__*", {"role": "function", "name": "mcp__mail__read", "content": "x"}, True),
+        ("mcp__mail__*", {"parts": [{"functionResponse": {"name": "mcp__mail__read"}}]}, True),
+        ("mcp__mail__*", {"parts": [{"function_call": {"name": "mcp__mail__read"}}]}, True),
+        ("mcp__mail__*", {"name": "mcp__mail__read", "result": "x"}, True),
+        ("mcp__mail__*", {"name": "mcp__mail__read", "toolCallId": "1"}, True),
+        ("mcp__mail__*", {"item": {"type": "mcp_tool_call", "server": "mail", "tool": "read", "result": "x"}}, True),
+        ("mcp__mail__*", {"invocation": {"server": "mail", "tool": "read", "arguments": {}}}, True),
+        ("mcp__mail__*", {"type": "mcp_tool_use", "server_name": "mail", "name": "read", "input": {}}, True),
+        ("mcp__mail__*", {"type": "mcp_call", "server_label": "mail", "name": "read", "arguments": "{}"}, True),
+        ("mcp__my_mail__*", {"server": "my mail", "tool": "read"}, True),
+        ("mcp__mail__*", {"type": "function_call", "name": "mail__read", "arguments": "{}"}, True),
+        ("mcp__mail__*", {"tool_name": "mcp_mail_read"}, True),
+        ("mcp__mail__*", {"server": "wiki", "tool": "mail"}, False),
+        ("mcp__mail__*", {"server": "mail", "name": "a host"}, False),
+        ("mcp__mail__*", '{"tool_name": "mcp__mail__read", "tool_response": "x"}', True),
         ("Bash", {"name": "Bash", "text": "a person"}, False),
         ("Bash", {"tool_name": "BashOutput"}, False),
         ("Bash", {"text": "Bash"}, False),
     ],
 )
-def test_tools_that_are_excluded(glob: str, value: dict[str, Any], meets: bool) -> None:
+def test_tools_that_are_excluded(glob: str, value: Any, meets: bool) -> None:
     assert (scrub(value, [], [glob])[1].excluded == glob) is meets
 
 
