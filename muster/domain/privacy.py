@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from muster.domain.exclusions import Excluded
 from muster.domain.secret_kubernetes import is_kubernetes_secret, without_data
-from muster.domain.secret_names import holds_secrets, is_secret, without_any
+from muster.domain.secret_names import holds_secrets, is_list_of_tokens, is_secret, without_any
 from muster.domain.secret_shapes import is_suspicious, without_secrets
 from muster.domain.secret_tokens import KEY_BEGIN, KEY_END, mark
 
@@ -130,6 +130,8 @@ def _of_name(name: str, item: Any, kinds: dict[str, int]) -> Any:
     ):
         # As some tell them: a name, its value, a name...
         return [_of_name(item[n - 1] if n % 2 else "", one, kinds) for n, one in enumerate(item)]
+    elif is_list_of_tokens(name, item):
+        return [_of_name(name, one, kinds) for one in item]
     elif holds_secrets(name):
         return without_any(name, item, lambda key, value: _of_name(key, value, kinds), kinds)
     return _scrubbed(item, kinds)

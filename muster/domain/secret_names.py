@@ -24,6 +24,22 @@ _PASS = re.compile(r"(?:.*[_.-])?pass", re.IGNORECASE)
 _PIN = re.compile(r"(?:.*[_.-])?pin", re.IGNORECASE)
 _HIDDEN = re.compile(r"[*•]+")
 _PERHAPS = re.compile(r".*(?:token|secret|credential|_key|_pat|_auth)|auth", re.IGNORECASE)
+_TOKEN_OF = re.compile(r"(?:.*[^A-Za-z0-9])?([A-Za-z0-9]+)[_.-]token", re.IGNORECASE)
+_HUMPED_TOKEN_OF = re.compile(r".*?([A-Z]?[a-z0-9]+|[A-Z0-9]+)Token")
+_OF_PARSERS = frozenset(
+    """
+    next prev previous current last first start end stop begin open close eos bos pad unk mask sep cls eot eof special
+    unknown page nextpage continuation cancellation lookahead peek max min num number n total count sync resume cursor
+    pagination string identifier keyword literal operator punctuation syntax lexer parser input output prompt completion
+    expected unexpected actual invalid per word sub image audio video text think tool chat role line comment tag type
+    trigger placeholder token the this a an each every one single new old is has no
+    """.split()  # noqa: SIM905
+)
+"""Of tokens that are no secrets, what they are: pieces of a text, numbers of them, and places in a list."""
+_SWITCHES = frozenset(("yes", "no", "on", "off", "true", "false"))
+_PASSPHRASE = re.compile(r"[A-Za-z]{3,}(?:-[A-Za-z]{3,}){2,9}")
+_SPELT_OUT = re.compile(r"(?i:token|secret|key|name|text|literal|string|start|end|begin|comment|open|close)(?![a-z])")
+_CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{5}", re.IGNORECASE)
 _NEEDLES = (
     "pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat", "jwt", "otp", "pw", "pin", "codes",
     "phrase", "mnemonic",
@@ -35,6 +51,7 @@ _TELLS_OF_IT = frozenset(
 """Names within what stands under the name of a secret, as in a schema, whose values are none."""
 _DIGITS = 4
 """A number of fewer is taken for a count."""
+_WORD, _LONG = 12, 16
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -49,7 +66,31 @@ def is_secret(name: str, value: str) -> bool:
         return value.isdigit() and len(value) >= _DIGITS
     if _PASS.fullmatch(name):
         return len(value) >= _DIGITS and not value.isdigit()
-    return _PERHAPS.fullmatch(name) is not None and may_be_secret(value) and not CODE.search(value)
+    if _PERHAPS.fullmatch(name) is None or CODE.search(value):
+        return False
+    return may_be_secret(value) or _is_token(name, value)
+
+
+def _is_token(name: str, value: str) -> bool:
+    """Where a token is to be, it may be made of words only."""
+    if " " in value or len(value) < _DIGITS or value.lower() in TYPES | _SWITCHES or _HIDDEN.fullmatch(value):
+        return False
+    if name.lower() == "token":  # or what a parser knows
+        if _SPELT_OUT.search(value):
+            return False
+        return _PASSPHRASE.fullmatch(value) is not None or (
+            len(value) >= _WORD and value.isalpha() and _CONSONANTS.search(value) is not None
+        )
+    found = _TOKEN_OF.fullmatch(name) or _HUMPED_TOKEN_OF.fullmatch(name)
+    if found is None or found[1].lower() in _OF_PARSERS or is_label(name, value):
+        return False
+    return not value.isdigit() or len(value) >= _LONG
+
+
+def is_list_of_tokens(name: str, value: Any) -> bool:
+    if not name.lower().endswith("token") or not isinstance(value, list | tuple):
+        return False
+    return all(isinstance(one, str) for one in value) and any(_is_token(name, one) for one in value)
 
 
 def holds_secrets(name: str) -> bool:
