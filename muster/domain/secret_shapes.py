@@ -11,6 +11,7 @@ import re
 from muster.domain.secret_code import ATTRIBUTE, before, ends_a_string, is_environment, is_told_of, whole_name
 from muster.domain.secret_headers import BEARER, HEADER, bearer, header
 from muster.domain.secret_kubernetes import without_kubernetes
+from muster.domain.secret_logins import HASHES, LOGINS, may_hold_logins
 from muster.domain.secret_names import is_secret
 from muster.domain.secret_tokens import (
     NOT_WITHIN_A_WORD,
@@ -27,8 +28,10 @@ from muster.domain.secret_values import CODE, PLACE, TYPES, is_folder, is_label,
 # such a value ends. Text is cut off anywhere, so a quote need not be closed.
 _VALUE = (
     r"""(?:"(?:[^"\\\n]|\\.){1,4096}+"?|'(?:[^'\\\n]|\\.){1,4096}+'?|`[^`\n]{1,4096}+`"""
-    r"""|\\{1,7}["'](?:[^"'\\\n]|\\[^"'\\]){1,4096}+|[^\s"'`,;&<>)}\]\\]{1,4096}+)"""
+    r"""|\\{1,7}["'](?:[^"'\\\n]|\\[^"'\\]){1,4096}+|[^\s"'`,;&<>)}\]\\\x1b]{1,4096}+)"""
 )
+_COLOUR = r"(?:(?:\x1b|\\{1,7}(?:u001b|x1b|e|033))\[[0-9;]{0,12}m){0,3}+"
+"""Of a terminal."""
 _PREFIX = r"""(?:[bBrRuUfFlL$@]{1,2}(?=["']))?(?:""(?="[^"])|''(?='[^']))?"""
 """What some languages put before a string, and the first two of three quotes."""
 _TYPED = (
@@ -42,7 +45,8 @@ _WRAPPED = (
     r"""|Buffer\.from|\[\]byte|bytes|Some|Zeroizing::new)\((?=\\{0,7}["']))?"""
 )
 _IS = (
-    r"""(?:\\{0,7}["'`]?\]?(?:""" + _TYPED + r"""|[ \t]{0,8}(?:=>|:=|={1,3}+|:))[ \t]{0,8}""" + _WRAPPED + _PREFIX
+    "(?:" + _COLOUR + r"""\\{0,7}["'`]?\]?(?:""" + _TYPED + r"""|[ \t]{0,8}(?:=>|:=|={1,3}+|:))"""
+    + _COLOUR + r"""[ \t]{0,8}""" + _COLOUR + _WRAPPED + _PREFIX
     + r"""|[ \t]{1,4}(?=\\{0,7}["']?[^\s=:]))"""
 )  # fmt: skip
 _AN_OPTION = r"(?P<flag>(?<![\w.)\]}/-])--?(?:[a-z0-9]{1,20}[_-]){0,3})?"
@@ -264,6 +268,7 @@ def _flag(found: re.Match[str]) -> str:
 
 
 _SHAPES: tuple[Shape, ...] = (
+    *LOGINS,
     Shape(("authorization", "x-api-key", "cookie"), HEADER, header, "authorization"),
     Shape(("bearer",), BEARER, bearer, "authorization"),
     Shape(("value",), _LISTED, _listed, "secret"),
@@ -288,6 +293,7 @@ _SHAPES: tuple[Shape, ...] = (
         ("secret", "token", "credential", "key", "auth", "_pat"), _WEAK,
         lambda found: _named(found, "secret", any_value=False), "secret",
     ),
+    HASHES,
 )  # fmt: skip
 
 
@@ -337,4 +343,4 @@ def is_suspicious(text: str) -> bool:
         return True
     if named and ("set" in low or "config" in low) and _SETTING.search(low):
         return True
-    return may_hold_tokens(text)
+    return may_hold_logins(low) or may_hold_tokens(text)

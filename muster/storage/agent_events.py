@@ -148,7 +148,7 @@ class Recorder:
                 scope = group.scopes[ref, event.session] = {
                     "n": n, "ref": str(_as_id(ref) or ref), "project": place.id, "stamp": place.stamp,
                     "session": event.session, "sent": False, "by": None, "ids": [], "silent": True,
-                    **calls.pop(here, intake.NO_CALLS)._asdict(),
+                    **(calls.pop(here)._asdict() if here in calls else {}),
                 }  # fmt: skip
             if scope is None or sifted.removed.excluded is not None:
                 known.append(Recorded(None, place.id, event.session, False, None, sifted.removed))

@@ -1,0 +1,118 @@
+"""Passwords by where they stand: files of logins, lines of settings, hashes, and a command that takes one as a word."""
+
+from __future__ import annotations
+
+import re
+
+from muster.domain.secret_tokens import Shape, mark, only_last
+from muster.domain.secret_values import CODE, PLACE, TYPES
+
+_NUMBERED = r"(?:[ \t]{0,8}[0-9]{1,6}(?:→|\t|\\t|\|))?"
+"""As lines are shown with their numbers."""
+_BEGIN = r"(?:^|\\[nr]|(?<=\"))"
+"""Of a line, also of one within JSON."""
+_NEXT = r"(?:[ \t]{0,8}(?:\r?\n|(?:\\r)?\\n)" + _NUMBERED + r"[ \t]{0,8})"
+_THEN = rf"(?:{_NEXT}|[ \t]{{1,8}})"
+_WORD = r"[^\s\\]{1,253}+"
+_NETRC = re.compile(
+    rf"(\b(?:machine[ \t]{{1,8}}{_WORD}|default)(?:{_THEN}login[ \t]{{1,8}}{_WORD}{_THEN}|{_NEXT})password[ \t]{{1,8}}"
+    rf"|{_BEGIN}{_NUMBERED}[ \t]{{0,8}}login[ \t]{{1,8}}{_WORD}{_NEXT}password[ \t]{{1,8}})"
+    r"(?!\[removed:)[^\s\\\"]{1,512}+(?=[ \t]{0,8}(?:$|\r|\\[nr]|\"|(?:login|account|machine|macdef)[ \t]))",
+    re.MULTILINE,
+)
+_PGPASS = re.compile(
+    rf"({_BEGIN}{_NUMBERED}[\w.*-]{{1,253}}+:(?:543[0-9]|6432|\*):(?![0-9]{{1,63}}:)[\w.*-]{{1,63}}+:[\w.*@-]{{1,63}}+:)"
+    r"(?!\[removed:)[^\s\\:]{1,512}+(?=\s|\\[rn]|[\"']|\Z)",
+    re.MULTILINE,
+)
+_HASH = re.compile(
+    r"\$(?:[156]|apr1)\$(?:rounds=[0-9]{1,9}\$)?[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{22,86}+"
+    r"|\$g?y\$[A-Za-z0-9./]{1,10}\$[A-Za-z0-9./]{1,86}\$[A-Za-z0-9./]{22,86}+"
+    r"|\$2[abxy]\$[0-9]{2}\$[A-Za-z0-9./]{22,53}+"
+    r"|\$(?:argon2(?:id|i|d)|scrypt)\$[A-Za-z0-9+/=,$-]{20,400}+"
+    r"|pbkdf2_sha[0-9]{1,3}\$[0-9]{1,9}\$[A-Za-z0-9+/=._$-]{20,400}+"
+)
+_HASHED = re.compile(r"\$(?:[156y]|gy|2[abxy]|apr1|argon2i?d?|scrypt)\$")
+_HTPASSWD = re.compile(
+    r"""(\bhtpasswd)((?:[ \t]{1,4}(?:"[^"\n]{0,512}+"|'[^'\n]{0,512}+'|[^\s|;&<>"'`]{1,512}+)){2,12})"""
+)
+_WORDS = re.compile(r""""[^"\n]*"|'[^'\n]*'|[^\s"']+""")
+_LINE = re.compile(
+    "(" + _BEGIN + _NUMBERED + r"[ \t]{0,40}+(?:- )?(?:[a-z0-9]{1,40}[_.-]){0,3}(?:pass|pw)[ \t]{0,8}[:=][ \t]{0,8})"
+    r"([^\s\"'`\\,;]{4,200}+)(?=[ \t]{0,8}(?:$|\r|\\[nr]|[ \t]#|\"))",
+    re.MULTILINE,
+)
+"""In lower case: programs that test say PASS."""
+_BESIDE = re.compile(
+    r"(?:^|\\[nr]|[_.\"-])(?:user(?:name)?|login|email|account|host(?:name)?|database|db|dsn|smtp\w{0,20})"
+    r"[ \t]{0,8}[:=]",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What stands in settings beside a password."""
+_NEAR = 300
+_PW = re.compile(r"((?<![A-Za-z0-9])(?:[A-Z0-9]{1,20}_){0,4}PW=\\{0,3}[\"']?)(?!\[removed:)([^\s\"'`\\;&|<>]{4,512}+)")
+_RESULTS = frozenset("yes no on off true false none null all some every passed failed skipped done".split())  # noqa: SIM905
+
+
+def _line(found: re.Match[str]) -> str:
+    before, value = found[1], found[2]
+    if not _may_be_password(value) or value.lower().startswith(("test", "[removed:")):
+        return found[0]
+    text, at = found.string, found.start(1)
+    beside = _BESIDE.search(text[max(0, at - _NEAR) : at]) or _BESIDE.search(text[found.end() : found.end() + _NEAR])
+    if not beside:
+        digits, letters = sum(map(str.isdigit, value)), sum(map(str.isalpha, value))
+        marked = any(char in "!@#$%^&*?~+" for char in value)
+        if letters < 4 or not digits or not (marked or (digits > 1 and value.isalnum() and len(value) >= 8)):
+            return found[0]
+    return f"{before}{mark('password')}"
+
+
+def _pw(found: re.Match[str]) -> str:
+    return f"{found[1]}{mark('password')}" if _may_be_password(found[2]) else found[0]
+
+
+def _may_be_password(value: str) -> bool:
+    """Or a count, a result, a path, or where one is put in."""
+    if not any(map(str.isalpha, value)) or value.lower() in _RESULTS | TYPES:
+        return False
+    return not (CODE.match(value) or PLACE.fullmatch(value) or "/" in value or "::" in value or "(" in value)
+
+
+def _htpasswd(found: re.Match[str]) -> str:
+    words = list(_WORDS.finditer(found[2]))
+    options = "".join(word[0] for word in words if word[0].startswith("-"))
+    named, counts = [], False
+    for word in words:
+        if not counts and not word[0].startswith("-"):
+            named.append(word)
+        counts = word[0].startswith("-") and word[0].endswith(("C", "r"))
+    place = 1 if "n" in options else 2
+    if "b" not in options or len(named) <= place:
+        return found[0]
+    word = named[place]
+    if PLACE.fullmatch(word[0].strip("\"'")) or word[0].startswith(("$", "[removed:")):
+        return found[0]
+    return f"{found[1]}{found[2][: word.start()]}{mark('password')}{found[2][word.end() :]}"
+
+
+LOGINS: tuple[Shape, ...] = (
+    Shape(("password",), _NETRC, only_last("password"), "password"),
+    Shape((":543", ":6432:", ":*:"), _PGPASS, only_last("password"), "password"),
+    Shape(("htpasswd",), _HTPASSWD, _htpasswd, "password"),
+    Shape(("pw=",), _PW, _pw, "password"),
+    Shape(("pass:", "pass=", "pass ", "pass\t", "pw:", "pw=", "pw ", "pw\t"), _LINE, _line, "password"),
+)
+HASHES = Shape(("$",), _HASH, lambda _: mark("hash"), "hash")
+"""Of passwords."""
+_PW_IS = re.compile(r"pw(?:\\t|[ \t]){0,8}[:=]")
+_LOGIN_OF_DATABASE = re.compile(r":(?:543[0-9]|6432|\*):[\w.*-]{1,63}:[\w.*@-]{1,63}:[^\s:]")
+
+
+def may_hold_logins(low: str) -> bool:
+    """In lower case. What other looks would find, too, is left to them."""
+    if "$" in low and (_HASHED.search(low) is not None or "pbkdf2_" in low):
+        return True
+    if "pw" in low and _PW_IS.search(low) is not None:
+        return True
+    return (":543" in low or ":6432:" in low or ":*:" in low) and _LOGIN_OF_DATABASE.search(low) is not None
