@@ -97,7 +97,7 @@ def _htpasswd(found: re.Match[str]) -> str:
 
 
 LOGINS: tuple[Shape, ...] = (
-    Shape(("password",), _NETRC, only_last("password"), "password"),
+    Shape(("machine", "default", "login"), _NETRC, only_last("password"), "password"),
     Shape((":543", ":6432:", ":*:"), _PGPASS, only_last("password"), "password"),
     Shape(("htpasswd",), _HTPASSWD, _htpasswd, "password"),
     Shape(("pw=",), _PW, _pw, "password"),
