@@ -217,6 +217,12 @@ class _Across:
         return kept
 
 
+def without_private_across(values: list[Any]) -> list[Any]:
+    """Without private text that begins in one of them and ends in a later one."""
+    kept: list[Any] = _Across({}).kept(values)
+    return kept
+
+
 def _texts(value: Any) -> Iterator[str]:
     """In their order, those of a list together."""
     if isinstance(value, str):

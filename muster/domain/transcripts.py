@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from muster.domain.agents import OutputLine
-from muster.domain.privacy import Lines
+from muster.domain.privacy import Lines, without_private_across
 from muster.domain.rules_shapes import Calls, parts_of
 from muster.domain.shapes import Part
 
@@ -101,6 +101,11 @@ class Transcript:
             self._end(stream)
         left_out = self._count - len(self._head) - len(self._tail)
         found = sorted((*self._head, *self._tail), key=lambda piece: piece.first)
+        # Of lines that are documents, each is looked through by itself.
+        seen = [n for n, piece in enumerate(found) if piece.payload.get("stream") != "stderr"]
+        for n, payload in zip(seen, without_private_across([found[n].payload for n in seen]), strict=True):
+            said = {key: value for key, value in found[n].payload.items() if key in ("role", "stream")}
+            found[n] = found[n]._replace(payload=payload | said)
         if left_out and self._tail:
             found[-1].payload["pieces_left_out"] = left_out
         return found

@@ -98,6 +98,23 @@ def test_what_is_private_in_output_is_so_in_all_of_its_pieces(begin: str, end: s
     assert left in printed
 
 
+def test_what_is_private_goes_over_lines_that_are_documents() -> None:
+    def say(text: str) -> tuple[str, str]:
+        return "stdout", json.dumps({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}})
+
+    used = json.dumps({"tool_name": "Bash", "tool_input": {"command": "echo HUSH"}, "tool_response": "HUSH"})
+    texts = [say("see <private>HUSH"), say("HUSH"), ("stdout", used), ("stderr", "a warning"),
+             say("HUSH</private> done"), say("left <private>open"), say("after")]  # fmt: skip
+    transcript = Transcript()
+    transcript.feed(OutputLine(n=n, stream=stream, at=AT, text=text) for n, (stream, text) in enumerate(texts, 1))  # type: ignore[arg-type]
+    said = [piece.payload for piece in transcript.pieces()]
+    assert "HUSH" not in str(said)
+    assert said[0] == {"role": "assistant", "text": "see "}
+    assert {"role": "assistant", "text": " done"} in said
+    assert said[-1] == {"role": "assistant", "text": "after"}, "where no end comes, it is that message's"
+    assert any(one.get("text") == "a warning" for one in said)
+
+
 def test_a_flood_of_output_is_bounded() -> None:
     transcript = Transcript()
     transcript.feed(OutputLine(n=n, stream="stdout", at=AT, text=f"line {n} " + "x" * 100) for n in range(1, 20_001))
