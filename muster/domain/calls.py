@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -43,7 +44,12 @@ _MOST = 500
 
 
 def plain(key: str) -> str:
-    return key.lower().replace("_", "").replace("-", "") if len(key) <= 40 else ""
+    return _plain(key) if len(key) <= 40 else ""
+
+
+@lru_cache(4096)
+def _plain(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
 
 
 def tools_named(under: str, item: dict[str, Any]) -> list[str]:
@@ -231,7 +237,8 @@ class Followed:
             if self._is.get(self._open(name)):
                 self._is |= {self._open(name): None, self._closed(name): why}
         if not told.is_loose:
-            self._after = why, told.called
+            is_answer = told.answers and not (told.calls or told.called)
+            self._after = None if is_answer else (why, told.called)
         return why
 
     def _of_its_call(self, told: Trace) -> str | None:

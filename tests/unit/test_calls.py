@@ -195,6 +195,8 @@ def test_what_answers_without_a_number_goes_where_it_follows() -> None:
     assert Session().send(gemini("cat .env"), named) == [False, True], "another tool's"
     said: Sent = "message", {"role": "assistant", "content": "Done."}
     assert Session().send(call, said) == [False, True]
+    last: Sent = "result", {"type": "result", "result": "All done."}
+    assert Session().send(anthropic(command="cat .env"), ANTHROPIC, last) == [False, False, True], "after the answer"
 
 
 def test_two_that_are_called_at_once_by_the_same_name() -> None:
