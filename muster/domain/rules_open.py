@@ -210,7 +210,8 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
     for act in talk[-LAST_WORDS:]:
-        yield from (one_line(line, 160) for line in _left(act))
+        if act is talk[-1] or not is_of_user(act):  # what people want next is done next
+            yield from (one_line(line, 160) for line in _left(act))
     if talk and talk[-1].text.rstrip().endswith(("?", "？")):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
 

@@ -221,8 +221,9 @@ def _of_muster(event: Event, kind: str, payload: dict[str, Any]) -> Act:
         act.kind, act.text = Kind.OUTPUT, text_of(payload.get("text"))
         act.failed = payload.get("stream") == "stderr"
     elif kind == "agent.result":
-        act.kind, act.text = Kind.RESULT, flattened(payload.get("result"))
-        if parts_of("", payload.get("result")) is not None:
+        result = payload.get("result")
+        act.kind, act.text = Kind.RESULT, flattened(result)
+        if parts_of("", result) is not None or (isinstance(result, dict) and isinstance(result.get("tool_name"), str)):
             act.kind, act.note = Kind.NOTHING, "the last line of what it printed, which is told as it stands there"
     elif kind == "agent.ended":
         act.kind, act.text = Kind.ENDED, text_of(payload.get("error"))

@@ -119,6 +119,12 @@ def test_what_is_not_left_is_not_open(text: str) -> None:
     assert opened(event({"prompt": "Move the cron job."}, "prompt"), event({"role": "assistant", "text": text})) == ""
 
 
+def test_what_people_want_next_is_done_next() -> None:
+    asked = event({"prompt": "Next: labels should be real PDFs. Use reportlab."}, "prompt")
+    assert opened(asked, event({"role": "assistant", "text": "PDF labels work."})) == ""
+    assert "real PDFs" in opened(event({"role": "assistant", "text": "It prints."}), asked), "nobody has answered"
+
+
 def test_a_list_of_what_is_left_is_open_as_a_list() -> None:
     first, then = "Still open:\n- the alert\n- the backup", "Next steps:\n1. Measure it\n2. Drop it"
     text = f"All moved.\n\n{first}\n\nThat was the night.\n\n{then}"

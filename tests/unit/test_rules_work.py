@@ -213,6 +213,7 @@ def test_a_row_of_looks_is_one_discovery() -> None:
         event({"text": "total 8\n-rw------- 1 root root 4077 Nov 22 14:00 context.md"}, "agent.output", "muster"),
         event({"text": "true"}),
         event({"result": 42}, "agent.result", "muster"),
+        event({"result": {"tool_name": "Bash", "tool_input": {"command": "make"}}}, "agent.result", "muster"),
     ],
     ids=lambda one: json.dumps(one.payload)[:40],
 )
