@@ -187,11 +187,11 @@ async def test_a_failure_to_record_is_nobodys_failure(tenant: Tenant) -> None:
 
 
 async def test_a_long_life_is_recorded_on_the_way(tenant: Tenant) -> None:
-    life, project = Life(tenant), await a_project(tenant)
+    life, project, now = Life(tenant), await a_project(tenant), datetime.now(UTC)
 
     def lines(first: int, *said: tuple[str, str, int]) -> list[OutputLine]:
         return [
-            OutputLine(n=n, stream=stream, at=NOW + timedelta(seconds=at), text=text)  # type: ignore[arg-type]
+            OutputLine(n=n, stream=stream, at=now + timedelta(seconds=at), text=text)  # type: ignore[arg-type]
             for n, (stream, text, at) in enumerate(said, first)
         ]
 
