@@ -245,6 +245,15 @@ async def test_a_server_is_not_silent_because_its_client_is_long_in_coming(
     assert ended.returncode == 0, ended.stderr
 
 
+async def test_a_namespace_that_there_is_not_is_named(
+    shared: tuple[Stack, Addresses], make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muster.services.stack.EXTERNAL_SECONDS", 1.0)
+    settings = make_settings(TEMPORAL_ADDRESS=shared[1].temporal, TEMPORAL_NAMESPACE="nowhere")
+    with pytest.raises(StartupError, match=r"namespace nowhere .*see TEMPORAL_NAMESPACE"):
+        await Stack(settings).check(("temporal",))
+
+
 async def test_external_servers_are_used_and_nothing_else_is_started(
     shared: tuple[Stack, Addresses], make_settings: MakeSettings
 ) -> None:
