@@ -326,10 +326,10 @@ class RunnerConformance(ABC):
         await asyncio.gather(*(life.sink.hears("ready") for life in lives))
         begun = time.monotonic()
         for life in lives:
-            life.stop.request(Reason.KILLED, 5)
+            life.stop.request(Reason.KILLED, 30)
         ends = await asyncio.gather(*running)
         assert {end.reason for end in ends} == {Reason.KILLED}
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15, "none has to be made to"
 
     async def test_nothing_stays_open(self, runner: Runner) -> None:
         await Life(job_for(self.prints("x"))).run(runner)

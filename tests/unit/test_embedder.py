@@ -161,6 +161,7 @@ async def test_a_fact_at_the_end_of_a_long_text_counts(real: tuple[str, int]) ->
 async def test_a_query_is_quick_also_beside_a_batch_of_hundreds(real: tuple[str, int]) -> None:
     embeddings = Embeddings.of(real[0])
     sentence = "The payment service number {} logs every request with an id, and needs a review before the release."
+    sent = time.perf_counter()
     batch = asyncio.create_task(embeddings.embed([sentence.format(number) for number in range(500)]))
     await asyncio.sleep(0.05)
     times = []
@@ -170,10 +171,14 @@ async def test_a_query_is_quick_also_beside_a_batch_of_hundreds(real: tuple[str,
         times.append(time.perf_counter() - began)
     assert len(times) >= 10, "they were served while the batch was"
     assert len(await batch) == 500
-    assert sorted(times)[len(times) // 2] < 0.1, "the batch takes a second; a query waits for a piece of it"
-    began = time.perf_counter()
-    await embeddings.embed(["how do we rotate the signing keys of api 3"])
-    assert time.perf_counter() - began < 0.002, "asked before"
+    usual = sorted(times)[len(times) // 2]
+    assert usual < (time.perf_counter() - sent) / 8, "it waits for a piece of the batch, not for the batch"
+    again = []
+    for _ in range(5):
+        began = time.perf_counter()
+        await embeddings.embed(["how do we rotate the signing keys of api 3"])
+        again.append(time.perf_counter() - began)
+    assert min(again) < usual / 8, "asked before"
     await embeddings.close()
 
 
