@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import logging
@@ -188,7 +189,9 @@ async def test_who_says_nothing_or_too_little_is_cut_off(hasty: None, url: str, 
                 break
             writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
-        assert (await reading, time.monotonic() - began < 2) == (b"", True)
+        with contextlib.suppress(ConnectionResetError):  # what a drop that was under way is answered with
+            assert await reading == b""
+        assert time.monotonic() - began < 2
 
 
 async def test_a_second_request_has_its_own_time(hasty: None, url: str, settings: Settings) -> None:
