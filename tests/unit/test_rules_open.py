@@ -74,7 +74,7 @@ def test_what_was_done_another_way_is_done(failed: str, said: str, later: str, s
 @pytest.mark.parametrize(
     "text",
     [
-        "TODO: backfill the old rows.",
+        "To do: backfill the old rows.",
         "Next steps: measure LCP on mobile.",
         "Still open: the alert on failure is not configured.",
         "Open: the alert on failure.",
