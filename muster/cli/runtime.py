@@ -24,7 +24,7 @@ from muster.services.home import Home
 from muster.services.runtime import Record
 from muster.settings import Settings
 
-START_SECONDS = 90.0
+START_SECONDS = 300.0  # more than all the children's own limits that follow one another
 STOP_SECONDS = 45.0  # more than all the children's own limits
 TRY_NEXT = "muster spawn --follow -- echo 'hello from an agent'"
 

@@ -24,6 +24,7 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 NO_ROOM_BYTES = 1 << 20
 LOG_BYTES = 10 * 1024 * 1024
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 10.0
+START_SECONDS = 120.0  # of one that is alive and does not answer yet, as on a small or busy machine
 HEALTHY_AFTER = 30.0  # a child that lived this long starts again with the shortest backoff
 
 Probe = Callable[[], Awaitable[str | None]]
@@ -121,7 +122,7 @@ class Child:
     def pid(self) -> int | None:
         return self._process.pid if self._process and self._process.returncode is None else None
 
-    async def start(self, timeout: float = 30.0) -> None:
+    async def start(self, timeout: float = START_SECONDS) -> None:
         """Run it and wait until it answers; a program that ends instead is a StartupError."""
         try:
             # Shielded: cancelled between fork and bookkeeping, the process would be nobody's.

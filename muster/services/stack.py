@@ -15,7 +15,7 @@ from typing import Any
 
 from muster.services import probes
 from muster.services.addresses import Addresses
-from muster.services.child import Child, Program, trim_log
+from muster.services.child import START_SECONDS, Child, Program, trim_log
 from muster.services.embedder import MODEL, Embedder
 from muster.services.errors import StartupError
 from muster.services.home import Home
@@ -134,7 +134,7 @@ class Stack:
         probes.load(needed)
         await all_or_none([checks[name]() for name in needed])
 
-    async def add(self, program: Program, timeout: float = 30.0) -> None:
+    async def add(self, program: Program, timeout: float = START_SECONDS) -> None:
         """Run one more child, supervised like the rest."""
         child = Child(program, self._on_change)
         self.children[program.name] = child

@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from muster.domain.ids import DEFAULT_WORKSPACE
 from muster.services.stack import Stack
 from muster.settings import Settings
 from muster.storage import access, database, migrations
+from tests.pace import Stopwatch, patience
 from tests.services import cluster
 from tests.services.conftest import pauses
 
@@ -55,7 +55,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         server = Server(serve.config(app, settings, log_level="error", timeout_graceful_shutdown=1))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            async with asyncio.timeout(10):
+            async with patience(10):
                 while not server.started:
                     assert not running.done(), running.exception()
                     await asyncio.sleep(0.01)
@@ -168,7 +168,7 @@ class Stream:
         self.comments = 0
 
     async def next(self, seconds: float = 10.0) -> Event:
-        async with asyncio.timeout(seconds):
+        async with patience(seconds):
             return await self._next()
 
     async def _next(self) -> Event:
@@ -192,7 +192,7 @@ class Stream:
         raise EOFError
 
     async def until(self, wanted: Callable[[Event], bool], seconds: float = 10.0) -> Event:
-        async with asyncio.timeout(seconds):
+        async with patience(seconds):
             while True:
                 event = await self._next()
                 if wanted(event):
@@ -202,7 +202,7 @@ class Stream:
 class Api(httpx.AsyncClient):
     def __init__(self, url: str, key: str | None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        super().__init__(base_url=url, headers=headers, timeout=40, trust_env=False, verify=NO_AUTHORITIES)
+        super().__init__(base_url=url, headers=headers, timeout=120, trust_env=False, verify=NO_AUTHORITIES)
 
     @asynccontextmanager
     async def follow(self, path: str, *, last: int | None = None, **query: Any) -> AsyncIterator[Stream]:
@@ -229,23 +229,23 @@ class Api(httpx.AsyncClient):
 
     async def when(self, path: str, *statuses: str, seconds: float = 15.0) -> dict[str, Any]:
         """The thing, once it has one of these statuses."""
-        deadline = time.monotonic() + seconds
+        waited = Stopwatch()
         for pause in pauses(0.03):
             thing: dict[str, Any] = (await self.get(path)).json()
             if thing["status"] in statuses:
                 return thing
-            assert time.monotonic() < deadline, str(thing)
+            assert not waited.passed(seconds), str(thing)
             await asyncio.sleep(pause)
         raise AssertionError
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0, every: float = 0.05) -> Any:
-    deadline = time.monotonic() + seconds
+    waited = Stopwatch()
     for pause in pauses(every):
         try:
             return await check()
         except AssertionError:
-            if time.monotonic() > deadline:
+            if waited.passed(seconds):
                 raise
         await asyncio.sleep(pause)
     raise AssertionError

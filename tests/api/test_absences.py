@@ -14,6 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from api import commands
 from muster.settings import Settings
 from tests.api.conftest import Api, a_stack, a_worker, admin, eventually, is_problem, serving
+from tests.pace import patience
 
 TASK = {"title": "t", "runner": {"argv": ["true"]}}
 NOBODY = "127.0.0.1:1"
@@ -39,11 +40,11 @@ async def test_it_starts_while_nothing_answers(alone: Settings, impatient: None)
     }
     async with serving(alone.model_copy(update=nothing)) as url, Api(url, admin(alone)) as api:
         assert (await api.get("/healthz")).status_code == 200
-        async with asyncio.timeout(2.5):
+        async with patience(2.5):
             ready = await api.get("/readyz")
         assert ready.status_code == 503
         assert {boundary["status"] for boundary in ready.json()["boundaries"].values()} == {"errored"}
-        async with asyncio.timeout(2.5):
+        async with patience(2.5):
             is_problem(await api.get("/v1/info"), 503, "unavailable")  # no key can be looked up
 
 
@@ -65,7 +66,7 @@ async def test_without_temporal_or_valkey_what_is_there_can_be_read(alone: Setti
         assert (await api.get("/v1/tasks")).json()["items"] == []
         problem = is_problem(await api.post("/v1/tasks", json=TASK), 503, "unavailable")
         assert problem["retryable"]
-        async with asyncio.timeout(1.5):  # whom it lets start hear of it later
+        async with patience(1.5):  # whom it lets start hear of it later
             raised = await api.patch("/v1/workspaces/default", json={"max_concurrent_agents": 9})
         assert raised.json()["max_concurrent_agents"] == 9
         async with api.follow("/v1/events") as stream:

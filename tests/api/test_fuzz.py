@@ -63,7 +63,6 @@ async def place(settings: Settings, url: str, worker: None) -> AsyncIterator[tup
 
 # Cases are thought of in a thread beside the API's loop, where a pool that opens a connection draws its jitter.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("as_told", [True, False], ids=["as told", "otherwise"])
 async def test_nothing_breaks_it_and_nothing_is_told_to_whom_it_does_not_concern(
     url: str, place: tuple[dict[str, str], Askers], as_told: bool, monkeypatch: pytest.MonkeyPatch

@@ -33,7 +33,7 @@ async def a_client(url: str, key: str, *, mode: str = "auto", query: str = "") -
     from mcp.client.streamable_http import streamable_http_client
 
     headers = {"Authorization": f"Bearer {key}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=40, trust_env=False) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=120, trust_env=False) as http:
         transport = streamable_http_client(f"{url}/mcp{query}", http_client=http)
         async with Client(transport, mode=mode) as client:
             yield client

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from muster.cli import cli as root
 from muster.domain.states import FINAL_TASK
+from tests.pace import Stopwatch
 from tests.services import cluster
 from tests.services.conftest import Muster, pauses, processes_of
 
@@ -60,12 +61,12 @@ class Cli(Muster):
         return str(done.stdout.strip())
 
     def ended(self, task_id: str, seconds: float = 10.0) -> Any:
-        deadline = time.monotonic() + seconds
+        waited = Stopwatch()
         for pause in pauses(0.03):
             task = self.json("show", task_id)
             if task["status"] in FINAL_TASK:
                 break
-            assert time.monotonic() < deadline, task
+            assert not waited.passed(seconds), task
             time.sleep(pause)
         return task
 

@@ -8,7 +8,7 @@ from tests.services.conftest import Muster, home, muster, nobody_left  # noqa: F
 
 
 async def test_the_demo_keeps_its_word(home: Path) -> None:  # noqa: F811
-    done = Muster(home, MAX_CONCURRENT_AGENTS="2")("demo", timeout=90)
+    done = Muster(home, MAX_CONCURRENT_AGENTS="2")("demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") == 14
     assert "✗" not in done.stdout

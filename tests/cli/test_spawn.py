@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_agent(cli: Cli) -> None:
         assert following.stdout
         assert following.stdout.readline() == "ready\n"
         following.send_signal(signal.SIGINT)
-        _, said = following.communicate(timeout=10)
+        _, said = following.communicate(timeout=60)
     (agent,) = cli.json("ps")
     assert following.returncode == 130
     assert f"muster kill {agent['id']}" in said

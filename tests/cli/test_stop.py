@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pace import Stopwatch
+
 from .conftest import Cli
 
 SLEEP = ("sleep", "300")
@@ -20,9 +22,9 @@ def _is_open_again(cli: Cli) -> Iterator[None]:
 
 
 def running(cli: Cli, number: int) -> None:
-    deadline = time.monotonic() + 15
+    waited = Stopwatch()
     while sum(agent["status"] == "running" for agent in cli.json("ps")) != number:
-        assert time.monotonic() < deadline, cli.json("ps")
+        assert not waited.passed(15), cli.json("ps")
         time.sleep(0.1)
 
 

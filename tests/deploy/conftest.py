@@ -29,6 +29,7 @@ from muster.services.postgres import Postgres
 from muster.services.temporal import Temporal
 from muster.services.valkey import Valkey
 from muster.storage import access
+from tests.pace import patience
 from tests.services import cluster
 from tests.services.conftest import nobody_left, processes_of
 
@@ -183,7 +184,7 @@ class Servers:
         )
 
     async def _finish(self, process: asyncio.subprocess.Process, seconds: float = PATIENCE) -> str:
-        async with asyncio.timeout(seconds):
+        async with patience(seconds):
             output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()
         return output.decode()
@@ -216,7 +217,7 @@ class Part:
         assert self._process
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
+        async with patience(PATIENCE):
             return await self._process.wait()
 
     async def __aexit__(self, *_: object) -> None:

@@ -18,6 +18,7 @@ from muster.services.ports import free_port
 from muster.services.temporal import SEARCH_ATTRIBUTES
 from muster.settings import Settings
 from tests.deploy.conftest import PATIENCE, ROOT, Part, Servers
+from tests.pace import patience
 from tests.services.conftest import eventually
 
 PAGE = (ROOT / "docs/operating.md").read_text()
@@ -113,7 +114,7 @@ async def _run(servers: Servers, command: str, variables: dict[str, str]) -> str
         env=servers.environment("api") | variables, cwd=servers.cwd,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(PATIENCE):
+    async with patience(PATIENCE):
         output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     return output.decode()

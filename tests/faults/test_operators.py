@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -14,6 +13,7 @@ import pytest
 
 from muster.domain.ids import DEFAULT_WORKSPACE, agent_workflow_id, task_workflow_id
 from tests.integration.fleet import Expected, Fleet, System, a_system
+from tests.pace import Stopwatch
 from tests.services.conftest import eventually, processes_of
 
 from .conftest import CAP, mixed, survived
@@ -113,7 +113,7 @@ async def another_worker(system: System) -> AsyncIterator[subprocess.Popen[str]]
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(process.communicate, timeout=20)
+        await asyncio.to_thread(process.communicate, timeout=120)
 
 
 async def test_a_worker_that_is_asked_to_stop_hands_its_agents_over(system: System) -> None:
@@ -142,7 +142,7 @@ async def test_a_worker_that_is_asked_to_stop_hands_its_agents_over(system: Syst
         mine = await system.sql(
             "SELECT id::text FROM agents WHERE status = 'running' AND worker LIKE %s", f"%:{second.pid}"
         )
-        began = time.monotonic()
+        began = Stopwatch()
         second.send_signal(signal.SIGTERM)
 
         async def went_on_elsewhere() -> None:
@@ -155,7 +155,7 @@ async def test_a_worker_that_is_asked_to_stop_hands_its_agents_over(system: Syst
             assert len(rows) + await _back_in_the_queue(system) >= len(mine)
 
         await eventually(went_on_elsewhere, 8)
-        assert time.monotonic() - began < HEARTBEAT / 2
+        assert began.fair < HEARTBEAT / 2
         fleet.release()
     assert second.returncode == 0
     assert processes_of(fleet.folder) == []

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +24,7 @@ from muster.domain.ids import DEFAULT_WORKSPACE
 from muster.services import runtime
 from muster.services.home import Home
 from muster.settings import Settings
+from tests.pace import Stopwatch
 from tests.services import cluster
 from tests.services.conftest import Muster, eventually, processes_of
 
@@ -48,7 +48,7 @@ class System:
 
     async def start(self) -> None:
         await asyncio.to_thread(cluster.seed, self.home)
-        started = await asyncio.to_thread(self.muster, "start", timeout=90)
+        started = await asyncio.to_thread(self.muster, "start")
         assert started.returncode == 0, started.stderr
         self._client = None
         self._settings = runtime.resolve(Settings(_env_file=None, MUSTER_HOME=self.home))
@@ -56,7 +56,7 @@ class System:
     async def stop(self) -> None:
         if self._connection:
             await self._connection.close()
-        await asyncio.to_thread(self.muster, "stop", timeout=90)
+        await asyncio.to_thread(self.muster, "stop")
 
     @property
     def settings(self) -> Settings:
@@ -143,7 +143,7 @@ class System:
     async def api(self) -> AsyncIterator[httpx.AsyncClient]:
         limits = httpx.Limits(max_connections=200)
         async with httpx.AsyncClient(
-            base_url=self.url, headers=self.authorization, timeout=40, limits=limits, trust_env=False
+            base_url=self.url, headers=self.authorization, timeout=120, limits=limits, trust_env=False
         ) as client:
             yield client
 
@@ -272,23 +272,23 @@ class Fleet:
 
     async def _post(self, spec: dict[str, Any]) -> dict[str, Any]:
         headers = {"Idempotency-Key": f"{self.folder.name}/{spec['title'].replace(' ', '-')}"}
-        deadline = time.monotonic() + 60
+        waited = Stopwatch()
         while True:
             if self._client is None:
                 self._client = httpx.AsyncClient(
-                    base_url=self.system.url, headers=self.system.authorization, timeout=40, trust_env=False
+                    base_url=self.system.url, headers=self.system.authorization, timeout=120, trust_env=False
                 )
             try:
                 answer = await self._client.post("/v1/tasks", json=spec, headers=headers)
             except httpx.HTTPError:
-                assert time.monotonic() < deadline, "the API did not come back"
+                assert not waited.passed(60), "the API did not come back"
             else:
                 if answer.status_code in (200, 201):
                     task: dict[str, Any] = answer.json()
                     return task
                 assert answer.headers["content-type"] == "application/problem+json", (answer, answer.text)
                 assert answer.json()["retryable"], answer.text
-                assert time.monotonic() < deadline, answer.text
+                assert not waited.passed(60), answer.text
             await asyncio.sleep(0.1)
 
     # -- How it goes --------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from muster.runners.marks import worker_mark
 from muster.runners.protocol import Runner
 from muster.runners.registry import Runners
 from muster.runners.tree import Forest
+from tests.pace import Stopwatch, patience
 
 from .conformance import Life, Listener, RunnerConformance, job_for, survivors
 
@@ -152,9 +152,9 @@ async def test_both_streams(command: Command) -> None:
 async def test_lines_are_told_as_they_come(command: Command) -> None:
     life = Life(job_for(shell("echo now; sleep 0.5; echo later")))
     running = life.start(command)
-    begun = time.monotonic()
+    begun = Stopwatch()
     await life.sink.hears("now")
-    assert time.monotonic() - begun < 0.4
+    assert begun.fair < 0.4
     await running
 
 
@@ -307,7 +307,7 @@ async def test_a_stopped_process_is_ended(command: Command) -> None:
     await life.sink.hears("ready")
     await asyncio.sleep(0.1)
     life.stop.request(Reason.KILLED, 20)
-    async with asyncio.timeout(3):
+    async with patience(3):
         assert (await running).reason is Reason.KILLED
 
 
@@ -352,7 +352,7 @@ async def test_orphans_of_a_long_life_are_reaped_and_no_others(command: Command)
     life = Life(job_for(shell("for n in {1..20}; do (true &); done; echo ready; sleep 600")))
     running = life.start(command)
     await life.sink.hears("ready")
-    async with asyncio.timeout(5):
+    async with patience(5):
         while _zombie_children("true") or _zombie_children("bash"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await stranger.wait() == 0

@@ -16,6 +16,7 @@ import pytest
 from muster.domain.ids import new_id
 from muster.runners import marks, procfs
 from muster.runners.warden import Warden, sweep_dead
+from tests.pace import patience
 
 from .conformance import survivors
 
@@ -39,11 +40,11 @@ class Worker:
             env={**os.environ, "PYTHONPATH": f"{top}:{root}"},
         )  # fmt: skip
         assert self.process.stdout
-        async with asyncio.timeout(20):
+        async with patience(20):
             up, pid, self.mark = (await self.process.stdout.readline()).decode().split()
         assert up == "up"
         self.warden_pid = int(pid)
-        async with asyncio.timeout(20):
+        async with patience(20):
             while not self._warden_is_ready():  # noqa: ASYNC110 - until then a signal ends it, as it does any process
                 await asyncio.sleep(0.01)
         assert all(survivors(agent_id) for agent_id in self.agent_ids[:3])
@@ -65,7 +66,7 @@ class Worker:
 
     async def gone(self, seconds: float) -> None:
         """Wait until nothing of it is left: no agent, by environment or tag, and no warden."""
-        async with asyncio.timeout(seconds):
+        async with patience(seconds):
             while self.left():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
@@ -114,7 +115,7 @@ async def test_warden_that_dies_is_replaced() -> None:
     first = warden.pid
     assert first
     os.kill(first, signal.SIGKILL)
-    async with asyncio.timeout(5):
+    async with patience(5):
         while warden.pid in (first, None):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     second = warden.pid

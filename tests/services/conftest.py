@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ import redis.asyncio
 from muster.services import probes
 from muster.services.addresses import Addresses
 from muster.settings import Settings
+from tests.pace import Stopwatch
 
 # What a developer's own shell may point at must not reach the tests.
 for name in [name for name in os.environ if name.startswith(("MUSTER_", "TEMPORAL_", "VALKEY_", "PG"))] + [
@@ -63,12 +63,12 @@ def pauses(first: float) -> Iterator[float]:
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 10.0, every: float = 0.05) -> Any:
-    deadline = time.monotonic() + seconds
+    waited = Stopwatch()
     for pause in pauses(every):
         try:
             return await check()
         except Exception:
-            if time.monotonic() > deadline:
+            if waited.passed(seconds):
                 raise
         await asyncio.sleep(pause)
     raise AssertionError
@@ -131,7 +131,7 @@ class Muster:
         self.env = {**os.environ, **FREE_PORTS, **without, "MUSTER_HOME": str(home), **variables}
 
     def __call__(
-        self, *arguments: str, timeout: float = 60, cwd: Path | None = None
+        self, *arguments: str, timeout: float = 180, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "muster.cli", *arguments],

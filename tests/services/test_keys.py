@@ -172,7 +172,7 @@ async def test_keys_survive_restarts_and_a_lost_one_is_made_anew(running: Muster
     away = await asyncio.to_thread(running, "ps")
     assert (away.returncode, len(away.stderr.splitlines())) == (1, 1), away.stderr
     assert "MUSTER_API_KEY" in away.stderr
-    done = await asyncio.to_thread(running, "restart", timeout=90)
+    done = await asyncio.to_thread(running, "restart")
     assert done.returncode == 0, done.stderr
     made = home.read(home.admin_file)
     assert home.read(home.secret_file) == secret
@@ -210,7 +210,7 @@ def test_a_part_alone_takes_the_secret_of_its_home(home: Path) -> None:
     """It gets as far as asking for the servers, which are not there."""
     Home(home).create()
     Home(home).make_secret()
-    refused = Muster(home, **NOWHERE)("api", timeout=30)
+    refused = Muster(home, **NOWHERE)("api")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), refused.stderr
     assert "127.0.0.1:9" in refused.stderr
     assert "MUSTER_SECRET_KEY" not in refused.stderr

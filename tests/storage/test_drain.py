@@ -18,6 +18,7 @@ from muster.domain.ids import new_id
 from muster.domain.memory import Drained, ErrorClass, Event, GenerationFailed, JobKind, Made, NewObservation
 from muster.storage import jobs
 from muster.storage.observations import as_row
+from tests.pace import patience
 
 from .conftest import Tenant, make_workspace
 from .test_jobs import Session, a_session
@@ -132,7 +133,7 @@ async def test_a_provider_that_is_away_is_not_asked_for_the_rest(session: Sessio
     assert found.wait_seconds is not None
     assert set((await session.statuses()).values()) == {"queued"}
     maker = Scripted(failing())
-    async with asyncio.timeout(20):
+    async with patience(20):
         while await session.observed() < len(added):
             await drain(session, maker)
     assert {(await session.statuses())[job] for job in added} == {"completed"}

@@ -18,6 +18,7 @@ from muster.domain.tasks import MemoryWish
 from muster.domain.transcripts import MAX_PIECES
 from muster.storage import agents, moves, recording
 from muster.storage.database import Database
+from tests.pace import patience
 
 from .conftest import Tenant, make_workspace
 from .test_memory_usage import a_project
@@ -251,7 +252,7 @@ async def test_a_worker_looks_after_those_that_run(tenant: Tenant, monkeypatch: 
     life, project = Life(tenant), await a_project(tenant)
     agent = await life.agent(project, [("stdout", TOOL_USE)])
     life.recording.began(tenant.id, agent)
-    async with asyncio.timeout(10):
+    async with patience(10):
         while not life.poked:  # noqa: ASYNC110 - a list
             await asyncio.sleep(0.01)
     assert {kind for kind, _ in await life.events()} == {"agent.started", "tool_use"}

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.ids import derived_id
-from muster.domain.memory import Event, NewObservation
+from muster.domain.memory import RULES, Event, NewObservation
 from muster.domain.rules import observe
 
 SESSION = UUID(int=7)
@@ -27,6 +27,7 @@ def tool(name: str, asked: Any, answered: Any = None, **more: Any) -> Event:
 def made(*events: Event) -> list[NewObservation]:
     answer = observe(events)
     assert answer == observe(events), "the same events make the same"
+    assert answer.generator == RULES
     ids = {one.id for one in events}
     for one in answer.observations:
         assert one.sources

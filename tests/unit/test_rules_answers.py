@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 import pytest
 
 from muster.domain.rules_answers import answer_of
 from muster.domain.rules_reading import Kind, read
+from tests.pace import Stopwatch
 from tests.unit.observing import event, made, only, tool
 
 REJECTED = (
@@ -262,7 +262,7 @@ def test_a_file_that_is_gone_was_not_changed() -> None:
 
 
 def test_hostile_answers_cost_little() -> None:
-    began = monotonic()
+    began = Stopwatch()
     for text in ("Exit code: 1\n", "Wall time: 1\n", "user said:", "the user ", "a/", "a.b", "`a", "not ", "Output: ",
                  "Permission to use ", "Stdout: x\nExit Code: ", "apply_patch ", "*** Begin Patch ", "\n", " ",
                  "--- a\n+++ b\n", "<feedback>", "Claude requested permissions to "):  # fmt: skip
@@ -271,4 +271,4 @@ def test_hostile_answers_cost_little() -> None:
             answer_of(said, {"error": said}, command=True)
             answer_of({"message": said}, {}, edit=True)
             read(tool("shell", {"command": f"apply_patch {said}"}, said))
-    assert monotonic() - began < 10
+    assert began.fair < 10

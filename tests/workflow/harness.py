@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -39,6 +38,7 @@ from muster.domain.tasks import (
 from muster.services import binaries
 from muster.services.ports import free_port
 from muster.services.temporal import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES
+from tests.pace import Stopwatch, patience
 from tests.workflow.stand_in import Activities, Run, World
 from worker import WORKFLOWS
 from workflows.agent import AgentWorkflow
@@ -138,9 +138,9 @@ class Play(World):
         await self.agent(task).execute_update(AgentWorkflow.kill, command)
 
     async def until(self, check: Callable[[], bool], seconds: float = 40.0) -> None:
-        deadline = time.monotonic() + seconds
+        waited = Stopwatch()
         while not check():
-            assert time.monotonic() < deadline, f"it does not come to that; so far: {self.calls}"
+            assert not waited.passed(seconds), f"it does not come to that; so far: {self.calls}"
             await asyncio.sleep(0.01)
 
     async def running(self, task: UUID) -> None:
@@ -156,7 +156,7 @@ class Play(World):
 
 async def closed(handle: WorkflowHandle[Any, Any], seconds: float = 40.0) -> str:
     try:
-        async with asyncio.timeout(seconds):
+        async with patience(seconds):
             await handle.result()
     except WorkflowFailureError as failure:
         kind = getattr(failure.cause, "type", None)

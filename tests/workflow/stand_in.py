@@ -37,6 +37,7 @@ from muster.domain.tasks import (
     TaskStart,
 )  # fmt: skip
 from muster.domain.tenants import Actor
+from tests.pace import patience
 
 Run = Callable[[AgentStart], Awaitable[Outcome]]
 OK = Outcome(status=AgentStatus.COMPLETED)
@@ -103,7 +104,7 @@ class World:
         return self.held[step]
 
     async def at(self, step: str) -> None:
-        async with asyncio.timeout(40):
+        async with patience(40):
             await self.reached[step].wait()
 
     def agents_of(self, task: UUID) -> list[AgentRow]:

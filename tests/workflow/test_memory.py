@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +11,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 
 from muster.domain.memory import Drained, JobKind
+from tests.pace import Stopwatch
 from tests.workflow.harness import closed, timers
 from tests.workflow.memories import Memories, memories
 
@@ -23,9 +23,9 @@ async def world(environment: WorkflowEnvironment) -> AsyncIterator[Memories]:
 
 
 async def at(world: Memories, call: str, times: int = 1) -> None:
-    deadline = time.monotonic() + 30
+    waited = Stopwatch()
     while world.calls.count(call) < times:
-        assert time.monotonic() < deadline, world.calls
+        assert not waited.passed(30), world.calls
         await asyncio.sleep(0.01)
 
 
@@ -85,9 +85,9 @@ async def test_no_poke_is_lost_however_it_falls(world: Memories, environment: Wo
     for _ in range(60):
         await world.poke()
         await asyncio.sleep(chance.uniform(0, 0.06))
-    deadline = time.monotonic() + 30
+    waited = Stopwatch()
     while world.open or await closed(world.handle) != "completed":
-        assert time.monotonic() < deadline
+        assert not waited.passed(30)
         await asyncio.sleep(0.05)
     assert world.done == 60
 

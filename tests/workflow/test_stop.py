@@ -20,6 +20,7 @@ from muster.domain.fleet import Admission, Admit, EndAgents, Ending, StopProgres
 from muster.domain.ids import new_id
 from muster.domain.tasks import KillRequest
 from muster.domain.tenants import Actor
+from tests.pace import patience
 from tests.workflow.harness import closed, timers
 from worker import WORKFLOWS
 from workflows.fleet import AdmitWorkflow, StopWorkspaceWorkflow
@@ -113,7 +114,7 @@ async def test_it_closes_then_tells_then_waits_for_the_last(environment: Workflo
         seen = await progress(handle)
         assert (seen.closed, seen.asked, seen.left, seen.reopened) == (True, 3, 3, False)
         gate.end(2)
-        async with asyncio.timeout(10):
+        async with patience(10):
             while (await progress(handle)).killed != 2:  # noqa: ASYNC110 - asked from outside
                 await asyncio.sleep(0.05)
         gate.end(1)
