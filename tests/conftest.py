@@ -16,9 +16,11 @@ import pytest
 from tests.services import cluster
 
 MEMORY = "/dev/shm"
-AT_A_TIME = ((2.5, 3), (4.0, 2))
-"""Files, where three processes that only start take less than so many seconds together: some 1.2 where two cores have
-nothing else to do."""
+AT_A_TIME = 3
+"""Files. Three are more than two cores carry, but most tests wait for servers, processes and clocks."""
+SHORT_OF_BREATH = 2.5
+"""Seconds that as many processes take together that only start: some 1.2 where two cores have nothing else to do. Each
+test has a whole Muster under it, and where those come too slowly to it, their waits would give up on each other."""
 
 
 def _has_room(folder: str) -> bool:
@@ -62,15 +64,12 @@ TOGETHER = ("tests/cli/", "tests/deploy/")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three are more than two cores carry, but most tests wait for servers, processes and clocks. Each has a whole
-    Muster under it, though: where three that only start take long, their waits would give up on each other."""
     starting = [sys.executable, "-c", "import worker"]
     subprocess.run(starting, check=True)  # what disks and bytecode take the first time
     began = time.monotonic()
-    for started in [subprocess.Popen(starting) for _ in range(3)]:
+    for started in [subprocess.Popen(starting) for _ in range(AT_A_TIME)]:
         started.wait()
-    took = time.monotonic() - began
-    return next((number for seconds, number in AT_A_TIME if took < seconds), 1)
+    return AT_A_TIME if time.monotonic() - began < SHORT_OF_BREATH else AT_A_TIME - 1
 
 
 @pytest.hookimpl(optionalhook=True)
