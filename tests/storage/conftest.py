@@ -32,6 +32,8 @@ from muster.storage.database import Database
 from muster.storage.moves import Changes
 from tests.services import cluster
 
+from .sessions import Session, a_session
+
 # What a developer's own shell may point at must not reach the tests.
 for name in [name for name in os.environ if name.startswith("PG")]:
     os.environ.pop(name)
@@ -214,3 +216,8 @@ def new_tenant(db: Database, shared_url: str) -> NewTenant:
 @pytest.fixture
 async def tenant(new_tenant: NewTenant) -> Tenant:
     return await new_tenant()
+
+
+@pytest.fixture
+async def session(tenant: Tenant) -> Session:
+    return await a_session(tenant)

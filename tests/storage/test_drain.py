@@ -20,8 +20,8 @@ from muster.storage import jobs
 from muster.storage.observations import as_row
 from tests.pace import patience
 
-from .conftest import Tenant, make_workspace
-from .test_jobs import Session, a_session
+from .conftest import make_workspace
+from .sessions import Session
 
 Make = Callable[[list[Event]], Awaitable[Made]]
 
@@ -70,11 +70,6 @@ async def drain(session: Session, maker: Scripted, kind: JobKind = JobKind.EVENT
     of_memory = MemoryActivities(session.db, maker, lambda *place: None, retry_seconds=0.05)
     found: Drained = await ActivityEnvironment().run(of_memory.drain_memory, session.request(kind))
     return found
-
-
-@pytest.fixture
-async def session(tenant: Tenant) -> Session:
-    return await a_session(tenant)
 
 
 async def test_each_observation_belongs_to_the_job_of_its_first_event(session: Session) -> None:

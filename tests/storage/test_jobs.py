@@ -1,134 +1,29 @@
-"""Memory's jobs: taken up once, done once, tried again as their failure deserves, and moved by people with a trace."""
+"""Memory's jobs: taken up once, done once, and not left alone."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
-from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from muster.domain.errors import IllegalMove, NotFound
-from muster.domain.ids import DEFAULT_USER, new_id
+from muster.domain.ids import new_id
 from muster.domain.memory import (
     FINAL_JOB,
     JOB_MOVES,
-    DrainRequest,
     ErrorClass,
-    GenerationFailed,
     JobKind,
     JobStatus,
-    NewObservation,
     job_id,
-    observation_id,
 )
-from muster.domain.tenants import Actor, Scope
-from muster.domain.tenants import Tenant as Asker
-from muster.storage import jobs, memory_settings, observations
+from muster.storage import jobs
 from muster.storage.database import Database
-from muster.storage.jobs import Done, Filter
+from muster.storage.jobs import Done
 
-from .conftest import NewTenant, Tenant, sql
-
-
-class Session:
-    """A session of a project, and what is to be made of its events."""
-
-    def __init__(self, tenant: Tenant, project: UUID, session: UUID | None) -> None:
-        self.tenant, self.db, self.project, self.id = tenant, tenant.db, project, session
-
-    async def add(self, events: int = 1, *, kind: JobKind = JobKind.EVENT, text: str = "it said something") -> str:
-        source = new_id().hex
-        job = job_id(kind, self.tenant.id, self.project, "agent_event", source)
-        await self.tenant.rows(
-            "INSERT INTO memory_jobs (workspace_id, project_id, id, kind, session_id, source_type, source_id, "
-            "created_at) VALUES (%s, %s, %s, %s, %s, 'agent_event', %s, clock_timestamp())",
-            (self.tenant.id, self.project, job, kind, self.id, source),
-        )
-        for number in range(events if kind != JobKind.SUMMARY else 0):
-            await self.tenant.rows(
-                "INSERT INTO agent_events (id, workspace_id, project_id, session_id, job_id, type, adapter, payload, "
-                "occurred_at) VALUES (%s, %s, %s, %s, %s, 'message', 'tests', %s, clock_timestamp())",
-                (new_id(), self.tenant.id, self.project, self.id, job, f'"{text} {number}"'),
-            )
-        await self.tenant.rows("UPDATE memory_sessions SET events = events + %s WHERE id = %s", (events, self.id))
-        return job
-
-    def request(self, kind: JobKind = JobKind.EVENT) -> DrainRequest:
-        return DrainRequest(workspace_id=self.tenant.id, project_id=self.project, session_id=self.id, kind=kind)
-
-    async def claim(self, token: UUID, *, kind: JobKind = JobKind.EVENT, take_over: bool = False) -> jobs.Claimed:
-        return await jobs.claim(self.db, self.request(kind), token, take_over=take_over)
-
-    async def complete(self, token: UUID, claimed: jobs.Claimed, *, each: int = 1) -> jobs.Completed:
-        rows = []
-        for job in claimed.jobs:
-            sources = [event.id for event in claimed.events if event.job_id == job]
-            for index in range(each):
-                # Not alike: what is alike merges.
-                words = hashlib.sha256(f"{job}{index}".encode()).hexdigest()
-                found = NewObservation(title=" ".join(words[at : at + 6] for at in range(0, 60, 6)), sources=sources)
-                rows.append(
-                    observations.as_row(
-                        self.tenant.id, self.project, observation_id(job, index, found.content_hash), found,
-                        session_id=self.id, job_id=job, generator="rules/1",
-                    )
-                )  # fmt: skip
-        done = [Done(job, each, None if each else "nothing") for job in claimed.jobs]
-        return await jobs.complete(self.db, self.tenant.id, self.project, token, done, rows)
-
-    async def fail(self, token: UUID, claimed: jobs.Claimed, kind: ErrorClass, **more: Any) -> float:
-        until = more.pop("until", None)
-        error = GenerationFailed(kind, f"it is {kind}", **more)
-        return await jobs.fail(
-            self.db, self.tenant.id, self.project, token, claimed.jobs, error, base_seconds=5, until=until
-        )
-
-    async def job(self, job: str) -> dict[str, Any]:
-        return await jobs.get(self.db, self.tenant.id, job)
-
-    async def statuses(self) -> dict[str, str]:
-        rows = await self.tenant.rows("SELECT id, status::text FROM memory_jobs WHERE session_id = %s", (self.id,))
-        return dict(rows)
-
-    async def observed(self) -> int:
-        rows = await self.tenant.rows("SELECT count(*) FROM observations WHERE session_id = %s", (self.id,))
-        return int(rows[0][0])
-
-    async def look(self) -> tuple[list[JobKind], float | None]:
-        found = await jobs.look(self.db, self.tenant.id, self.project, self.id)
-        return found.open_lanes, found.wait_seconds
-
-
-async def a_session(tenant: Tenant, project: UUID | None = None) -> Session:
-    session = new_id()
-    if project is None:
-        project = new_id()
-        await tenant.rows(
-            "INSERT INTO projects (id, workspace_id, slug, name) VALUES (%s, %s, %s, 'P')",
-            (project, tenant.id, f"p-{project.hex}"),
-        )
-    await tenant.rows(
-        "INSERT INTO memory_sessions (id, workspace_id, project_id, key) VALUES (%s, %s, %s, %s)",
-        (session, tenant.id, project, session.hex),
-    )
-    return Session(tenant, project, session)
-
-
-@pytest.fixture
-async def session(tenant: Tenant) -> Session:
-    return await a_session(tenant)
-
-
-def asker(tenant: Tenant, project: UUID | None = None) -> Asker:
-    return Asker(
-        tenant.id, DEFAULT_USER, frozenset(Scope), project_id=project, actor=Actor(user_id=DEFAULT_USER, request_id="r")
-    )
-
+from .conftest import Tenant, sql
+from .sessions import Session, a_session, actions, asker
 
 # -- The states --------------------------------------------------------------------------------------------------
 
@@ -313,137 +208,6 @@ async def test_a_projects_own_jobs_are_not_a_sessions(session: Session) -> None:
     assert (await own.claim(new_id(), kind=JobKind.REINDEX)).jobs == [job]
 
 
-# -- Failing -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", [ErrorClass.UNAVAILABLE, ErrorClass.TIMEOUT, ErrorClass.INTERNAL])
-async def test_what_may_pass_is_tried_again_later_and_not_for_ever(session: Session, kind: ErrorClass) -> None:
-    job = await session.add()
-    waits = []
-    for attempt in range(1, 6):
-        token = new_id()
-        claimed = await session.claim(token)
-        assert claimed.jobs == [job], attempt
-        waits.append(await session.fail(token, claimed, kind))
-        if attempt < 5:
-            assert (await session.claim(new_id())).jobs == [], "not before its time"
-            lanes, wait = await session.look()
-            assert lanes == []
-            assert wait == pytest.approx(waits[-1], abs=1)
-            lane = next(one for one in await jobs.lanes(session.db, session.tenant.id) if one["kind"] == "event")
-            assert (lane["retrying"], lane["failed_last_day"]) == ({kind: 1}, {})
-            await session.tenant.rows("UPDATE memory_jobs SET not_before = now() WHERE id = %s", (job,))
-    assert waits == [pytest.approx(wait, rel=0.25) for wait in (5, 30, 180, 900)] + [0]
-    row = await session.job(job)
-    assert (row["status"], row["attempts"], row["error_class"]) == ("failed", 5, kind)
-    assert row["error"] == f"it is {kind}"
-    lane = next(one for one in await jobs.lanes(session.db, session.tenant.id) if one["kind"] == "event")
-    assert (lane["retrying"], lane["failed_last_day"]) == ({}, {kind: 1})
-
-
-async def test_a_provider_is_left_alone_for_as_long_as_it_says(session: Session) -> None:
-    await session.add()
-    token = new_id()
-    wait = await session.fail(token, await session.claim(token), ErrorClass.RATE_LIMIT, retry_after=77.0)
-    assert wait == pytest.approx(77, abs=1)
-
-
-async def test_a_provider_that_says_when_is_left_alone_by_all_its_project(session: Session) -> None:
-    """However often it says so: nothing has failed."""
-    beside, neighbour = await a_session(session.tenant, session.project), await a_session(session.tenant)
-    job = await session.add()
-    await beside.add()
-    await neighbour.add()
-    for seconds in (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 77.0):
-        token = new_id()
-        claimed = await session.claim(token)
-        while not claimed.jobs:
-            await asyncio.sleep(0.05)
-            claimed = await session.claim(token)
-        await session.fail(token, claimed, ErrorClass.RATE_LIMIT, retry_after=seconds)
-    row = await session.job(job)
-    assert (row["status"], row["attempts"], row["error_class"]) == ("queued", 0, "rate_limit")
-    held = await beside.claim(new_id())
-    assert (held.held, held.jobs) == ("resting", [])
-    assert held.wait_seconds is not None
-    assert 76 < held.wait_seconds < 95
-    assert (await neighbour.claim(new_id())).jobs, "another project's goes on"
-    await jobs.switch(session.db, asker(session.tenant), JobKind.EVENT, paused=False, reason=None)
-    assert (await beside.claim(new_id())).jobs, "a person knows better"
-
-
-@pytest.mark.parametrize("kind", [ErrorClass.MALFORMED, ErrorClass.REFUSED])
-async def test_what_no_repetition_mends_fails_at_once(session: Session, kind: ErrorClass) -> None:
-    job, token = await session.add(), new_id()
-    await session.fail(token, await session.claim(token), kind)
-    row = await session.job(job)
-    assert (row["status"], row["attempts"], row["error_class"]) == ("failed", 1, kind)
-
-
-async def test_a_quota_parks_the_lane_of_its_project_and_costs_no_attempt(session: Session) -> None:
-    neighbour = await a_session(session.tenant)
-    job, token = await session.add(), new_id()
-    await neighbour.add()
-    await session.fail(token, await session.claim(token), ErrorClass.QUOTA, retry_after=3600.0)
-    row = await session.job(job)
-    assert (row["status"], row["attempts"], row["error_class"]) == ("queued", 0, "quota")
-    assert await session.look() == ([], None), "nothing spins on it"
-    assert (await session.claim(new_id())).held == "parked"
-    assert (await neighbour.look())[0] == [JobKind.EVENT], "its neighbours go on"
-    lane = next(lane for lane in await jobs.lanes(session.db, session.tenant.id) if lane["kind"] == "event")
-    assert (lane["paused"], lane["queued"]) == (False, 2)
-    assert [(parked["project_id"], parked["reason"]) for parked in lane["parked"]] == [
-        (str(session.project), "quota: it is quota")
-    ]
-    until = datetime.fromisoformat(lane["parked"][0]["until"])
-    assert until - datetime.now(UTC) == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
-
-    await jobs.switch(session.db, asker(session.tenant), JobKind.EVENT, paused=False, reason=None)
-    assert (await session.look())[0] == [JobKind.EVENT]
-    assert await actions(session.tenant) == ["memory_lane_parked", "memory_lane_resumed"]
-
-
-async def test_what_was_put_off_is_tried_when_a_person_says_so(session: Session) -> None:
-    who = asker(session.tenant)
-    changes = (
-        lambda: jobs.switch(session.db, who, JobKind.EVENT, paused=False, reason=None),
-        lambda: memory_settings.update(session.db, who, str(session.project), {"generator": "rules"}),
-    )
-    for change in changes:
-        await session.add()
-        token = new_id()
-        await session.fail(token, await session.claim(token), ErrorClass.RATE_LIMIT, retry_after=3600.0)
-        assert (await session.look())[0] == []
-        await change()
-        assert (await session.look())[0] == [JobKind.EVENT]
-
-
-async def test_a_budget_parks_until_the_day_is_over(session: Session) -> None:
-    await session.add()
-    token, midnight = new_id(), datetime.now(UTC) + timedelta(hours=5)
-    await session.fail(token, await session.claim(token), ErrorClass.BUDGET, until=midnight)
-    rows = await session.tenant.rows("SELECT parked_until, project_id FROM memory_lanes")
-    assert rows == [(midnight, session.project)]
-
-
-@pytest.mark.parametrize("changed", [{"daily_tokens": None}, {"daily_tokens": 5_000_000}, {"generator": "rules"}])
-async def test_who_changes_what_a_lane_is_parked_for_lets_it_go_on(session: Session, changed: dict[str, Any]) -> None:
-    neighbour = await a_session(session.tenant)
-    for one in (session, neighbour):
-        await one.add()
-        token = new_id()
-        await one.fail(token, await one.claim(token), ErrorClass.BUDGET, until=datetime.now(UTC) + timedelta(hours=5))
-    who = asker(session.tenant)
-    await memory_settings.update(session.db, who, str(session.project), {"debounce_seconds": 2})
-    assert await session.look() == ([], None)
-    await memory_settings.update(session.db, who, str(session.project), changed)
-    assert (await session.look())[0] == [JobKind.EVENT]
-    assert await neighbour.look() == ([], None)
-    assert [place.session_id for place in await jobs.places(session.db, who, project_id=session.project)] == [
-        session.id
-    ]
-
-
 # -- Lanes ---------------------------------------------------------------------------------------------------------
 
 
@@ -496,94 +260,6 @@ async def test_a_long_session_is_summarised_on_the_way(session: Session) -> None
     await jobs.complete(session.db, session.tenant.id, session.project, token, done, [], summarised=250)
     assert await session.tenant.rows("SELECT events, summarised FROM memory_sessions") == [(250, 250)]
     assert not await roll(3), "nothing is new"
-
-
-# -- People --------------------------------------------------------------------------------------------------------
-
-
-async def actions(tenant: Tenant) -> list[str]:
-    rows = await tenant.rows("SELECT action::text FROM activity_log WHERE action::text LIKE 'memory_%%' ORDER BY id")
-    return [row[0] for row in rows]
-
-
-async def test_what_people_do_is_allowed_where_it_means_something_and_leaves_a_trace(session: Session) -> None:
-    who, job = asker(session.tenant), await session.add()
-    with pytest.raises(IllegalMove):
-        await jobs.retry(session.db, who, job)
-    assert (await jobs.cancel(session.db, who, job))["status"] == "cancelled"
-    with pytest.raises(IllegalMove):
-        await jobs.cancel(session.db, who, job)
-    row = await jobs.retry(session.db, who, job)
-    assert (row["status"], row["attempts"], row["finished_at"]) == ("queued", 0, None)
-    token = new_id()
-    await session.complete(token, await session.claim(token))
-    for act in (jobs.retry, jobs.cancel):
-        with pytest.raises(IllegalMove):
-            await act(session.db, who, job)
-        with pytest.raises(NotFound):
-            await act(session.db, who, "evt_" + "0" * 64)
-    assert await actions(session.tenant) == ["memory_job_cancelled", "memory_job_retried"]
-    log = await session.tenant.rows("SELECT user_id, request_id, entity_id, detail ->> 'job' FROM activity_log "
-                                    "WHERE action = 'memory_job_retried'")  # fmt: skip
-    assert log == [(DEFAULT_USER, "r", session.id, job)]
-    history = (await session.job(job))["history"]
-    assert [move["to_status"] for move in history] == ["cancelled", "queued", "processing", "completed"]
-    assert history[0]["detail"]["user_id"] == str(DEFAULT_USER)
-
-
-async def test_many_are_queued_again_by_what_they_have_in_common(session: Session) -> None:
-    other = await a_session(session.tenant)
-    for place, kind in ((session, ErrorClass.MALFORMED), (session, ErrorClass.REFUSED), (other, ErrorClass.REFUSED)):
-        await place.add()
-        token = new_id()
-        await place.fail(token, await place.claim(token), kind)
-    who = asker(session.tenant)
-    found, _ = await jobs.page(session.db, who, Filter(statuses=["failed"], error_class="refused"))
-    assert {row["session_id"] for row in found} == {str(session.id), str(other.id)}
-    number, places = await jobs.requeue(session.db, who, Filter(error_class="refused"))
-    assert number == 2
-    assert set(places) == {(session.tenant.id, place.project, place.id) for place in (session, other)}
-    assert await jobs.requeue(session.db, who, Filter(error_class="refused")) == (0, [])
-    assert (await jobs.requeue(session.db, who, Filter(session_id=session.id)))[0] == 1
-    assert await actions(session.tenant) == ["memory_jobs_requeued"] * 2
-
-
-async def test_a_move_that_was_called_off_is_not_queued_again_with_the_rest(session: Session) -> None:
-    project = await a_session(session.tenant, session.project)
-    project.id = None
-    job = await project.add(0, kind=JobKind.REINDEX)
-    who = asker(session.tenant)
-    await jobs.cancel(session.db, who, job)
-    assert await jobs.requeue(session.db, who, Filter()) == (0, [])
-    assert await jobs.requeue(session.db, who, Filter(kind=JobKind.REINDEX)) == (0, [])
-    assert (await jobs.requeue(session.db, who, Filter(kind=JobKind.REINDEX, statuses=["cancelled"])))[0] == 1
-
-
-async def test_pages_go_through_all_of_them(session: Session) -> None:
-    added = [await session.add() for _ in range(5)]
-    who, cursor, found = asker(session.tenant), None, []
-    while True:
-        items, cursor = await jobs.page(session.db, who, Filter(session_id=session.id), cursor=cursor, limit=2)
-        found += [item["id"] for item in items]
-        if cursor is None:
-            break
-    assert found == added[::-1]
-
-
-async def test_nobody_elses_jobs_are_seen_or_moved(session: Session, new_tenant: NewTenant) -> None:
-    job, other = await session.add(), await a_session(session.tenant)
-    strangers = [asker(await new_tenant()), asker(session.tenant, other.project)]
-    for stranger in strangers:
-        assert await jobs.page(session.db, stranger, Filter()) == ([], None)
-        for act in (jobs.get, jobs.retry, jobs.cancel):
-            with pytest.raises(NotFound):
-                await act(session.db, stranger, job)
-        assert sum(lane["queued"] for lane in await jobs.lanes(session.db, stranger)) == 0
-    token = new_id()
-    await session.fail(token, await session.claim(token), ErrorClass.REFUSED)
-    for stranger in strangers:
-        assert await jobs.requeue(session.db, stranger, Filter()) == (0, [])
-    assert (await session.job(job))["status"] == "failed"
 
 
 # -- The sweep -----------------------------------------------------------------------------------------------------

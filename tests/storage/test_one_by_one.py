@@ -15,7 +15,7 @@ from muster.storage import forgetting, search
 from muster.storage.agent_events import Recorder
 
 from .conftest import Tenant
-from .test_jobs import Session, a_session
+from .sessions import Session, a_session
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

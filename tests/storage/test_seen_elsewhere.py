@@ -17,8 +17,8 @@ from muster.storage import archive, forgetting, observations, projects, search
 from muster.storage.observations import Where
 
 from .conftest import Tenant
+from .sessions import Session, a_session
 from .test_drain import Scripted, drain
-from .test_jobs import Session, a_session
 
 SAID = "The importer must lock the table before it reads the licences, else rows are lost."
 
