@@ -44,10 +44,13 @@ up: $(STAMP)
 demo: $(STAMP)
 	@exec $(BIN)/muster demo
 
-# As many at a time as tests/conftest.py finds the machine good for. With bytecode, whatever the environment says:
-# the tests start hundreds of processes, and each would compile all that it imports.
+# As many at a time as tests/conftest.py finds the machine good for, which also says (by 75) whether others took so much
+# of it that what failed is to be asked once more, alone. With bytecode, whatever the environment says: the tests start
+# hundreds of processes, and each would compile all that it imports.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)
-	@PYTHONDONTWRITEBYTECODE= exec $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder; code=$$?; \
+	test $$code -eq 75 || exit $$code; exec $(BIN)/pytest --last-failed -n 0
 
 check: $(STAMP)
 	$(BIN)/ruff check
