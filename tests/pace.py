@@ -67,6 +67,10 @@ class Stopwatch:
 _here = Stopwatch()
 
 
+def stretched(seconds: float) -> float:
+    """For what is to come, on the machine as it was since these tests began."""
+    return seconds * _here.slowness()
+
+
 def patience(seconds: float) -> asyncio.Timeout:
-    """A limit for what is to come, on the machine as it was since these tests began."""
-    return asyncio.timeout(seconds * _here.slowness())
+    return asyncio.timeout(stretched(seconds))

@@ -26,7 +26,7 @@ from muster.domain.ids import new_id
 from muster.services.stack import Stack
 from muster.settings import Settings
 from muster.storage import access
-from tests.pace import Stopwatch
+from tests.pace import Stopwatch, stretched
 
 from .conftest import Api, a_stack, admin, environment, eventually, is_problem, serving
 
@@ -151,8 +151,9 @@ async def test_who_asks_quickly_does_not_ask_valkey_each_time(settings: Settings
     assert await commands(settings) - before < 100
 
 
-async def test_a_slow_valkey_lets_no_more_through(settings: Settings) -> None:
+async def test_a_slow_valkey_lets_no_more_through(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow is not away: a burst waits for its answer."""
+    monkeypatch.setattr(limits, "AWAY_SECONDS", stretched(limits.AWAY_SECONDS))
     assert settings.valkey_url
     shared = limits.Limits(settings.valkey_url.get_secret_value())
     await shared.start()

@@ -28,7 +28,7 @@ from muster.services.ports import Claims
 from muster.services.postgres import Postgres
 from muster.services.stack import Stack
 from muster.settings import Settings
-from tests.pace import Stopwatch
+from tests.pace import Stopwatch, stretched
 
 from . import cluster
 from .conftest import FREE_PORTS, all_answer, eventually, nobody_left, processes_of, sql
@@ -219,19 +219,19 @@ async def test_a_server_is_not_silent_because_its_client_is_long_in_coming(
 ) -> None:
     """On a machine that is busy, imports take longer than an answer may."""
     _, addresses = shared
-    program = """if True:
+    program = f"""if True:
         import asyncio, importlib.abc, os, sys, time
 
         class Slow(importlib.abc.MetaPathFinder):
             def find_spec(self, name, path=None, target=None):
                 if name in ("temporalio", "psycopg", "redis"):
-                    time.sleep(1.0)
+                    time.sleep({stretched(1)})
 
         sys.meta_path.insert(0, Slow())
         from muster.services import stack
         from muster.settings import Settings
 
-        stack.EXTERNAL_SECONDS = 2.0
+        stack.EXTERNAL_SECONDS = {stretched(2)}
         asyncio.run(stack.Stack(Settings()).check(("temporal", "postgres", "valkey")))
         os._exit(0)  # under threads of Temporal's client, an interpreter that ends in good order may abort
     """

@@ -17,6 +17,7 @@ from temporalio.testing import WorkflowEnvironment
 from muster.domain.agents import AgentStart
 from muster.domain.ids import new_id
 from muster.domain.tasks import LOST_ATTEMPTS, CancelRequest, Outcome
+from tests.pace import stretched
 from tests.workflow.harness import Play, make_worker, timers
 from tests.workflow.stand_in import LOST, OK, Activities, failed
 
@@ -78,7 +79,7 @@ async def test_losses_go_along(one_slot: Play) -> None:
 
 async def test_a_backoff_is_waited_out_in_the_next_run(world: Play, environment: WorkflowEnvironment) -> None:
     with environment.with_time_skipping_disabled():
-        task = await world.task(failed(), OK, retry={"max_attempts": 2, "initial_seconds": 3})
+        task = await world.task(failed(), OK, retry={"max_attempts": 2, "initial_seconds": stretched(3)})
     await world.until(lambda: any(call.startswith("reschedule") for call in world.calls))
     await live_long(world, task)
     assert world.state(task) == ("pending", None, 1), "woken, and not tried before its time"
