@@ -264,6 +264,36 @@ class Child:
         return True
 
 
+async def run_to_end(
+    run_as: RunAs, argv: list[str], env: Mapping[str, str] | None = None, *, stdin: str = ""
+) -> tuple[int, str]:
+    """A program that ends by itself: its exit code and what it printed. Where nobody waits for it any more, it ends at
+    once, and with it what it has started itself."""
+    process = await asyncio.create_subprocess_exec(
+        *launcher_argv(run_as, argv),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=env,
+        start_new_session=True,
+        cwd="/",
+    )
+    try:
+        output, _ = await process.communicate(stdin.encode())
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        until = time.monotonic() + 2
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < until:  # what it had started is somebody else's to reap
+                os.killpg(process.pid, 0)
+                await asyncio.sleep(0.01)
+        raise
+    assert process.returncode is not None  # noqa: S101
+    return process.returncode, output.decode(errors="replace").strip()
+
+
 def _said(line: str) -> str:
     """What a line says to people, also where it is written for programs."""
     try:

@@ -14,13 +14,12 @@ start goes the same way. A folder of root's on a machine where namespaces are no
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from muster.services.child import RunAs, launcher_argv
+from muster.services.child import RunAs, run_to_end
 from muster.services.errors import StartupError
 
 
@@ -105,10 +104,5 @@ def _first_closed(path: Path, identity: Identity) -> Path | None:
 
 
 async def _runs(run_as: RunAs, binary: Path) -> bool:
-    process = await asyncio.create_subprocess_exec(
-        *launcher_argv(run_as, [str(binary), "--version"]),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    return await process.wait() == 0
+    code, _ = await run_to_end(run_as, [str(binary), "--version"])
+    return code == 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from muster.services import binaries, identity, probes
-from muster.services.child import Program, launcher_argv
+from muster.services.child import Program, run_to_end
 from muster.services.errors import StartupError
 from muster.services.home import Home, socket_folder
 
@@ -146,26 +146,11 @@ class Postgres:
 
     async def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
         assert self._identity is not None  # noqa: S101
-        process = await asyncio.create_subprocess_exec(
-            *launcher_argv(self._identity.run_as, [str(self._bin / program), *arguments]),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self._env,
-            start_new_session=True,
-            cwd="/",
-        )
-        try:
-            output, _ = await process.communicate(stdin.encode())
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            raise
-        text = output.decode(errors="replace").strip()
+        argv = [str(self._bin / program), *arguments]
+        code, text = await run_to_end(self._identity.run_as, argv, self._env, stdin=stdin)
         # Single-user mode ends with 0 even when a statement failed.
-        if process.returncode != 0 or "ERROR:" in text:
-            last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
+        if code != 0 or "ERROR:" in text:
+            last = text.splitlines()[-1] if text else f"exit code {code}"
             telling = next((line for line in text.splitlines() if re.search("ERROR:|error:|FATAL:|PANIC:", line)), last)
             telling = telling[max(0, telling.find("FATAL:")) :]  # it writes when, and who, before that
             raise StartupError(

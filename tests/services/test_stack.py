@@ -24,6 +24,7 @@ from muster.services import identity, probes
 from muster.services.addresses import Addresses
 from muster.services.child import Child, Program
 from muster.services.errors import StartupError
+from muster.services.home import Home
 from muster.services.ports import Claims
 from muster.services.postgres import Postgres
 from muster.services.stack import Stack
@@ -91,6 +92,30 @@ async def test_temporal_is_tuned_and_bound_to_loopback(shared: tuple[Stack, Addr
         if line.split()[3] == "0A" and int(line.split()[1].rpartition(":")[2], 16) in stack.ports.values()
     }
     assert listening == {"0100007F"}
+
+
+async def test_a_start_that_is_given_up_leaves_nothing_running(home: Path) -> None:
+    """Also not what makes the cluster, which is a program that starts others."""
+    folder = Home(home)
+    folder.create()
+    for begun in ("initdb", "--boot", "--single"):
+        making = asyncio.create_task(Postgres(folder, dict(os.environ)).prepare())
+
+        async def is_begun(begun: str = begun) -> None:
+            assert any(begun in argv_of(pid) for pid in processes_of(home))
+
+        await eventually(is_begun, 30, every=0.001)
+        making.cancel()
+        await asyncio.wait([making])
+        assert making.cancelled()
+        assert [argv_of(pid) for pid in processes_of(home)] == []
+
+
+def argv_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 async def test_killed_children_come_back_on_their_ports(make_settings: MakeSettings, home: Path) -> None:
