@@ -72,10 +72,13 @@ async def _examine(settings: Settings) -> list[Finding]:
             lambda: probes.temporal(address, namespace, embedded=embedded),
         ),
         _check("API", runtime.api_url(settings), lambda: _api(runtime.api_url(settings))),
+        _workers(settings),
         _migrations(settings),
         _embedder(settings),
     ]
-    return findings + list(await asyncio.gather(*checks))
+    findings += await asyncio.gather(*checks)
+    hanging = [name for name, child in record.children.items() if child.hangs] if record else []
+    return findings + [Finding(name, detail="hangs: it is ended within a minute", ok=False) for name in hanging]
 
 
 def _wheels(settings: Settings) -> list[Finding]:
@@ -114,6 +117,21 @@ async def _api(url: str) -> str:
     host, _, port = url.split("://", 1)[-1].partition("/")[0].rpartition(":")
     await probes.http_ready(host.strip("[]"), int(port))
     return ""
+
+
+async def _workers(settings: Settings) -> Finding:
+    """Who has asked Temporal for work within the last minute."""
+    from api.commands import Commands
+
+    queue = settings.temporal_task_queue
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            polling = await Commands(settings).workers()
+    except Exception as error:  # Temporal's own line says why
+        return Finding("Workers", detail=f"Temporal cannot be asked ({type(error).__name__})", ok=False)
+    if not polling:
+        return Finding("Workers", detail=f"none polls the task queue {queue}: nothing is worked on", ok=False)
+    return Finding("Workers", str(len(polling)), detail=", ".join(sorted(polling)))
 
 
 async def _embedder(settings: Settings) -> Finding:

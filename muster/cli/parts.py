@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from muster import logs
-from muster.services import probes, runtime
+from muster.services import beats, probes, runtime
 from muster.services.errors import StartupError
 from muster.settings import Settings
 
@@ -136,6 +136,7 @@ def worker(healthcheck: bool) -> None:
             pepper(settings)
             await demand_services(settings)
             import worker as composition_root
+        beats.begin()
         await composition_root.main(settings)
 
     uvloop.run(run(runtime.resolve(Settings())))

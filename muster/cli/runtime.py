@@ -318,6 +318,8 @@ async def _problems(record: Record) -> list[str]:
     for name, child in record.children.items():
         if child.pid is None or runtime.process_start(child.pid) is None:
             problems.append(f"{name} is down")
+        elif child.hangs:
+            problems.append(f"{name} hangs: it is ended within a minute, and started again")
     host, _, port = record.api.removeprefix("http://").rpartition(":")
     try:
         async with asyncio.timeout(3):

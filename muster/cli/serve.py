@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.edge import SECURITY
 from api.stream import HANG_UP
+from muster.services import beats
 from muster.settings import Settings
 
 IDLE_SECONDS = 30
@@ -51,6 +52,10 @@ def config(app: FastAPI, settings: Settings, **more: Any) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        beats.begin()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Streams would hold it up for as long as it may take: told first, their clients come back elsewhere.
         self.config.app.state.context.hub.end_streams()  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from muster.services import beats
 from muster.services.errors import StartupError
 
 logger = logging.getLogger("muster.services")
@@ -59,6 +60,7 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL  # what it gets when its supervisor dies
     before_start: Callable[[], Awaitable[None]] | None = None
     hint: str = ""  # what to change when it does not start
+    beats: bool = False  # it gives signs of life; without them it is ended, and so started again
 
 
 def launcher_argv(run_as: RunAs, argv: list[str], death_signal: signal.Signals = signal.SIGKILL) -> list[str]:
@@ -111,9 +113,11 @@ class Child:
         self.restarts = 0
         self.version = ""
         self.since: datetime | None = None
+        self.hangs = False
         self._on_change = on_change or (lambda: None)
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._hearing: asyncio.Task[None] | None = None
         self._stopping = False
         self._spawning = asyncio.Lock()
         self._log_start = 0
@@ -151,6 +155,7 @@ class Child:
                 descriptor = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise StartupError(f"cannot write {program.log} ({error.strerror}); see MUSTER_HOME") from None
+            ear = beats.Ear() if program.beats else None
             try:
                 self._log_start = os.fstat(descriptor).st_size
                 with _signals_held():
@@ -159,13 +164,44 @@ class Child:
                         stdin=asyncio.subprocess.DEVNULL,
                         stdout=descriptor,
                         stderr=descriptor,
-                        env=dict(program.env),
+                        env={**program.env, **({beats.VARIABLE: str(ear.writing)} if ear else {})},
+                        pass_fds=(ear.writing,) if ear else (),
                         cwd=program.cwd,
                         start_new_session=True,  # Ctrl-C goes to the supervisor alone, which stops them in order
                     )
+            except BaseException:
+                if ear:
+                    ear.close()
+                raise
             finally:
                 os.close(descriptor)
+                if ear:
+                    ear.started()
+            if self._hearing:
+                self._hearing.cancel()
+            if ear:
+                self._hearing = asyncio.create_task(self._hear(ear, self._process), name=f"hear {program.name}")
             self.since = datetime.now(UTC)
+
+    async def _hear(self, ear: beats.Ear, process: asyncio.subprocess.Process) -> None:
+        """Say that it hangs, and end it in the end: whoever keeps it alive starts it again."""
+        try:
+            while process.returncode is None:
+                await asyncio.sleep(beats.EVERY_SECONDS)
+                ear.listen()
+                if self.hangs != (ear.missing >= beats.LATE):
+                    self.hangs = not self.hangs
+                    logger.warning("%s %s", self.program.title, "hangs" if self.hangs else "moves again")
+                    self._on_change()
+                if ear.missing >= beats.TOO_LATE:
+                    seconds = ear.missing * beats.EVERY_SECONDS
+                    logger.error("%s has hung for %.0f s; ending it", self.program.title, seconds)
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+                    return
+        finally:
+            ear.close()
+            self.hangs = False
 
     async def _until_ready(self, timeout: float) -> None:
         assert self._process is not None  # noqa: S101
@@ -245,9 +281,11 @@ class Child:
         self._stopping = True
         async with self._spawning:  # a restart under way either has its process by now or will not begin
             watch, self._watch = self._watch, None
-        if watch:
-            watch.cancel()
-            await asyncio.wait([watch])
+            hearing, self._hearing = self._hearing, None
+        for task in (watch, hearing):
+            if task:
+                task.cancel()
+                await asyncio.wait([task])
         process = self._process
         if process is None or process.returncode is not None:
             return True

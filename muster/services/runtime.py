@@ -19,6 +19,7 @@ class ChildRecord(BaseModel):
     pid: int | None
     since: str | None
     restarts: int
+    hangs: bool = False
 
 
 class Record(BaseModel):

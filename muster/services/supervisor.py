@@ -141,6 +141,7 @@ class Supervisor:
             probe=lambda: probes.http_ready(local, self._api_port),
             cwd=str(Path.cwd()),
             stop_seconds=8.0,
+            beats=True,
         )
 
     def _worker(self) -> Program:
@@ -153,6 +154,7 @@ class Supervisor:
             probe=self._worker_polls,
             cwd=str(Path.cwd()),
             stop_seconds=20.0,
+            beats=True,
         )
 
     async def _worker_polls(self) -> None:
@@ -188,6 +190,7 @@ class Supervisor:
                     pid=child.pid,
                     since=child.since.isoformat(timespec="seconds") if child.since else None,
                     restarts=child.restarts,
+                    hangs=child.hangs,
                 )
                 for name, child in self._stack.children.items()
             },

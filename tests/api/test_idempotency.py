@@ -317,9 +317,14 @@ async def test_an_api_that_is_killed_again_and_again_makes_one_agent(
             other = Keyed(fleet, db)
             other.key = keyed.key
             answers = [await other.send("/v1/agents", body) for _ in range(2)]
-            assert {answer.status_code for answer in answers} <= {201, 409}
+            # 503: on a slow machine no worker answers in time, and to come again is what it says.
+            assert {answer.status_code for answer in answers} <= {201, 409, 503}
             await keyed.set("taken_at = '-infinity'")
-            assert (await other.send("/v1/agents", body)).status_code == 201
+
+            async def is_done(other: Keyed = other, body: dict[str, Any] = body) -> None:
+                assert (await other.send("/v1/agents", body)).status_code == 201
+
+            await eventually(is_done, 20)
             tasks = (await fleet.get("/v1/tasks", params={"label": label})).json()["items"]
             assert len(tasks) == 1
             assert len((await fleet.get("/v1/agents", params={"task": tasks[0]["id"]})).json()["items"]) == 1

@@ -45,14 +45,15 @@ class Town:
         return workspace
 
     async def queue(self, workspace: UUID, *argv: str, priority: int = 5) -> str:
-        answer = await self._api.post(
-            "/v1/tasks",
-            json={"title": "t", "runner": {"kind": "command", "argv": argv}, "priority": priority},
-            headers={"Muster-Workspace": str(workspace)},
-        )
-        assert answer.status_code == 201, answer.text
-        task: str = answer.json()["id"]
-        return task
+        spec = {"title": "t", "runner": {"kind": "command", "argv": argv}, "priority": priority}
+        headers = {"Muster-Workspace": str(workspace), "Idempotency-Key": new_id().hex}
+
+        async def queued() -> str:
+            answer = await self._api.post("/v1/tasks", json=spec, headers=headers)
+            assert answer.status_code in (200, 201), answer.text
+            return str(answer.json()["id"])
+
+        return str(await eventually(queued, 20))
 
     async def queue_many(self, workspaces: list[UUID], *argv: str, priority: int = 5) -> None:
         gate = asyncio.Semaphore(IN_FLIGHT)

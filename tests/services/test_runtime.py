@@ -96,8 +96,8 @@ async def test_stopped_while_it_starts(muster: Muster, home: Path) -> None:
 
     await eventually(begun)
     process.terminate()
-    await asyncio.to_thread(process.communicate)
-    assert processes_of(home) == []
+    _, said = await asyncio.to_thread(process.communicate)
+    assert processes_of(home) == [], said
     assert not (home / "runtime.json").exists()
 
 
