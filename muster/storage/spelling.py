@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterable
 from uuid import UUID
 
 from muster.domain import words
 from muster.domain.search import total
 from muster.domain.spelling import forms, nearest, restored
 from muster.domain.words import Wanted
-from muster.storage.database import Database, Who, workspace_of
-from muster.storage.places import Place
+from muster.storage.database import Database, Who
+from muster.storage.places import Place, array
 
 
 async def corrected(
@@ -24,10 +24,9 @@ async def corrected(
     ][:4]
     if not unknown or not any(place.counts.values()):
         return [], {}
-    found = await asyncio.gather(*(_alike(db, who, place, want) for want in unknown))
     corrections: dict[str, list[str]] = {}
     more: list[Wanted] = []
-    for want, alike in zip(unknown, found, strict=True):
+    for want, alike in zip(unknown, await _alike(db, who, place, unknown), strict=True):
         for term, apart, held in alike:
             corrections.setdefault(want.text, []).append(term)
             more.append(Wanted(want.text, (term,), want.weight * 0.7**apart, False))
@@ -36,17 +35,32 @@ async def corrected(
     return more, corrections
 
 
-async def _alike(db: Database, who: Who, place: Place, want: Wanted) -> list[tuple[str, int, dict[UUID, int]]]:
-    """The nearest by spelling, the commoner first, each with how many mistakes lie between and where it is held."""
-    term, written, right = want.terms[0], {*want.terms, *forms(want.text)}, restored(want.text)
-    rows = await db.read(
+async def _alike(
+    db: Database, who: Who, place: Place, unknown: list[Wanted]
+) -> list[list[tuple[str, int, dict[UUID, int]]]]:
+    """For each the nearest by spelling, the commoner first, with how many mistakes lie between and where it is held."""
+    asked = [(want.terms[0], {*want.terms, *forms(want.text)}, restored(want.text)) for want in unknown]
+    rows = await db.read_prepared(
         who,
-        "SELECT term, project_id, documents FROM memory_alike(%s, %s::uuid[], %s, %s::text[], %s::text[])",
-        (workspace_of(who), list(place.counts), term, sorted(written), sorted(right)),
-    )
-    held: dict[str, dict[UUID, int]] = {}
-    for other, project, documents in rows:
-        held.setdefault(other, {})[project] = documents
-    near = nearest(term, written, right, held)
-    commonest = sorted(near, key=lambda other: (-sum(held[other].values()), other))
-    return [(other, near[other], held[other]) for other in commonest[:3]]
+        "SELECT q.place, a.term, a.project_id, a.documents FROM enter(%s) w, "
+        "unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY q (term, forms, rights, place), "
+        "memory_alike(w, %s::uuid[], q.term, q.forms::text[], q.rights::text[]) a",
+        (
+            [term for term, _, _ in asked], [_quoted(written) for _, written, _ in asked],
+            [_quoted(right) for _, _, right in asked], array(place.counts),
+        ),
+    )  # fmt: skip
+    held: list[dict[str, dict[UUID, int]]] = [{} for _ in unknown]
+    for number, other, project, documents in rows:
+        held[number - 1].setdefault(other, {})[project] = documents
+    found = []
+    for (term, written, right), where in zip(asked, held, strict=True):
+        near = nearest(term, written, right, where)
+        commonest = sorted(near, key=lambda other: (-sum(where[other].values()), other))
+        found.append([(other, near[other], where[other]) for other in commonest[:3]])
+    return found
+
+
+def _quoted(terms: Iterable[str]) -> str:
+    """As an array, one of them `null` perhaps. They are letters only."""
+    return array(f'"{term}"' for term in terms)
