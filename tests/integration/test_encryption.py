@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
+from temporalio.service import RPCError
 
 from api.commands import Commands
 from muster.domain.ids import DEFAULT_WORKSPACE, workspace_of_workflow
@@ -63,7 +64,10 @@ async def running(stack: Settings, keys: str | None) -> AsyncIterator[Api]:
 
         async def polls() -> None:
             # Temporal knows those before it for a while.
-            known = await commands.workers()
+            try:
+                known = await commands.workers()
+            except RPCError as error:
+                raise AssertionError("Temporal does not answer in time") from error
             assert any(name.endswith(f":{worker.pid}") for name in known), (
                 known, worker.pid, worker.poll(), (settings.home / "worker.log").read_text()[-3000:],
             )  # fmt: skip
