@@ -22,6 +22,7 @@ from muster.settings import Settings
 from muster.storage.database import Database
 from tests.api.conftest import Api, admin, environment, eventually, is_problem, serving
 from tests.api.people import bearer, key_in, made, new_workspace
+from tests.pace import stretched
 
 TRUE = {"title": "t", "runner": {"kind": "command", "argv": ["true"]}}
 LONG = {"title": "t", "runner": {"kind": "command", "argv": ["sleep", "60"]}}
@@ -142,9 +143,9 @@ async def test_the_first_answer_comes_again_as_it_was(fleet: Api, db: Database) 
 async def test_while_it_is_worked_on_it_is_in_flight(keyed: Keyed) -> None:
     agent = (await keyed.api.post("/v1/agents", json={"task": STUBBORN})).json()["id"]
     await keyed.api.when(f"/v1/agents/{agent}", "running")
-    path, body = f"/v1/agents/{agent}/kill?wait=true", {"grace_seconds": 2}
+    path, body = f"/v1/agents/{agent}/kill?wait=true", {"grace_seconds": stretched(2)}
     first = asyncio.create_task(keyed.send(path, body))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(stretched(0.3))
     refused = await keyed.send(path, body)
     assert is_problem(refused, 409, "request_in_flight")["retryable"]
     assert refused.headers["retry-after"] == "1"

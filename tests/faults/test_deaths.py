@@ -20,6 +20,7 @@ from muster.services.home import Home
 from muster.settings import Settings
 from muster.storage import access
 from tests.integration.fleet import Fleet, System, a_system, nothing_runs
+from tests.pace import stretched
 from tests.services.conftest import eventually, family, nobody_left, processes_of
 
 from .conftest import CAP, all_at_work, at_work, lost, mixed, survived
@@ -87,7 +88,7 @@ async def test_the_worker_hangs_for_longer_than_a_heartbeat_may_take(system: Sys
         worker = system.pid("worker")
         os.kill(worker, signal.SIGSTOP)
         try:
-            await asyncio.sleep(4.0)
+            await asyncio.sleep(stretched(4))
         finally:
             os.kill(worker, signal.SIGCONT)
 

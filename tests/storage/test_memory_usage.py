@@ -17,6 +17,7 @@ from muster.models.chat import Chat
 from muster.storage import memory_usage, projects
 from muster.storage.memory_usage import OverBudget, Reservation
 from tests.models.provider import Provider, a_provider, called, refused
+from tests.pace import stretched
 
 from .conftest import Tenant
 
@@ -78,7 +79,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def chat(provider: Provider) -> AsyncIterator[Chat]:
-    chat = Chat("small", url=provider.url, key="k", seconds=5)
+    chat = Chat("small", url=provider.url, key="k", seconds=stretched(5))
     yield chat
     await chat.close()
 

@@ -16,6 +16,7 @@ from muster.domain.agents import AgentStart
 from muster.domain.ids import new_id
 from muster.domain.states import Reason, TaskStatus
 from muster.domain.tasks import CancelRequest, Grant, KillAllStart, KillRequest, Outcome, SpawnRequest
+from tests.pace import stretched
 from tests.workflow.harness import Play, closed, make_worker
 from tests.workflow.stand_in import LOST, OK, Activities, failed
 from workflows.fleet import KillAllWorkflow
@@ -232,7 +233,7 @@ async def test_a_cancelled_agent_workflow_is_a_killed_agent(world: Play) -> None
 async def test_a_terminated_agent_workflow_is_a_lost_agent(world: Play) -> None:
     async def dies_slowly(start: AgentStart) -> Outcome:
         outcome = await world.until_killed(start)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(stretched(0.5))
         return outcome
 
     task = await world.task(dies_slowly, OK)
