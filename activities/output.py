@@ -31,6 +31,9 @@ class Output:
         self._to_show: list[OutputLine] = []
         self._to_keep: list[OutputLine] = []
         self._bytes = 0
+        """Of those to keep."""
+        self._unshown = 0
+        """And of those to show: either waits for its server."""
         self._truncated = False
         self._full = asyncio.Event()
         self._closing = asyncio.Event()
@@ -49,14 +52,15 @@ class Output:
         self._truncated = self._truncated or stream == "muster"
         self._to_show.append(line)
         self._to_keep.append(line)
-        self._bytes += len(text) + 60
+        self._bytes += _cost(line)
+        self._unshown += _cost(line)
         if self._showing is None or self._showing.done():
             self._showing = asyncio.create_task(self._show())
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._keep())
         if self._bytes >= _CHUNK_BYTES:
             self._full.set()
-        if self._bytes >= _BACKLOG_BYTES:
+        if max(self._bytes, self._unshown) >= _BACKLOG_BYTES:
             self._room.clear()
             await self._room.wait()
 
@@ -87,7 +91,11 @@ class Output:
         lines, self._to_show = self._to_show, []
         while lines:
             part, lines = _chunk(lines)
-            await self._mirror.output(self._workspace_id, self._agent_id, part)
+            try:
+                await self._mirror.output(self._workspace_id, self._agent_id, part)
+            finally:  # whatever became of it, nobody waits for it any more
+                self._unshown -= sum(map(_cost, part))
+                self._make_room()
 
     async def _flush_kept(self) -> None:
         part, _ = _chunk(self._to_keep)
@@ -101,8 +109,11 @@ class Output:
             return
         # Only now: a write that failed half-way is repeated with the same lines.
         del self._to_keep[: len(part)]
-        self._bytes -= sum(len(line.text) + 60 for line in part)
-        if self._bytes < _BACKLOG_BYTES:
+        self._bytes -= sum(map(_cost, part))
+        self._make_room()
+
+    def _make_room(self) -> None:
+        if max(self._bytes, self._unshown) < _BACKLOG_BYTES:
             self._room.set()
 
 
@@ -113,11 +124,15 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
     waiter.cancel()
 
 
+def _cost(line: OutputLine) -> int:
+    return len(line.text) + 60
+
+
 def _chunk(lines: list[OutputLine]) -> tuple[list[OutputLine], list[OutputLine]]:
     """The first lines that make a chunk, and the rest."""
     size = 0
     for count, line in enumerate(lines):
-        size += len(line.text) + 60
+        size += _cost(line)
         if size > _CHUNK_BYTES and count:
             return lines[:count], lines[count:]
     return lines[:], []

@@ -143,7 +143,8 @@ class Recording:
         ):
             transcript.feed(lines)
             after = lines[-1].n
-        events = [made.started(), *map(made.piece, transcript.pieces()), *made.ended()]
+        result = transcript.kept_result(agent["result"])
+        events = [made.started(), *map(made.piece, transcript.pieces()), *made.ended(result)]
         if _said_nothing(agent):
             # Nothing in it to think about, and a workflow that did would cost more than the life that it is about.
             await self._recorder.record(workspace_id, events, batch=True, generate=False)
@@ -198,10 +199,11 @@ class _Events:
         at = max(self._began + timedelta(microseconds=1), min(piece.at, self._ended or piece.at))
         return self._event(piece.type, f"{piece.first}-{piece.last}/{piece.number}", at, piece.payload)
 
-    def ended(self) -> Iterator[NewEvent]:
+    def ended(self, result: Any) -> Iterator[NewEvent]:
+        """`result`: what of it may be kept."""
         agent, ended = self._agent, self._ended or self._began
-        if agent["result"] is not None:
-            yield self._event("agent.result", "result", ended, {"title": agent["title"], "result": agent["result"]})
+        if result is not None:
+            yield self._event("agent.result", "result", ended, {"title": agent["title"], "result": result})
         end = {key: agent[key] for key in ("title", "status", "reason", "error", "exit_code")}
         seconds = round((ended - self._began).total_seconds(), 3)
         yield self._event("agent.ended", "ended", ended, {**end, "seconds": seconds})

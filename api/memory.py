@@ -162,7 +162,7 @@ async def search_memory_by_url(
     agent: UUID | None = None,
     type: Annotated[list[Text] | None, Parameter(max_length=10, description="Any of these.")] = None,
     concept: Annotated[list[Text] | None, Parameter(max_length=10, description="All of these.")] = None,
-    file: Annotated[FilePath | None, Parameter(description="Touched this file; its last parts will do.")] = None,
+    file: Annotated[FilePath | None, Parameter(description="Touched this file: its path, or its last parts.")] = None,
     after: Moment | None = None,
     before: Moment | None = None,
     limit: Annotated[int, Parameter(ge=1, le=MAX_FOUND)] = 10,

@@ -23,6 +23,15 @@ router = router_of("memory")
 Part = Annotated[float, AfterValidator(lambda value: round(value, 6))]
 """PostgreSQL's `real` refuses what is nearer to nothing than it can tell."""
 Glob = Annotated[Text, Field(min_length=1, max_length=500, pattern=r"^\s*[^!\s]")]
+
+
+def _a_name(glob: str) -> str:
+    if "(" in glob or ")" in glob:
+        raise ValueError("a tool is excluded by its name alone, such as Bash; for what it touches, use exclude_paths")
+    return glob
+
+
+ToolGlob = Annotated[Glob, AfterValidator(_a_name)]
 _OF_ADMINS = frozenset({"retain_days", "retain_importance", "daily_tokens"})
 
 
@@ -64,7 +73,7 @@ class MemoryChange(
         "exceptions (!).",
         examples=[[".env*", "secrets/**", "*.pem"]],
     )
-    exclude_tools: list[Glob] | None = Field(
+    exclude_tools: list[ToolGlob] | None = Field(
         default=None, max_length=100, description="Nor are those of these tools.", examples=[["mcp__mail__*"]]
     )
     retain_days: int | None = Field(

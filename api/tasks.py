@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Body, Query, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
 from api import answers
@@ -39,6 +40,10 @@ class Cancel(Spec, json_schema_extra={"examples": [{"reason": "not needed any mo
 async def submit_new(
     here: Context, tenant: Tenant, spec: TaskSpec, sent: Sent, mode: Literal["create", "spawn"]
 ) -> Submitted:
+    if not spec.title.strip():
+        # Here, not in the specification: tasks that were once taken so must still be read.
+        where = ("body", "title") if mode == "create" else ("body", "task", "title")
+        raise RequestValidationError([{"type": "blank", "loc": where, "msg": "it says nothing"}])
     project_id = await projects.resolve(here.db, tenant, spec.project) if spec.project else None
     if not tenant.reaches_all:
         project_id = project_id or tenant.project_id
@@ -268,7 +273,8 @@ def _must_be_open(row: Row) -> None:
     responses={**answers.replayed(answers.Task, 202), **problems(404, 409)},
 )
 async def retry_task(request: Request, task_id: UUID, key: IdempotencyKey = None) -> Any:
-    """The same task with a new attempt, and with all the attempts its retry policy allows."""
+    """The same task with a new attempt, and with all the attempts its retry policy allows. What it stands for or
+    depends on comes first: while a subtask or a dependency has failed, this is refused."""
     here, tenant = await asking(request)
 
     async def work(sent: Sent) -> Answer:
@@ -276,6 +282,8 @@ async def retry_task(request: Request, task_id: UUID, key: IdempotencyKey = None
         _must_be_its_own(tenant, row)
         if not (sent.again and await idempotency.began(here.db, tenant, sent.id, task_id)):
             must_be_failed(row)
+            if why := await tasks.foredoomed(here.db, tenant, task_id):
+                raise IllegalMove(f"task {task_id} would fail at once: {why}")
             await submit_again(here, tenant, row, sent, "retry")
             row = await tasks.get(here.db, tenant, task_id)
         return Answer(202, here.task(row), f"/v1/tasks/{task_id}")

@@ -337,7 +337,7 @@ class Settings(BaseSettings):
         default=10 * 1024 * 1024,
         ge=1024,
         alias="MUSTER_MAX_OUTPUT_BYTES",
-        description="Output kept per agent; what comes after is dropped with a marker.",
+        description="Output kept per agent, a line as 16 bytes at least; what comes after is dropped with a marker.",
     )
     max_body_bytes: int = Field(
         default=1024 * 1024,

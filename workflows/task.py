@@ -267,6 +267,8 @@ class TaskWorkflow:
             self._failures += 1
             wait = 0.0
             if not again:
+                if outcome.status != AgentStatus.KILLED and reason != Reason.LOST:  # it had ended by itself
+                    return await self._finish(TaskStatus.FAILED, reason, outcome.error)
                 error = outcome.wish.reason or outcome.error or "killed"
                 return await self._finish(TaskStatus.FAILED, outcome.wish.cause, error)
         elif reason == Reason.LOST:

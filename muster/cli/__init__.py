@@ -10,8 +10,18 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-import click
+from muster.cli.interrupts import ending
+
+with ending():
+    import click
+
+    from muster.cli.groups import Group
+
+INTERRUPTED = 130
+UNREAD = 141
 
 # section → command → (where its click command is, what the list says)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -66,7 +76,34 @@ def _entries() -> Iterator[tuple[str, str, str]]:
             yield name, target, summary
 
 
-class LazyGroup(click.Group):
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Ctrl-C, and a reader who has gone, as `head` does, are no news to anybody."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has somewhere to go
+        sys.exit(UNREAD)
+
+
+class LazyGroup(Group):
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _quietly(), ending():
+            return super().make_context(*arguments, **more)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] == "help":
+            args = [*args[1:], "--help"]
+        elif args == ["version"]:
+            args = ["--version"]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _quietly():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name, _, _ in _entries()]
 
@@ -74,7 +111,8 @@ class LazyGroup(click.Group):
         for name, target, _ in _entries():
             if name == cmd_name:
                 module, _, attribute = target.partition(":")
-                command: click.Command = getattr(importlib.import_module(module), attribute)
+                with ending():
+                    command: click.Command = getattr(importlib.import_module(module), attribute)
                 return command
         return None
 

@@ -10,7 +10,7 @@ import click
 
 from muster.cli.client import Api
 from muster.cli.command import api_command, print_json, progress
-from muster.cli.durations import Moment
+from muster.cli.durations import Moment, Whole
 from muster.cli.tables import ident, print_table
 from muster.domain.states import Action
 
@@ -30,7 +30,7 @@ from muster.domain.states import Action
 @click.option("--request", help="What this request did: its X-Request-ID.")
 @click.option("--since", type=Moment(), help="From then on: 2026-01-31T12:00, or 1h for an hour ago.")
 @click.option("--until", type=Moment(), help="Before then.")
-@click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", "-n", type=Whole(1), default=50, show_default=True, help="How many at most.")
 def activity(
     api: Api,
     actions: tuple[str, ...],

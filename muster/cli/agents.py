@@ -10,7 +10,7 @@ import click
 from muster.cli import follow
 from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, print_line, progress
-from muster.cli.durations import Seconds
+from muster.cli.durations import Seconds, Whole
 from muster.cli.references import agent_id, task_id
 from muster.cli.tables import age, command_of, duration, ident, print_table, status_of
 from muster.domain.states import ACTIVE_AGENT, AgentStatus
@@ -23,7 +23,7 @@ PROOF_SECONDS = 40.0  # more than the API waits beyond the grace
 @click.option("--status", multiple=True, type=click.Choice([str(status) for status in AgentStatus]), help="Repeatable.")
 @click.option("--task", metavar="TASK", help="Agents of this task, ended or not.")
 @click.option("--project", metavar="SLUG", help="Agents of this project (slug or id).")
-@click.option("--limit", type=click.IntRange(1), help="How many at most. Default: all that run, else 50.")
+@click.option("--limit", type=Whole(1), help="How many at most. Default: all that run, else 50.")
 def ps(
     api: Api,
     everyone: bool,
@@ -74,7 +74,7 @@ def ps(
 @api_command(patient=True)
 @click.argument("agent")
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on until the agent ends.")
-@click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="Begin behind line N.")
+@click.option("--after", type=Whole(0), default=0, metavar="N", help="Begin behind line N.")
 @click.option("--timestamps", "-t", is_flag=True, help="Say when each line was written.")
 def logs(api: Api, agent: str, following: bool, after: int, timestamps: bool, as_json: bool) -> None:
     """Print what an agent wrote, each stream to its own. A task's id means its latest agent.

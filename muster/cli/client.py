@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import sys
 import time
@@ -63,9 +64,23 @@ def _sentence(status: int, document: dict[str, Any]) -> str:
     detail = str(document.get("detail") or document.get("title") or f"the API answered {status}")
     errors = document.get("errors")
     if isinstance(errors, list) and len(errors) > 1:  # a single one is what the detail says
-        detail = "; ".join(f"{error['at']}: {error['message']}" for error in errors)
+        detail = "; ".join(f"{_option(error['at'])}: {error['message']}" for error in errors)
+    elif at := re.match(r"(body|query|path)\.[\w.]+(?=: )", detail):
+        detail = _option(at[0]) + detail[at.end() :]
     trace = document.get("trace_id")
     return f"{detail} (trace {trace})" if status >= 500 and trace else detail
+
+
+def _option(place: str) -> str:
+    """What the command that runs calls it: its option or argument of that name, else the name in the API."""
+    name = re.sub(r"^(body|query|path)\.", "", place)
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return name
+    for parameter in context.command.params:
+        if parameter.name == name:
+            return parameter.opts[0] if isinstance(parameter, click.Option) else parameter.make_metavar(context)
+    return name
 
 
 class Api:

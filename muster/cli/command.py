@@ -14,9 +14,10 @@ from typing import Any
 
 import click
 
+from muster.cli import INTERRUPTED
 from muster.cli.client import Api
+from muster.cli.interrupts import ending
 
-INTERRUPTED = 130
 PROGRESS_AFTER_SECONDS = 1.0
 
 
@@ -29,7 +30,9 @@ def api_command(
         @functools.wraps(function)
         def run(**arguments: Any) -> Any:
             try:
-                with Api(patient=patient) as api:
+                with ending():  # which imports what speaks HTTP
+                    connection = Api(patient=patient)
+                with connection as api:
                     return function(api, **arguments)
             except KeyboardInterrupt:
                 sys.exit(INTERRUPTED)

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
+from muster.cli import INTERRUPTED
 from muster.cli.client import Api, Failure
-from muster.cli.command import INTERRUPTED
 from muster.cli.stage import Stage
 from muster.services import runtime
 from muster.settings import Settings

@@ -108,8 +108,7 @@ async def _check(name: str, where: str, probe: Callable[[], Awaitable[str]]) -> 
     except TimeoutError:
         return Finding(name, detail=f"{where} did not answer within {PROBE_SECONDS:.0f} s", ok=False)
     except Exception as error:  # whatever a client library raises is the finding
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return Finding(name, detail=f"{where}: {lines[-1]}", ok=False)
+        return Finding(name, detail=f"{where}: {probes.why(error)}", ok=False)
     return Finding(name, version, (time.perf_counter() - began) * 1000, where)
 
 
@@ -127,8 +126,8 @@ async def _workers(settings: Settings) -> Finding:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             polling = await Commands(settings).workers()
-    except Exception as error:  # Temporal's own line says why
-        return Finding("Workers", detail=f"Temporal cannot be asked ({type(error).__name__})", ok=False)
+    except Exception as error:  # Temporal's own line says more
+        return Finding("Workers", detail=f"Temporal cannot be asked: {probes.why(error)}", ok=False)
     if not polling:
         return Finding("Workers", detail=f"none polls the task queue {queue}: nothing is worked on", ok=False)
     return Finding("Workers", str(len(polling)), detail=", ".join(sorted(polling)))
@@ -162,7 +161,7 @@ async def _migrations(settings: Settings) -> Finding:
         async with asyncio.timeout(PROBE_SECONDS):
             pending = await pending_migrations(settings)
     except Exception as error:  # a database that is down, or newer than this Muster
-        return Finding("migrations", detail=(str(error).strip().splitlines() or [type(error).__name__])[-1], ok=False)
+        return Finding("migrations", detail=probes.why(error), ok=False)
     if pending:
         return Finding("migrations", detail=f"pending: {', '.join(pending)}; run `muster migrate`", ok=False)
     return Finding("migrations", detail="none pending")

@@ -44,13 +44,25 @@ class Moment(click.ParamType[datetime]):
         return moment.astimezone(UTC)
 
 
+class Whole(click.IntRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number in the range {self._describe_range()}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Seconds(click.FloatRange):
     """A number of them. What is none, `nan`, lies in every range."""
 
     name = "seconds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = super().convert(value, param, ctx)
+        try:
+            found = super().convert(float(value), param, ctx)
+        except ValueError:
+            found = math.nan
         if math.isnan(found):
             self.fail(f"{value!r} is not a number of seconds", param, ctx)
         return found

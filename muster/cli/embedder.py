@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from muster.cli.durations import Whole
 from muster.cli.parts import _exit_with
 from muster.services import probes
 from muster.services.errors import StartupError
@@ -17,7 +18,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address it listens on.")
-@click.option("--port", default=8701, show_default=True, type=click.IntRange(1, 65535), help="Port it listens on.")
+@click.option("--port", default=8701, show_default=True, type=Whole(1, 65535), help="Port it listens on.")
 @click.option(
     "--healthcheck", is_flag=True, help="Only ask the one that runs here whether it can work; exit code 0 or 1."
 )

@@ -11,6 +11,7 @@ import click
 
 from muster.cli.client import Api
 from muster.cli.command import api_command, print_line, progress
+from muster.cli.durations import Whole
 from muster.cli.references import agent_id, task_id
 from muster.cli.tables import STYLES, clean, clock, ident, styled
 from muster.domain.events import EventType
@@ -21,8 +22,10 @@ TYPES = [str(kind) for kind in EventType]
 
 @api_command(patient=True)
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on with events as they happen.")
-@click.option("--after", type=click.IntRange(0), metavar="N", help="Begin behind position N; 0 is the beginning.")
-@click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="Else, how many to begin with.")
+@click.option("--after", type=Whole(0), metavar="N", help="Begin behind position N; 0 is the beginning.")
+@click.option(
+    "--last", "--limit", "last", type=Whole(0), default=20, show_default=True, help="Else, how many to begin with."
+)
 @click.option("--task", metavar="TASK", help="Events of this task and its agents.")
 @click.option("--agent", metavar="AGENT", help="Events of this agent.")
 @click.option("--type", "types", multiple=True, type=click.Choice(TYPES), help="Repeatable.")

@@ -12,6 +12,7 @@ import click
 
 from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, progress, say
+from muster.cli.references import memory_id
 
 _PIECE = 256 * 1024
 
@@ -48,13 +49,15 @@ def forget(
     if len(named) != 1:
         raise click.UsageError("name one of --observation, --session, --agent, --task and --project")
     what, value = named[0]
+    if what != "project":
+        value = memory_id(api, what, value)
     path = f"/v1/{what}s/{quote(value, safe='')}" + ("" if what in ("observation", "session") else "/memory")
-    if not (yes or observation):
+    if not (yes or value == observation):  # a part of an id may be another's than was meant
         if not sys.stdin.isatty():
             raise click.UsageError(
                 f"this forgets all of the {what}'s memory for good: say --yes where nobody can be asked"
             )
-        click.confirm(f"forget all of this {what}'s memory? It cannot be brought back", abort=True, err=True)
+        click.confirm(f"forget all memory of {what} {value}? It cannot be brought back", abort=True, err=True)
     params: dict[str, Any] = {}
     if observation and keep_events:
         params["events"] = "false"

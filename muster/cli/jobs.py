@@ -9,6 +9,9 @@ import click
 
 from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, progress
+from muster.cli.durations import Whole
+from muster.cli.groups import Group
+from muster.cli.references import memory_id
 from muster.cli.tables import age, ident, in_terminal, print_facts, print_table, seconds_text, when
 from muster.domain.memory import ErrorClass, JobKind, JobStatus
 
@@ -20,7 +23,7 @@ _KIND = click.Choice([str(kind) for kind in JobKind])
 _ERROR_CLASS = click.Choice([str(kind) for kind in ErrorClass])
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Alone: for scripts.")
 @click.pass_context
 def jobs(context: click.Context, as_json: bool) -> None:
@@ -42,7 +45,7 @@ def jobs(context: click.Context, as_json: bool) -> None:
 @click.option("--kind", type=_KIND, help="Only of this kind.")
 @click.option("--status", multiple=True, type=click.Choice([str(status) for status in JobStatus]), help="Repeatable.")
 @click.option("--error-class", type=_ERROR_CLASS, help="Whose last failure was of this class.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=Whole(1), default=50, show_default=True, help="How many at most.")
 def list_(
     api: Api,
     project: str | None = None,
@@ -58,8 +61,9 @@ def list_(
     \b
     $ muster jobs list --status failed --project apollo
     """
-    filters = {"project": project, "session": session, "kind": kind, "status": status, "error_class": error_class}
     with progress("reading jobs"):
+        filters = {"project": project, "kind": kind, "status": status, "error_class": error_class}
+        filters["session"] = memory_id(api, "session", session) if session else None
         found = list(api.pages("/v1/jobs", limit, **filters))
     if as_json:
         print_json(found)
@@ -168,6 +172,8 @@ def requeue(api: Api, everything: bool, as_json: bool, **filters: str | None) ->
     \b
     $ muster jobs requeue --error-class unavailable
     """
+    if filters["session"]:
+        filters["session"] = memory_id(api, "session", filters["session"])
     body = {name: value for name, value in filters.items() if value is not None}
     if everything == bool(body):
         raise click.UsageError("say which, or --all")

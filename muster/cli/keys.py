@@ -13,12 +13,13 @@ from muster.cli import references
 from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, progress, say
 from muster.cli.durations import Duration
+from muster.cli.groups import Group
 from muster.cli.tables import age, ident, print_table, when
 from muster.domain.states import MemberRole
 from muster.domain.tenants import Scope
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """Keep the keys that programs and people ask with.
 

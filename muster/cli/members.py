@@ -9,13 +9,14 @@ import click
 from muster.cli import references
 from muster.cli.client import Api
 from muster.cli.command import api_command, print_json, progress
+from muster.cli.groups import Group
 from muster.cli.tables import age, print_table
 from muster.domain.states import MemberRole
 
 _ROLE = click.Choice([str(role) for role in MemberRole])
 
 
-@click.group()
+@click.group(cls=Group)
 def members() -> None:
     """Keep who may work in the workspace, and as what.
 

@@ -7,18 +7,19 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 import click
 
 from muster.cli import forgetting
 from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, progress
-from muster.cli.durations import Duration
-from muster.cli.tables import age, clean, print_facts, print_table, styled, when
+from muster.cli.durations import Duration, Whole
+from muster.cli.groups import Group
+from muster.cli.references import memory_id, memory_ids
+from muster.cli.tables import age, clean, ident, print_facts, print_table, styled, when
 
 
-@click.group()
+@click.group(cls=Group)
 def memory() -> None:
     """Search what is remembered of agents' work, see it, and add to it.
 
@@ -49,7 +50,7 @@ _the_project = click.option(
 @click.option("--task", metavar="ID", help="Only of this task.")
 @click.option("--agent", metavar="ID", help="Only of this agent.")
 @click.option("--within", type=Duration(), help="Only what happened within 12h, 30d …")
-@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="How many at most.")
+@click.option("--limit", type=Whole(1, 100), default=10, show_default=True, help="How many at most.")
 @click.option("--explain", is_flag=True, help="Say what each was found by.")
 def search(
     api: Api,
@@ -61,6 +62,7 @@ def search(
     limit: int,
     explain: bool,
     as_json: bool,
+    file: str | None,
     **where: str | None,
 ) -> None:
     """Find what is remembered, by words and by meaning; the best first.
@@ -76,16 +78,17 @@ def search(
         "after": (datetime.now(UTC) - timedelta(seconds=within)).isoformat() if within else None,
         "limit": limit,
         "explain": explain or None,
-        **where,
+        "file": file,
     }
     with progress("searching"):
+        body |= memory_ids(api, **where)
         found = api.post("/v1/memory/search", {name: value for name, value in body.items() if value not in (None, [])})
     if as_json:
         print_json(found)
         return
     if found["mode"] == "lexical":
         click.echo("muster: found by words only: the embedder does not answer", err=True)
-    narrowed = any((project, kinds, concepts, within, *where.values()))
+    narrowed = any((project, kinds, concepts, within, file, *where.values()))
     if explained := found.get("explain"):
         click.echo("\n".join(f"{name}: {_fact(value)}" for name, value in explained.items()))
     _print_observations(
@@ -101,7 +104,7 @@ def search(
 @click.argument("task", nargs=-1, required=True)
 @_the_project
 @click.option("--file", "files", multiple=True, metavar="PATH", help="A file that it is about. May be repeated.")
-@click.option("--budget", type=click.IntRange(100, 100_000), metavar="TOKENS", help="Longest answer. Default: 2000.")
+@click.option("--budget", type=Whole(100, 100_000), metavar="TOKENS", help="Longest answer. Default: 2000.")
 def context(
     api: Api, task: tuple[str, ...], project: str | None, files: tuple[str, ...], budget: int | None, as_json: bool
 ) -> None:
@@ -125,7 +128,7 @@ def context(
 @_the_project
 @click.option("--around", metavar="ID", help="What happened before and after this observation.")
 @click.option("--session", metavar="ID", help="Only of this session.")
-@click.option("--limit", type=click.IntRange(1, 500), default=30, show_default=True, help="How many at most.")
+@click.option("--limit", type=Whole(1, 500), default=30, show_default=True, help="How many at most.")
 def timeline(api: Api, project: str | None, around: str | None, session: str | None, limit: int, as_json: bool) -> None:
     """Print what is remembered in the order in which it happened.
 
@@ -133,7 +136,11 @@ def timeline(api: Api, project: str | None, around: str | None, session: str | N
     $ muster memory timeline --project apollo --limit 10
     """
     with progress("reading"):
-        found = api.get("/v1/memory/timeline", project=project, around=around, session=session, limit=limit)
+        where = {
+            "around": memory_id(api, "observation", around) if around else None,
+            "session": memory_id(api, "session", session) if session else None,
+        }
+        found = api.get("/v1/memory/timeline", project=project, limit=limit, **where)
     if as_json:
         print_json(found)
         return
@@ -148,9 +155,7 @@ def show(api: Api, observation: str, as_json: bool) -> None:
     \b
     $ muster memory show 0193a1b2-0000-8000-8000-000000000000
     """
-    if not _is_id(observation):
-        raise Failure(f"{observation!r} is no id of an observation: give it whole, as it is listed")
-    found = api.get(f"/v1/observations/{observation}")
+    found = api.get(f"/v1/observations/{memory_id(api, 'observation', observation)}")
     if as_json:
         print_json(found)
         return
@@ -255,6 +260,11 @@ def settings(api: Api, project: str, changes: tuple[str, ...], as_json: bool) ->
     """
     path = f"/v1/projects/{quote(project, safe='')}/memory"
     changed = dict(map(_assignment, changes))
+    if any(isinstance(value, str) for value in changed.values()):
+        lists = {name for name, value in api.get(path).items() if isinstance(value, list)}
+        changed = {
+            name: [value] if name in lists and isinstance(value, str) else value for name, value in changed.items()
+        }
     found = api.patch(path, changed) if changed else api.get(path)
     if as_json:
         print_json(found)
@@ -271,7 +281,7 @@ def _print_observations(items: list[dict[str, Any]], *, empty: str, scores: bool
         ["id", *(["score"] if scores else []), "type", "happened", "title"],
         [
             [
-                item["id"],  # whole: a part of it finds nothing
+                ident(item["id"]),
                 *([f"{item['score']:.2f}"] if scores else []),
                 item["type"],
                 age(item["occurred_at"]),
@@ -288,18 +298,12 @@ def _print_observations(items: list[dict[str, Any]], *, empty: str, scores: bool
             )
 
 
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise Failure(f"{text!r} changes nothing: write NAME=VALUE")
+    if not value:
+        raise Failure(f"{name} is given no value: --set {name}=null makes it the default")
     try:
         return name, json.loads(value)
     except ValueError:

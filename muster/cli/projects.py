@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from muster.cli.client import Api
+from muster.cli.client import Api, Failure
 from muster.cli.command import api_command, print_json, progress
+from muster.cli.groups import Group
 from muster.cli.tables import age, print_facts, print_table, when
 from muster.domain.states import ProjectStatus
 
 
-@click.group()
+@click.group(cls=Group)
 def projects() -> None:
     """Keep the bodies of work that tasks belong to.
 
@@ -53,6 +56,10 @@ def create(api: Api, slug: str, name: str | None, description: str | None, as_js
     \b
     $ muster projects create apollo --name 'Apollo'
     """
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", slug):
+        better = re.sub(r"[^a-z0-9]+", "-", slug.lower())[:64].strip("-")
+        try_ = f": {better}, with --name {shlex.quote(name or slug)}" if better else ""
+        raise Failure(f"a slug is up to 64 lower-case letters, digits and hyphens between them{try_}")
     body = {"slug": slug, "name": name or slug, "description": description}
     _report(
         api.post("/v1/projects", {key: value for key, value in body.items() if value is not None}), as_json, "created"

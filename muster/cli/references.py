@@ -59,6 +59,16 @@ def key_id(api: Api, reference: str) -> str:
     return str(_whole(bare) or _among_recent(api, ("key",), bare)[1])
 
 
+def memory_id(api: Api, kind: str, reference: str) -> str:
+    """Of a session or an observation; also of a task or an agent, which memory may have outlived."""
+    bare = reference.strip().lower()
+    return str(_whole(bare) or _among_recent(api, (kind,), bare)[1])
+
+
+def memory_ids(api: Api, **references: str | None) -> dict[str, str | None]:
+    return {kind: memory_id(api, kind, text) if text else None for kind, text in references.items()}
+
+
 def user_id(api: Api, reference: str) -> str:
     """Of a member of the workspace, by email or user id."""
     if whole := _whole(reference.strip()):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ import click
 from muster import logs
 from muster.domain.errors import MusterError
 from muster.services import probes, runtime
+from muster.services.child import DID_NOT_STOP, said
 from muster.services.errors import AlreadyRunning, StartupError
 from muster.services.home import Home
 from muster.services.runtime import Record
@@ -249,6 +251,7 @@ def _stop(settings: Settings) -> None:
         click.echo(f"no Muster runs in {home.path}{stale}")
         return
     began = time.monotonic()
+    logged = _size(home.log("muster"))
     pids = [record.pid, *(child.pid for child in record.children.values() if child.pid)]
     births = {pid: runtime.process_start(pid) for pid in pids}
     try:
@@ -267,6 +270,23 @@ def _stop(settings: Settings) -> None:
         home.runtime_file.unlink(missing_ok=True)
     how = "stopped" if gentle else f"did not stop within {STOP_SECONDS:.0f} s and was killed"
     click.echo(f"Muster in {record.home} {how} ({time.monotonic() - began:.1f} s)")
+    for line in _forced(home.log("muster"), logged):
+        click.echo(line)
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
+
+
+def _forced(log: Path, start: int) -> list[str]:
+    """What was said since of those that had to be killed: only the supervisor knows, and it has ended."""
+    try:
+        with log.open("rb") as file:
+            file.seek(start if start <= _size(log) else 0)  # it may have been begun anew meanwhile
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [said(line) for line in lines if DID_NOT_STOP in line]
 
 
 def _gone(births: dict[int, str | None], seconds: float) -> bool:

@@ -59,8 +59,9 @@ def _show_agent(agent: dict[str, Any]) -> None:
 
 def _show_task(task: dict[str, Any]) -> None:
     retry = task["retry"]
-    policy = f"{task['attempts']} of {retry['max_attempts']}"
+    policy = str(task["attempts"])
     if retry["max_attempts"] > 1:
+        policy += f", up to {retry['max_attempts']} a run"
         policy += f", first wait {retry['initial_seconds']:g} s, then ×{retry['factor']:g}"
     print_facts(
         [

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from muster.cli import follow
+from muster.cli import INTERRUPTED, follow
 from muster.cli.client import Api, Problem
-from muster.cli.command import INTERRUPTED, api_command, print_json, print_line, progress, say
-from muster.cli.durations import Seconds
+from muster.cli.command import api_command, print_json, print_line, progress, say
+from muster.cli.durations import Seconds, Whole
 from muster.cli.references import task_id
 from muster.cli.tables import in_terminal
 
@@ -31,8 +31,8 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @api_command(patient=True, context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, metavar="[--] COMMAND [ARGUMENT]...", type=click.UNPROCESSED)
 @click.option("--title", help="What people see it as. Default: the command.")
-@click.option("--priority", type=click.IntRange(1, 10), help="10 is the most urgent. Default: 5.")
-@click.option("--retries", type=click.IntRange(0, 99), help="Further attempts when it fails. Default: 0.")
+@click.option("--priority", type=Whole(1, 10), help="10 is the most urgent. Default: 5.")
+@click.option("--retries", type=Whole(0, 99), help="Further attempts when it fails. Default: 0.")
 @click.option(
     "--backoff",
     type=Seconds(0, 86_400),
@@ -42,6 +42,10 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 @click.option(
     "--timeout", type=Seconds(0, 30 * 86_400, min_open=True), metavar="SECONDS",
     help="Longest run of one attempt.",
+)  # fmt: skip
+@click.option(
+    "--task-timeout", type=Seconds(0, 30 * 86_400, min_open=True), metavar="SECONDS",
+    help="Longest life of the whole task: waiting, and all its attempts.",
 )  # fmt: skip
 @click.option("--project", metavar="SLUG", help="Project it belongs to (slug or id).")
 @click.option("--label", "labels", multiple=True, help="May be repeated.")
@@ -63,9 +67,7 @@ def _variables(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     "--depends-on", multiple=True, metavar="TASK", help="Task to complete first; repeatable, implies --queue."
 )
 @click.option("--no-memory", is_flag=True, help="Tell it nothing of what its project remembers, and remember nothing.")
-@click.option(
-    "--memory-budget", type=click.IntRange(100, 100_000), metavar="TOKENS", help="Longest context. Default: 2000."
-)
+@click.option("--memory-budget", type=Whole(100, 100_000), metavar="TOKENS", help="Longest context. Default: 2000.")
 @click.option("--queue", is_flag=True, help="Wait for a free slot, instead of being refused when none is.")
 @click.option("--follow", "-f", "following", is_flag=True, help="Show its output live, and end as it ends.")
 def spawn(api: Api, command: tuple[str, ...], following: bool, as_json: bool, **options: Any) -> None:
@@ -123,6 +125,7 @@ def _specification(api: Api, argv: list[str], **options: Any) -> dict[str, Any]:
     }
     spec |= {
         "priority": options["priority"],
+        "timeout_seconds": options["task_timeout"],
         "project": options["project"],
         "labels": list(options["labels"]),
         "retry": {name: value for name, value in retry.items() if value is not None},
@@ -167,9 +170,13 @@ def _title(argv: list[str]) -> str:
 
 def _follow(api: Api, task: str, as_json: bool) -> int:
     current: dict[str, Any] = {}
+    untold: dict[str, Any] = {}
 
     def spawned(agent: dict[str, Any]) -> None:
         current.update(agent)
+        if untold and not as_json:
+            say(f"attempt {untold['attempt']} {untold['status']} ({_why(untold)}); attempt {agent['attempt']} begins")
+        untold.clear()
         if as_json:
             print_line({"agent": agent})
         elif sys.stderr.isatty():
@@ -182,9 +189,14 @@ def _follow(api: Api, task: str, as_json: bool) -> int:
             follow.print_output(written)
 
     def ended(agent: dict[str, Any], found: dict[str, Any]) -> None:
-        # The last one's end is the task's, which is told when it is there.
-        if agent["status"] != "completed" and agent["attempt"] < found["retry"]["max_attempts"] and not as_json:
+        # The last one's end is the task's, which is told when it is there. Which one is the last is known only when
+        # there is no other: a lost one is not counted.
+        if agent["status"] == "completed" or as_json:
+            return
+        if agent["attempt"] < found["retry"]["max_attempts"]:
             say(f"attempt {agent['attempt']} {agent['status']} ({_why(agent)})")
+        else:
+            untold.update(agent)
 
     try:
         final = follow.task(api, task, follow.Followed(line=line, spawned=spawned, ended=ended))

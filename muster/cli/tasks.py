@@ -9,6 +9,7 @@ import click
 
 from muster.cli.client import Api
 from muster.cli.command import api_command, print_json, progress
+from muster.cli.durations import Whole
 from muster.cli.references import task_id
 from muster.cli.tables import age, ident, in_terminal, print_table, status_of
 from muster.domain.states import TaskStatus
@@ -19,7 +20,7 @@ from muster.domain.states import TaskStatus
 @click.option("--project", metavar="SLUG", help="Tasks of this project (slug or id).")
 @click.option("--parent", metavar="TASK", help="Subtasks of this task.")
 @click.option("--label", multiple=True, help="Tasks with this label; repeated: with all of them.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=Whole(1), default=50, show_default=True, help="How many at most.")
 def tasks(
     api: Api,
     status: tuple[str, ...],
@@ -49,7 +50,7 @@ def tasks(
                 ident(task["id"]),
                 status_of(task),
                 str(task["priority"]),
-                f"{task['attempts']}/{task['retry']['max_attempts']}",
+                str(task["attempts"]),
                 age(task["created_at"]),
                 task["title"],
             ]
@@ -96,7 +97,7 @@ def _report(task: dict[str, Any], as_json: bool, what: str) -> None:
 
 
 @api_command()
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=Whole(1, 500), default=50, show_default=True, help="How many at most.")
 def queue(api: Api, limit: int, as_json: bool) -> None:
     """Show which tasks wait for a slot, in the order they will get one.
 

@@ -10,6 +10,7 @@ import click
 
 from muster.cli.client import Api
 from muster.cli.command import api_command, print_json, progress
+from muster.cli.groups import Group
 from muster.cli.tables import age, print_facts, print_table, when
 
 _LIMITS = {
@@ -48,7 +49,7 @@ def _named(limits: dict[str, Any]) -> dict[str, Any]:
     return {name: None if value == "none" else value for name, value in limits.items() if value is not None}
 
 
-@click.group()
+@click.group(cls=Group)
 def workspaces() -> None:
     """Keep workspaces: what belongs to whom, and how much each may use.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from fnmatch import translate
 from functools import lru_cache
 from itertools import groupby
@@ -12,6 +14,10 @@ from muster.domain.calls import plain, tools_named
 from muster.domain.rules_json import opened
 
 _SEPARATORS = r"""\s"'`=:,;()<>|&\[\]{}@"""
+_ESCAPED = re.compile(r"\\{1,8}([ !#$&'()\[\]{},;=@~^`])")
+"""As in a shell. A dot is not, since it begins the name of a file where backslashes divide a path."""
+_COMBINED = re.compile(r"\w[\u0300-\u036f\u3099\u309a]{1,4}|[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?")
+"""Letters in several pieces, as some systems write names of files. All of a text at once takes longer than it is."""
 _PATH_NAMES = ("path", "file", "dir", "folder", "cwd")
 _COMMAND_NAMES = ("command", "cmd", "arg", "script", "shell", "input")
 
@@ -34,15 +40,13 @@ class Excluded:
         """The first glob that something in it meets."""
         stack = [("", value)]
         here = value.get("cwd") if isinstance(value, dict) and self._rooted else None
-        here = f"{here.rstrip('/')}/" if isinstance(here, str) and here.strip("/") else None
+        here = f"{_composed(here).rstrip('/')}/" if isinstance(here, str) and here.strip("/") else None
         while stack:
             name, item = stack.pop()
             if isinstance(item, str):
                 if self._tools and (inner := opened(item)) is not item:
                     stack.append((name, inner))
-                if self._paths and (found := self._path(item) or self._folder(name, item)):
-                    return found
-                if here and here in item and (found := self._path(item.replace(here, ""))):
+                if self._paths and (found := self._met(name, item, here)):
                     return found
             elif isinstance(item, dict):
                 if self._tools and (found := self._tool(plain(name), item)):
@@ -54,6 +58,14 @@ class Excluded:
                 if self._folders and item and all(isinstance(word, str) for word in item):
                     stack.append((name, " ".join(item)))
                 stack.extend((name, one) for one in item)
+        return None
+
+    def _met(self, name: str, text: str, here: str | None) -> str | None:
+        for read in _readings(text):
+            if found := self._path(read) or self._folder(name, read):
+                return found
+            if here and here in read and (found := self._path(read.replace(here, ""))):
+                return found
         return None
 
     def _path(self, text: str) -> str | None:
@@ -71,6 +83,20 @@ class Excluded:
         return None
 
 
+def _composed(text: str) -> str:
+    if text.isascii():
+        return text
+    return _COMBINED.sub(lambda found: unicodedata.normalize("NFC", found[0]), text)
+
+
+def _readings(text: str) -> Iterator[str]:
+    """A backslash divides a path, or says in a shell that what follows belongs to a name."""
+    text = _composed(text)
+    yield text
+    if "\\" in text and (plain_text := _ESCAPED.sub(r"\1", text)) != text:
+        yield plain_text
+
+
 def _one_line(tool: str) -> str:
     """Some join what `mcp__server__tool` has in it by one line only."""
     tool = tool.lower()
@@ -78,7 +104,7 @@ def _one_line(tool: str) -> str:
 
 
 def _path_pattern(glob: str) -> re.Pattern[str] | None:
-    glob = glob.strip().replace("\\", "/").removeprefix("./")
+    glob = _composed(glob).strip().replace("\\", "/").removeprefix("./")
     rooted, below = glob.startswith("/"), glob.endswith(("/", "/**"))
     parts = [part for part in glob.split("/") if part]
     if parts and parts[0] == "**":
@@ -116,7 +142,7 @@ class _Folder:
 
     @classmethod
     def of(cls, glob: str) -> _Folder | None:
-        word = re.fullmatch(r"(?:\./)?([\w.-]+)/(?:\*\*)?", glob.strip().replace("\\", "/"))
+        word = re.fullmatch(r"(?:\./)?([\w.-]+)/(?:\*\*)?", _composed(glob).strip().replace("\\", "/"))
         return cls(word[1]) if word else None
 
     def is_meant(self, name: str, text: str) -> bool:

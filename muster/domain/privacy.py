@@ -248,6 +248,31 @@ def _ends_before_it_begins(text: str) -> bool:
     return False
 
 
+_NOTHING = object()
+
+
+class _Within:
+    """A document that may begin within something private. Unlike text, a number shows nothing of where it stands, so
+    what is within goes with its name."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = self._first = depth
+
+    def kept(self, value: Any) -> Any:
+        began = self._depth
+        kept: Any = value
+        if isinstance(value, str):
+            # Some tell the same text twice in one document.
+            began = self._depth or (self._first if _ends_before_it_begins(value) else 0)
+            kept, self._depth = _outside(value, {}, began)
+        elif isinstance(value, dict):
+            kept = {name: one for name, item in value.items() if (one := self.kept(item)) is not _NOTHING}
+        elif isinstance(value, list):
+            kept = [one for item in value if (one := self.kept(item)) is not _NOTHING]
+        is_empty = not kept or not isinstance(kept, str | dict | list)
+        return _NOTHING if began and self._depth and is_empty else kept
+
+
 class Lines:
     """A text that comes line by line and is not seen as a whole again: what is private, or a key, in one of them may
     end in one that comes much later."""
@@ -256,10 +281,35 @@ class Lines:
         self._kinds = kinds if kinds is not None else {}
         self._depth = 0
         self._key = False
+        self._perhaps = 0
+        self.lasted = False
+        """Whether anything private went on beyond its line."""
 
     @property
     def within(self) -> bool:
         return self._key or self._depth > 0
+
+    def passed(self, document: str) -> None:
+        """A line that is looked through by itself. What begins in it is private beyond it only if its end comes."""
+        if "private" in document.lower():
+            self._perhaps = _outside(document, {}, self._perhaps)[1]
+            self.lasted = self.lasted or self._perhaps > 0
+
+    def kept_document(self, document: Any, line: str, *, alone: bool) -> Any:
+        """What of a line that is this document may be kept, as a document; None: nothing. Asked before the line is
+        fed. `alone`: the line is looked through by itself."""
+        if self._key:
+            return None
+        try:
+            depth = self._depth
+            if not depth and self._perhaps and any(map(_ends_before_it_begins, _texts(document))):
+                depth = self._perhaps
+            if not depth and (alone or "private" not in line.lower()):
+                return document
+            kept = _Within(depth).kept(document)
+        except RecursionError:
+            return None
+        return None if kept is _NOTHING else kept
 
     def kept(self, line: str) -> str | None:
         """What of the next one may be kept; None: nothing, not even that there was one."""
@@ -277,4 +327,5 @@ class Lines:
         if begin is not None and KEY_END.search(line, begin.end()) is None:
             self._key, line = True, line[: begin.start()] + mark("private-key")
             self._kinds["private-key"] = self._kinds.get("private-key", 0) + 1
+        self.lasted = self.lasted or self.within
         return None if within and not line.strip() else line

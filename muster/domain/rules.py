@@ -6,6 +6,8 @@ by what its commands are (`rules_commands`) and said (`rules_outcomes`); a sessi
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
 from muster.domain.rules_work import Work
 
 MAX_OUTPUT_PIECES = 6
+_NUMBER = re.compile(r"\d+")
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
@@ -118,17 +121,25 @@ def _asked(act: Act) -> NewObservation:
 
 
 def _written(act: Act) -> list[NewObservation]:
-    """Of plain output: what went wrong in it, or what it says."""
-    text = outcomes.excerpt(outcomes.without_listing(act.text), 12_000)
-    if (len(text) < 20 and not is_labelled(text)) or not any(map(str.isalpha, text)):
+    """Of plain output: what went wrong in it, and what it says, or says after that."""
+    text = outcomes.printed(act.text)
+    if not _has_words(text):
         act.note = "output with hardly a word in it"
         return []
-    if outcomes.has_trace(text) or outcomes.gave_up(text):
-        return [broken(act)]
+    if outcomes.fails(text):
+        rest = outcomes.since_failure(text)
+        return [broken(act), *(_spoken(act, rest) if _has_words(rest) else ())]
+    return _spoken(act, text)
+
+
+def _has_words(text: str) -> bool:
+    return (len(text) >= 20 or is_labelled(text)) and any(map(str.isalpha, text))
+
+
+def _spoken(act: Act, text: str) -> list[NewObservation]:
     if report := outcomes.passed(text):
         return [_plain(act, "discovery", f"Output: {report}", text, 0.4)]
-    parts = pieces(text, 2400, MAX_OUTPUT_PIECES)
-    talk = [said(Act(act.event, Kind.MESSAGE, text=part), None) for part in parts]
+    talk = [_said(act, part) for part in pieces(text, 2400, MAX_OUTPUT_PIECES)]
     return [
         observation.model_copy(update={"type": "discovery", "importance": 0.4})
         if observation.type in ("fact", "request", "question")
@@ -136,6 +147,18 @@ def _written(act: Act) -> list[NewObservation]:
         for observations in talk
         for observation in observations
     ]
+
+
+def _said(act: Act, part: str) -> list[NewObservation]:
+    """Lines of progress, that differ in their numbers only, are kept, and are no title where there is another."""
+    made = said(Act(act.event, Kind.MESSAGE, text=part), None)
+    shapes = [_NUMBER.sub("0", line) for line in part.split("\n")]
+    often = {shape for shape, times in Counter(shapes).items() if times > 2}
+    rest = "\n".join(line for line, shape in zip(part.split("\n"), shapes, strict=True) if shape not in often)
+    if not often or not _has_words(rest) or [one.type for one in made] != ["fact"]:
+        return made
+    told = said(Act(act.event, Kind.MESSAGE, text=rest), None)
+    return [one.model_copy(update={"title": other.title}) for one, other in zip(made, told, strict=False)] or made
 
 
 def _resulted(act: Act) -> list[NewObservation]:

@@ -73,6 +73,16 @@ _SHOWS = re.compile(
     r"aws \S+ (?:list|describe|get)-\S+|alembic (?:current|history|heads))(?![\w-])"
 )
 _SHOWS_LOGS = re.compile(r"(?:\S+ )*logs\b|journalctl|gh \w+ (?:view|diff)|gh api")
+_SELECTS = re.compile(
+    r"\s*(?:(?:select|show|table)\b(?![^;]*\binto\b)(?![^;]*\b(?:pg_(?!\w*size)\w+|nextval|setval|set_config|lo_\w+) ?"
+    r"\()|"
+    r"explain\b(?! analy)|\\(?:d|l|conninfo))[^;]*;?\s*",
+    re.IGNORECASE,
+)
+"""What only asks a database; some functions do more."""
+_SENDS_DATA = re.compile(
+    r"-[a-zA-Z#]*[XdFToOK]|--(?:request|data|json|form|upload-file|output|remote-name|config)(?![a-z])"
+)
 _PASSED_ON = re.compile(r"git (?:commit|push|add|tag|fetch)\b")
 """What keeps or sends what is there."""
 
@@ -103,7 +113,25 @@ def only_looks(command: str) -> bool:
 
 def shows(command: str) -> bool:
     """The same, of something that runs elsewhere."""
-    return all(_looks(step) or (_SHOWS.match(step.bare) and not step.writes) for step in steps(command))
+    return all(_looks(step) or (_shows(step) and not step.writes) for step in steps(command))
+
+
+def _shows(step: Step) -> bool:
+    return _SHOWS.match(step.bare) is not None or _asks(step)
+
+
+def _asks(step: Step) -> bool:
+    """It gets an answer of a server, and tells it nothing."""
+    if step.writes:
+        return False
+    if step.name == "psql":
+        given = [after for word, after in pairwise(step.words) if re.fullmatch(r"-[a-zA-Z]*c|--command", word)]
+        given += [word.partition("=")[2] for word in step.words if word.startswith("--command=")]
+        from_file = any(re.match(r"-[a-zA-Z]*f|--file", word) for word in step.words)
+        return bool(given) and not from_file and all(map(_SELECTS.fullmatch, given))
+    words = " ".join(step.words)
+    nowhere = re.sub(r" (?:-o|--output)[ =]?/dev/null(?= |$)| (?:-X|--request)[ =]?(?:GET|HEAD)(?= |$)", "", words)
+    return step.name == "curl" and not any(map(_SENDS_DATA.match, nowhere.split()))
 
 
 def shows_logs(command: str) -> bool:
@@ -171,7 +199,7 @@ def commit_message(command: str) -> str:
 
 def mutates(command: str) -> bool:
     return any((_ALTERS.match(step.bare) or _MUTATES.match(step.bare) or handles_packages(step))
-               and not _SHOWS.match(step.bare) for step in steps(command))  # fmt: skip
+               and not _shows(step) for step in steps(command))  # fmt: skip
 
 
 _PASSES_ON = re.compile(r"(?:curl|wget|ssh)\b|(?:docker|podman|kubectl) (?:\S+ )*(?:run|exec|attach)\b")
@@ -184,7 +212,7 @@ def speaks_for_itself(command: str) -> bool:
 
 def alters(command: str) -> bool:
     """Whether it changes something that a check may have failed for."""
-    return any((_ALTERS.match(step.bare) or handles_packages(step) or _edits(step)) and not _SHOWS.match(step.bare)
+    return any((_ALTERS.match(step.bare) or handles_packages(step) or _edits(step)) and not _shows(step)
                for step in steps(command))  # fmt: skip
 
 
@@ -194,9 +222,7 @@ def is_harmless(command: str) -> bool:
     return (
         bool(found)
         and not alters(command)
-        and all(
-            _looks(step) or _checks(step) or _SHOWS.match(step.bare) or _PASSED_ON.match(step.bare) for step in found
-        )
+        and all(_looks(step) or _checks(step) or _shows(step) or _PASSED_ON.match(step.bare) for step in found)
     )
 
 

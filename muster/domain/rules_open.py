@@ -13,7 +13,7 @@ from muster.domain.memory import NewObservation
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_sentences import sentences
 from muster.domain.rules_steps import Step, steps
-from muster.domain.rules_stories import has_failed, placed
+from muster.domain.rules_stories import broken, has_failed, placed
 from muster.domain.rules_talk import is_of_user
 from muster.domain.rules_text import one_line
 
@@ -33,7 +33,26 @@ def failing(told: Sequence[NewObservation], acts: Sequence[Act]) -> list[NewObse
         if not any(
             _mends(later, o, said=tried.isdisjoint(o.sources)) for later in told[place + 1 :] if later.type == "bugfix"
         )
+        and not _is_outlived(o, acts)
     ]
+
+
+def _is_outlived(error: NewObservation, acts: Sequence[Act]) -> bool:
+    """Whether it was printed by an agent that said more after it, and ended well."""
+    at = next((n for n, act in enumerate(acts) if act.kind is Kind.OUTPUT and act.event.id in error.sources), None)
+    if at is None or not outcomes.fails(text := outcomes.printed(acts[at].text)):
+        return False
+    ended = next((n for n in range(at, len(acts)) if acts[n].kind is Kind.ENDED), None)
+    if ended is None or acts[ended].data.get("status") != "completed" or error.title != broken(acts[at]).title:
+        return False
+    return len(outcomes.since_failure(text)) >= _SAYS_SOMETHING or any(
+        act.kind in _SPEAKS for act in acts[at + 1 : ended]
+    )
+
+
+_SAYS_SOMETHING = 20
+"""Letters; "12 passed in 3s" is of something else."""
+_SPEAKS = (Kind.OUTPUT, Kind.MESSAGE, Kind.RESULT)
 
 
 def _mends(fix: NewObservation, error: NewObservation, *, said: bool) -> bool:
@@ -161,7 +180,9 @@ _LEFT = re.compile(
     r"|\btodo\b|\bnext steps?\b|\bstill (?:open\b|need|to (?:do|be)\b|missing\b|pending\b|outstanding\b|unclear\b)|"
     r"\bremains? (?:to\b|open\b|unfixed\b|unsolved\b)|\b(?:is|are) (?:still )?(?:pending|outstanding)\b|"
     r"\bremaining (?:work|steps?|tasks?|issues?|items?|problems?)\b|\bnot yet\b|"
-    r"n['’]t (?:\w{1,20} ){0,3}yet\b|\bnot (?:\w{1,20} ){1,3}yet\b|\bfollow[- ]?ups?\b|\bleft to do\b|\blater we\b|"
+    r"n['’]t (?:\w{1,20} ){0,3}yet\b|\bnot (?:\w{1,20} ){1,3}yet\b|\bfollow[- ]?ups?\b|\bleft to do\b|"
+    r"\blater we\b(?! (?:also |then )?(?:(?!need)\w{1,20}ed|found|saw|went|made|had|were|got|did|chose|wrote|built|ran|"
+    r"took|put|knew)\b)|"
     r"\bunresolved\b|"
     r"\b(?:is|are|am|remains?|still) blocked\b|^\W{0,4}blocked\b|"
     r"\boffene? (?:punkte?|fragen?|aufgaben?)\b|\bnoch (?:nicht|offen|ausstehend|zu (?:tun|klären|erledigen|prüfen))\b|"

@@ -61,7 +61,7 @@ _GAVE_UP = re.compile(
 )
 """What programs say before they end, and that a pipe hides."""
 _TRACE = re.compile(
-    r"Traceback \(most recent call last\)|^panic: |^\s+at \S+ ?\(\S+:\d+|^thread '.*' panicked at|"
+    r"Traceback \(most recent call last\)|^panic: |^[^\S\n]+at \S+ ?\(\S+:\d+|^thread '.*' panicked at|"
     r"Unhandled ?(?:Promise)?Rejection",
     re.M,
 )
@@ -105,10 +105,18 @@ _STOPPED = re.compile(
 )
 
 
+_TIMED_OUT = re.compile(r"(?:Error: )?[Cc]ommand timed out after \d[\w. ]{0,40}(?=\n|\Z)")
+"""What is said in place of a command's last words, or before the first."""
+
+
 def failed(command: str, output: str) -> bool:
     """Whether it says that it failed: an exit code is not always told, and of a pipe it is that of the last."""
+    if _TIMED_OUT.fullmatch(output):
+        return True
     if commands.only_looks(command) or commands.shows_logs(command):
         return False
+    if _TIMED_OUT.match(output) or _TIMED_OUT.fullmatch(output[output.rfind("\n") + 1 :]):
+        return True
     end = output[-20_000:]
     if commands.commits(command) and not has_committed(output) and (_STOPPED.search(end) or _FAILED.search(end)):
         return True
@@ -143,10 +151,66 @@ def without_listing(output: str) -> str:
     return _LISTED.sub("", output)
 
 
+_RUN_FAILED = re.compile(
+    r"^=*[ \t]?[1-9]\d* (?:failed|errors?)\b[^\n]{0,80}? in \d[\d.:]*s?\b|^FAILED \S{1,300}::\S|^--- FAIL: |^FAIL\t\S"
+    r"|^test result: FAILED|^Tests:[ \t]{1,9}[1-9]\d* failed, \d|^[ \t]*[1-9]\d* failing$"
+    r"|^[1-9]\d* examples?, [1-9]\d* failures?\b",
+    re.MULTILINE,
+)
+"""What only a run of tests says of itself, whether or not any of them passed."""
+_SUITES_FAILED = re.compile(
+    r"^[ \t]*Test (?:Suites|Files)\b[^\n]{0,40}\b[1-9]\d* failed[^\n]{0,200}\n[^\n]*", re.MULTILINE
+)
+"""The line after it counts the tests of the others."""
+_OF_CHECKS = re.compile(r"All checks|no issues|\bFound \d|BUILD|error TS|✖")
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\)[^\n]*(?:\n[ \t][^\n]*)*(?:\n[^\n]*)?")
+_ASIDE = re.compile(r"[ \t]|hint: |note: |help: |npm |\[notice\]|make(?:\[\d+\])?: |exit(?: |ed )|For more information")
+"""What programs say after a failure, of the failure."""
+
+
 def gave_up(output: str) -> bool:
-    """The same of output whose command is not known."""
+    """The same of output whose command is not known, and unless all is well in the end."""
     end = output[-20_000:]
-    return _GAVE_UP.search(end) is not None or (_FAILED.search(end) is not None and _PASSED.search(end) is not None)
+    failed = bool(_GAVE_UP.search(end) or _RUN_FAILED.search(end)) or (
+        _FAILED.search(end) is not None and _PASSED.search(end) is not None
+    )
+    return failed and not _is_well_again(end)
+
+
+def _is_well_again(output: str) -> bool:
+    """Whether the last verdict is that all passes; of a check, that is none on the tests."""
+    verdicts = [*_FAILED.finditer(output), *_RUN_FAILED.finditer(output)]
+    last = max(verdicts, key=lambda found: found.end(), default=None)
+    failures = (*verdicts, *_GAVE_UP.finditer(output), *_SUITES_FAILED.finditer(output))
+    until = max((found.end() for found in failures), default=0)
+    for found in reversed(list(_PASSED.finditer(output, until))):
+        line = output[output.rfind("\n", 0, found.start()) + 1 : found.end()]
+        if not _FAILED.search(line):
+            # A compiler that complains keeps the tests from running; whatever passes later, it did not then.
+            if last is None or last.group().startswith("error"):
+                return True
+            return bool(_OF_CHECKS.search(last.group())) == bool(_OF_CHECKS.search(line))
+    return False
+
+
+def printed(output: str) -> str:
+    """What is read of plain output."""
+    return excerpt(without_listing(output), 12_000)
+
+
+def fails(text: str) -> bool:
+    """Whether plain output tells of a failure."""
+    return has_trace(text) or gave_up(text)
+
+
+def since_failure(text: str) -> str:
+    """What plain output says after the last that went wrong in it."""
+    patterns = (_TRACEBACK, _TRACE, _FAILED, _RUN_FAILED, _GAVE_UP, _SUITES_FAILED)
+    until = max((found.end() for pattern in patterns for found in pattern.finditer(text)), default=len(text))
+    lines = text[until:].split("\n")[1:]
+    while lines and (not lines[0].strip() or _ASIDE.match(lines[0]) or _PY_LAST.match(lines[0])):
+        del lines[0]
+    return "\n".join(lines).strip()
 
 
 def passed(output: str) -> str:
@@ -164,12 +228,14 @@ def failure(output: str) -> Failure:
     """What went wrong, by the most telling line there is; lines further down are nearer to the cause."""
     lines = [line.rstrip() for line in lines_of(output)][-600:]
     tests: list[str] = []
-    why = ""
-    for line in lines:
+    why, why_at = "", -1
+    for number, line in enumerate(lines):
         if match := _FAILED_TEST.match(line[:400]):
             name = next(group for group in (match[1], match[3], match[4], match[5]) if group)
             tests.append(one_line(name, 200))
             why = why or (match[2] or "")
+        elif not why and (asserted := _asserted(line, lines[number + 1 : number + 2], after_a_test=bool(tests))):
+            why, why_at = asserted, number
     found, at = "", -1
     for pattern in _ERROR_LINES:
         for number in range(len(lines) - 1, -1, -1):
@@ -182,9 +248,10 @@ def failure(output: str) -> Failure:
     if why and (
         not found
         or found.startswith(("assert", "FAILED ", "ERROR "))
-        or re.match(r"\W*\d+ (?:failed|errors?)\b", found)
+        or re.match(r"\W*\d+ (?:failed|errors?)\b|test result: |error: (?:test failed|\d+ targets? failed)", found)
+        or _PANICKED.search(found)
     ):
-        found = why
+        found, at = why, why_at if why_at >= 0 else at
     found = _DOTS.sub(": ", found)
     if not found:
         said = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
@@ -196,6 +263,18 @@ def failure(output: str) -> Failure:
     near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
     ours = [path for path in places if "site-packages" not in path and "node_modules" not in path and path[:1] != "<"]
     return Failure(one_line(found, 220), unique(ours or places, 8), unique(tests, 12), "\n".join(near)[:1500])
+
+
+_PANICKED = re.compile(r"^thread '[^'\n]{1,200}' (?:\(\d+\) )?panicked at (?:'(.+)', )?\S")
+_GO_SAYS = re.compile(r"\s+(\S{1,200}\.go:\d+: .+)")
+
+
+def _asserted(line: str, following: list[str], *, after_a_test: bool) -> str:
+    """What a test complains of, where only the place of it stands beside its name."""
+    if match := _PANICKED.match(line[:400]):
+        return match[1] or "".join(following)[:400]
+    match = _GO_SAYS.match(line[:400]) if after_a_test else None
+    return match[1] if match else ""
 
 
 _COMPLAINTS = _ERROR_LINES[-2]

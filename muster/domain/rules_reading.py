@@ -71,6 +71,7 @@ class Act:
     command: str = ""
     exit_code: int | None = None
     failed: bool = False
+    interrupted: bool = False
     speaker: str = ""
     title: str = ""
     query: str = ""
@@ -304,6 +305,8 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     if answer.refused:
         return _refused(act, answer.instead)
     act.text, act.exit_code, act.failed = answer.text, answer.code, answer.failed
+    places = (payload, answered) if isinstance(answered, dict) else (payload,)
+    act.interrupted = any(place.get("interrupted") is True for place in places)
     if name.lower().startswith("str_replace") and asked.get("command") == "view":
         act.kind = Kind.READ
     match act.kind:

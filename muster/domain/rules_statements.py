@@ -30,7 +30,10 @@ _STEP = re.compile(
 )
 """What somebody does next is no decision."""
 _PENDING = re.compile(
-    r"\b(?:undecided|decision\b[^.\n]{0,80}? (?:pending|open|outstanding|postponed|deferred|yet to)\b)", re.IGNORECASE
+    r"\b(?:undecided|decision\b[^.\n]{0,80}? (?:pending|open|outstanding|postponed|deferred|yet to)\b|"
+    r"(?:decided|agreed|settled)(?: on)? nothing\b|(?:nichts?|noch keine?[nrs]?) (?:\w{1,20} ){0,2}(?:entschieden|"
+    r"beschlossen)\b)|(?:没有?|尚?未)决定",
+    re.IGNORECASE,
 )
 _RULE = (
     r"(?:always|never|please (?:always|never|do not|don['’]t)) (?:use|write|run|add|commit|push|put|name|call|ask|do|"
@@ -46,10 +49,27 @@ _NO_VERB = (
     r"not|only|just|knew|thought|saw|felt|found|wanted|one|something|someone|nothing|for|from|by|with|if|when|"
     r"loved|liked|nearly|almost|\w+ly|(?!embed|need|feed|seed|speed|shed|shred|proceed|exceed)\w+ed|\w+ing)\b"
 )
+_ALWAYS_ELSEWHERE = (
+    r"^(?:bitte,? |und |aber |also |nein,? )*(?:"
+    r"(?:immer|nie(?:mals)?) (?!(?:noch|wenn|wieder|mehr|dann|zuvor|hat|haben|ist|sind|war|waren|wird|werden|wurden?|"
+    r"kann|können|muss|müssen)\b)(?:[^\s.,;!?]{1,40} ){0,10}?(?!ge(?!ben\b|hen\b))(?-i:[a-zäöüß]{2,30})(?:en|ern|eln)"
+    r"(?=[.,;!]|$)"
+    r"|(?:verwende|nutze|benutze|schreibe?|nimm|mache?|pushe|committe|teste|frage?|lasse?|formatiere|prüfe|antworte)n? "
+    r"(?:\w{1,30} ){0,3}(?:immer|nie(?:mals)?)\b)"
+    r"|^(?:s['’]il (?:te|vous) pla[iî]t,? |merci de |veuillez )?(?:n(?:e |['’])\w{2,20}(?:-\w{2,6})? jamais\b|"
+    r"(?:toujours|ne jamais) (?!(?:entre|autre|encore|pire|notre|votre)\b)\w{1,20}(?:er|ir|re)\b|"
+    r"(?:utilise|écris|écrive|fais|ajoute|demande|lance|teste|garde|mets|mette|réponds|réponde)z? (?:\w{1,20} ){0,2}"
+    r"toujours\b)"
+    r"|^(?:por favor,? )?(?:(?:nunca|jamás) (?!(?:antes|es|has|más)\b)\w{2,20}(?:[aei]r|[ae]s)\b|"
+    r"siempre (?:\w{2,20}[aei]r|us[ae]|escrib[ea]|haz|haga|ejecut[ae]|pregunt[ae]|pon|ponga|respond[ea]|añad[ea]|"
+    r"prueb[ae]|utili[zc][ae]|documenta|valida|revisa)\b|"
+    r"(?:usa|escribe|haz|ejecuta|pregunta|pon|responde|añade|utiliza) siempre\b)"
+)
 _PREFERS = re.compile(
     r"\b(?:i|we|he|she|they|user|client|customer)(?:['’]d| would)? (?:really |much |always |usually |do not |don['’]t |"
     r"strongly )*(?:prefer|like|love|hate|dislike|enjoy|favou?r|can['’]t stand|want you to)s?\b|\bmy favou?rite\b|"
     rf"\b{_RULE}\b|{_OPENING}(?:always|never) (?!{_NO_VERB})[a-z]|"
+    rf"{_ALWAYS_ELSEWHERE}|"
     r"\bprefers? \w+|\bich bevorzuge|\bje préfère|\bprefiero|偏好|喜欢|好き",
     re.IGNORECASE,
 )
@@ -69,7 +89,9 @@ _FIXED = re.compile(
 )
 _DENIES = re.compile(
     r"\b(?:not|never|no|nobody|none|nothing|cannot|without|hardly|unable|if|whether|unless|until|once|when|needs?|"
-    r"must|should|can|could|may|might|will|would|to be|being|be|remains?|want|try|trying|tried|failed)\b|n['’]t\b",
+    r"must|should|can|could|may|might|will|would|to be|being|be|remains?|want|try|trying|tried|failed|"
+    r"nicht|nie|niemals|kein\w{0,2}|wenn|falls|ob|sobald|muss|müssen|soll(?:te)?n?|kann|können|könnte)\b|"
+    r"n['’]t\b|(?:没有?|尚?未|无法|未能)[^，。；\s]{0,2}$",
     re.IGNORECASE,
 )
 """Before a word in the same clause: it is not so, or not yet."""
@@ -77,12 +99,36 @@ _REFUSES = re.compile(r"\b(?:not|never|no|nobody|without|if|whether|unless|yet t
 _UNKNOWN = re.compile(
     r"\s*(?:still |yet )?(?:not|never|n['’]t|unknown|unclear|in doubt|to be|hard to)\b", re.IGNORECASE
 )
-_CLAUSE = re.compile(r"[,;:.!?–—]\s|\b(?:and|but|so|because|since|then|that)\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;:.!?–—]\s|\b(?:and|but|so|because|since|then|that|und|aber|weil)\b", re.IGNORECASE)
 _WHY = re.compile(r"\b(?:why|what makes)\b")
 _UNFIXED = re.compile(
     r"(?:\b(?:not|never|nobody|cannot|hardly)\b|n['’]t\b)(?! need)[^.;\n]{0,40}?\b(?:fixed|solved|resolved)\b|"
     r"\b(?:cannot|can['’]t|could(?: not|n['’]t)|did(?: not|n['’]t)|unable to) (?:fix|solve|resolve)\b|"
-    r"\bun(?:resolved|solved|fixed)\b|\bthe (?:problem|issue|bug) is that\b|\b(?:to|must|should|needs to) be fixed\b",
+    r"\bun(?:resolved|solved|fixed)\b|\bthe (?:problem|issue|bug) is that\b|\b(?:to|must|should|needs to) be fixed\b|"
+    r"\b(?:nicht|nie)\b(?! nur)[^.,;\n]{0,40}?\b(?:behoben|gelöst|repariert)\b|"
+    r"(?:没有?|尚未|未能?|无法)(?:完全|彻底)?(?:修复|解决)",
+    re.IGNORECASE,
+)
+_IT = (
+    r"(?:it|this|they|(?:the|that) (?:same )?(?:\w{1,20} )?"
+    r"(?:bug|error|problem|issue|crash|failure|leak|exception|deadlock|race)s?)"
+)
+_COMES_BACK = re.compile(
+    rf"\b(?:but|yet|though|although|however|and),? {_IT} (?:(?:has|have|then|now|soon|sometimes|later|just|also) )*"
+    r"(?:still (?:happens?|occurs?|fails?|crash(?:es)?|appears?|exists?|persists?|hangs?|leaks?|there\b|present\b|"
+    r"open\b)"
+    r"|(?:happen|occur|appear|fail|crash)(?:s|es|ed|red)? again\b|reappear(?:s|ed)\b|persists?\b)"
+    rf"|\b(?:but|yet|though|although|however),? {_IT} (?:(?:has|have|then|now|soon|sometimes|later|just) )*"
+    r"(?:came|comes?|is|are|was|were) back\b"
+    r"|\b(?:but|and|then|until) \S{1,40} (?:broke|breaks) (?:it|this|that|them) again\b"
+    r"|\b(?:tritt|treten|trat|kommt|kam|passiert|stürzt|besteht) (?:(?:er|sie|es|aber|doch|jedoch|dann|leider|immer) )*"
+    r"(?:wieder|weiterhin|erneut|noch|trotzdem)\b",
+    re.IGNORECASE,
+)
+"""After what is called fixed: it was not, or not for long."""
+_BELIEVED = re.compile(
+    r"\b(?:claim(?:s|ed)? (?:that|to)|allegedly|supposedly|(?:I|we|he|she|they) (?:thought|believed|assumed|hoped))\b"
+    r"[^,.;:!?]{0,60}$",
     re.IGNORECASE,
 )
 _DONE_ONLY = re.compile(
@@ -222,14 +268,21 @@ def mends(line: str) -> bool:
     if line.endswith(("?", "？")):
         return False
     return any(
-        not _is_denied(line, found, _DENIES) and not _UNKNOWN.match(line, found.end())
+        not _is_denied(line, found, _DENIES)
+        and not _UNKNOWN.match(line, found.end())
+        and not _BELIEVED.search(line, max(0, found.start() - 80), found.start())
         for found in _FIXED.finditer(line)
-    )
+    ) and not _comes_back(line)
+
+
+def _comes_back(line: str) -> bool:
+    fixed = _FIXED.search(line)
+    return fixed is not None and _COMES_BACK.search(line, fixed.end()) is not None
 
 
 def breaks(line: str, *, past: bool = True) -> bool:
     """`past`: what only was so before counts, too."""
-    if not line.endswith(("?", "？")) and _UNFIXED.search(line):
+    if not line.endswith(("?", "？")) and (_UNFIXED.search(line) or _comes_back(line)):
         return True
     return any((past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line))
 

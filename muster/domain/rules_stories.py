@@ -189,8 +189,13 @@ def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObserva
         story.append(later)
     facts = [found.what] if found.what else []
     facts += [f"Fails: {name}" for name in found.tests]
+    why = found.what or (f"exit code {act.exit_code}" if act.exit_code is not None else "it does not say why")
+    title = f"{program} fails: {why}"
+    if act.interrupted:
+        title = f"{program} was interrupted" + (f": {found.what}" if found.what else "")
+        story[0] = f"{title}."
     return _from(
-        acts or [act], "error", f"{program} fails: {found.what or f'exit code {act.exit_code}'}", "\n".join(story),
+        acts or [act], "error", title, "\n".join(story),
         facts=facts, read=found.where, importance=0.45 if later else 0.6,
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ class Query(Spec):
     agent: UUID | None = None
     type: list[Text] = Field(default_factory=list, max_length=10, description="Any of these.", examples=[["decision"]])
     concept: list[Concept] = Field(default_factory=list, max_length=10, description="All of these.")
-    file: FilePath | None = Field(default=None, description="Touched this file; its last parts will do.")
+    file: FilePath | None = Field(default=None, description="Touched this file: its path, or its last parts.")
     after: datetime | None = Field(default=None, description="Happened at this time or later.")
     before: datetime | None = Field(default=None, description="Happened before this time.")
 
@@ -45,10 +45,10 @@ class Query(Spec):
         """Sets of terms; what is found holds all of one set. None at all: nothing is filtered."""
         fixed = words.place_terms(None, self.session, self.task, self.agent)
         fixed += [words.concept_term(concept) for concept in self.concept]
-        fixed += [words.file_term(self.file)] if self.file else []
+        sets = [[*fixed, term] for term in words.file_terms(self.file)] if self.file else [fixed] if fixed else []
         if not self.type:
-            return [fixed] if fixed else []
-        return [[*words.place_terms(kind), *fixed] for kind in self.type]
+            return sets
+        return [[*words.place_terms(kind), *one] for kind in self.type for one in sets or [[]]]
 
 
 def for_meaning(query: str) -> str:

@@ -14,7 +14,7 @@ _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _LABELS = frozenset(
     """
     password passwords passwd pwd pw pass passphrase passcode passwort secret secrets token tokens key keys credential
-    credentials creds auth authorization cookie cookies hash hashed digest
+    kennwort passe contrase senha credentials creds auth authorization cookie cookies hash hashed digest
     """.split()  # noqa: SIM905
 )
 _VARIABLES = frozenset(
@@ -36,13 +36,19 @@ _MARKED = re.compile(
 )
 """What stands before a name that is a variable's or an attribute's."""
 _OF_NAMES = string.ascii_letters + string.digits + "_.-"
-_SAID = frozenset(
+SAID = frozenset(
     """
     expected never must should is was required invalid missing not the a an and or to for changed reset too cannot
     your my our his her their its user new old current account plain hashed encrypted database optional used if when
     where which that this it at from stored minimum maximum one any no only always same see as in of with does do did
     has have had may can will are were be been too wrong incorrect weak empty
     Your The A An User New Old Current Account Plain Hashed Encrypted Database Optional Required Used If The Must
+    """.split()  # noqa: SIM905
+)
+SAID_ELSEWHERE = frozenset(
+    """
+    erforderlich falsch vergessen leer optional fehlt obligatoire requis incorrect invalide vide obligatorio
+    obligatoria requerida incorrecta olvidada vacia incorreta esquecida vazia verplicht
     """.split()  # noqa: SIM905
 )
 _METAVARIABLES = frozenset(
@@ -101,7 +107,7 @@ def _is_told_after_colon(found: re.Match[str], value: str, after: str) -> bool:
         return True
     if value.isidentifier() and after.lstrip().startswith(("=", "|")):  # a: Type = b
         return True
-    return found["is"].endswith(" ") and value in _SAID and (after[:1] in (" ", '"') or after == "'s ")
+    return found["is"].endswith(" ") and value in SAID and (after[:1] in (" ", '"') or after == "'s ")
 
 
 def _is_variable(found: re.Match[str], value: str, after: str) -> bool:
@@ -152,6 +158,13 @@ def is_variable(value: str) -> bool:
     """Whether it is called as variables are that hold such a thing."""
     value = value.rstrip("?!")
     return value.partition(".")[0].rstrip("?!") in _VARIABLES or _is_labelled(value.rpartition(".")[2])
+
+
+def is_code(value: str) -> bool:
+    """Whether a word that stands alone is of a program, or says what is asked for."""
+    if value.rstrip(";.") in _KEYWORDS | SAID or value.endswith("."):
+        return True
+    return ATTRIBUTE.fullmatch(value) is not None or (value.isidentifier() and is_variable(value))
 
 
 def _is_labelled(value: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from muster.domain.secret_code import is_code
 from muster.domain.secret_tokens import Shape, mark, only_last
-from muster.domain.secret_values import CODE, PLACE, TYPES
+from muster.domain.secret_values import CODE, PLACE, TYPES, is_label
 
 _NUMBERED = r"(?:[ \t]{0,8}[0-9]{1,6}(?:→|\t|\\t|\|))?"
 """As lines are shown with their numbers."""
@@ -43,6 +44,15 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 """In lower case: programs that test say PASS."""
+_BELOW = re.compile(
+    "(" + _BEGIN + r"(?P<indent>[ \t]{0,40}+)(?:- )?[\"']?(?:[A-Za-z0-9]{1,40}[_.-]){0,3}"
+    r"(?:passw(?:or[dt])?|passwd|passphrase)[\"']?:[ \t]{0,8}(?:\r?\n|\\n)(?P=indent)[ \t]{1,8})"
+    r"(?P<value>[^\s\"'`\\,;:({\[<]{4,200}+"
+    r"|(?P<quote>\\{0,7}[\"'])[^\"'\\\n]{4,200}+(?P=quote))"
+    r"(?=,?[ \t]{0,8}(?:$|\r|\\[nr]|\"))",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A value that stands alone in the line below."""
 _BESIDE = re.compile(
     r"(?:^|\\[nr]|[_.\"-])(?:user(?:name)?|login|email|account|host(?:name)?|database|db|dsn|smtp\w{0,20})"
     r"[ \t]{0,8}[:=]",
@@ -66,6 +76,16 @@ def _line(found: re.Match[str]) -> str:
         if letters < 4 or not digits or not (marked or (digits > 1 and value.isalnum() and len(value) >= 8)):
             return found[0]
     return f"{before}{mark('password')}"
+
+
+def _below(found: re.Match[str]) -> str:
+    quote = found["quote"] or ""
+    value = found["value"].removeprefix(quote).removesuffix(quote)
+    if value.startswith("[removed:") or PLACE.fullmatch(value) or value.lower() in TYPES | _RESULTS:
+        return found[0]
+    if is_label("password", value) or (not quote and (CODE.search(value) or is_code(value))):
+        return found[0]
+    return f"{found[1]}{quote}{mark('password')}{quote}"
 
 
 def _pw(found: re.Match[str]) -> str:
@@ -99,6 +119,7 @@ def _htpasswd(found: re.Match[str]) -> str:
 LOGINS: tuple[Shape, ...] = (
     Shape(("machine", "default", "login"), _NETRC, only_last("password"), "password"),
     Shape((":543", ":6432:", ":*:"), _PGPASS, only_last("password"), "password"),
+    Shape(("passw", "passphrase"), _BELOW, _below, "password"),
     Shape(("htpasswd",), _HTPASSWD, _htpasswd, "password"),
     Shape(("pw=",), _PW, _pw, "password"),
     Shape(("pass:", "pass=", "pass ", "pass\t", "pw:", "pw=", "pw ", "pw\t"), _LINE, _line, "password"),

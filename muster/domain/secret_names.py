@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from muster.domain.secret_tokens import mark
-from muster.domain.secret_values import CODE, TYPES, is_folder, is_label, may_be_secret
+from muster.domain.secret_values import CODE, ELSEWHERE, NEEDLES_ELSEWHERE, TYPES, is_folder, is_label, may_be_secret
 
 _CERTAIN = re.compile(
     r"(?:.*[_.-])?(?:passw(?:or[dt])?s?|passwds?|pwd|passphrases?|passcodes?|authorization|secrets?|client_?secrets?"
-    r"|(?:api|private|secret|access|signing|encryption|account|ssh)[_.-]?keys?"
+    r"|(?:api|private|secret|access|signing|encryption|account|ssh)[_.-]?keys?|secret_key_base"
     r"|(?:access|refresh|auth|id|bearer|session)[_.-]?tokens?|set-cookie|cookies?|credentials?|secret_?string"
     r"|jwt|otp|pw|(?:recovery|backup)[_-]?codes|seed[_-]?phrase|mnemonic|passw(?:or)?d[_-]?hash)|.*password|(?:.*[_.-])?(?:db|user|root|admin|smtp|imap|mail|ftp|ssh|sudo|proxy)pass"
     r"|(?-i:.*_PASS|.*[a-z0-9](?:Pass|Pwd|Pass[Pp]hrase|Pass[Cc]ode|Secret|Credentials?"
@@ -19,6 +19,7 @@ _CERTAIN = re.compile(
     r"|(?:Access|Refresh|Auth|Id|Bearer|Session)Tokens?))",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(f".*{ELSEWHERE}", re.IGNORECASE)
 _PASS = re.compile(r"(?:.*[_.-])?pass", re.IGNORECASE)
 """A password, or how many tests did."""
 _PIN = re.compile(r"(?:.*[_.-])?pin", re.IGNORECASE)
@@ -42,7 +43,7 @@ _SPELT_OUT = re.compile(r"(?i:token|secret|key|name|text|literal|string|start|en
 _CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{5}", re.IGNORECASE)
 _NEEDLES = (
     "pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat", "jwt", "otp", "pw", "pin", "codes",
-    "phrase", "mnemonic",
+    "phrase", "mnemonic", *NEEDLES_ELSEWHERE,
 )  # fmt: skip
 _TELLS_OF_IT = frozenset(
     ("type", "kind", "format", "name", "title", "description", "id", "required", "pattern", "minlength", "maxlength",
@@ -58,7 +59,7 @@ def is_secret(name: str, value: str) -> bool:
     """Whether what stands under this name is a secret."""
     if not value or not _is_near(name) or value.startswith("[removed:") or CODE.fullmatch(value):
         return False
-    if _CERTAIN.fullmatch(name):
+    if _is_certain(name):
         if is_folder(name, value):
             return False
         return value.lower() not in TYPES and not _HIDDEN.fullmatch(value) and not is_label(name, value)
@@ -95,7 +96,11 @@ def is_list_of_tokens(name: str, value: Any) -> bool:
 
 def holds_secrets(name: str) -> bool:
     """Whether all that is within what stands under this name is taken for secret."""
-    return _is_near(name) and _CERTAIN.fullmatch(name) is not None
+    return _is_near(name) and _is_certain(name)
+
+
+def _is_certain(name: str) -> bool:
+    return _CERTAIN.fullmatch(name) is not None or _ELSEWHERE.fullmatch(name) is not None
 
 
 def _is_near(name: str) -> bool:

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import re
 
-from muster.domain.secret_code import ATTRIBUTE, before, ends_a_string, is_environment, is_told_of, whole_name
+from muster.domain.secret_code import (
+    ATTRIBUTE,
+    SAID,
+    SAID_ELSEWHERE,
+    before,
+    ends_a_string,
+    is_environment,
+    is_told_of,
+    whole_name,
+)
+from muster.domain.secret_commands import COMMANDS, may_be_commands
 from muster.domain.secret_headers import BEARER, HEADER, bearer, header
 from muster.domain.secret_kubernetes import without_kubernetes
 from muster.domain.secret_logins import HASHES, LOGINS, may_hold_logins
@@ -22,7 +32,16 @@ from muster.domain.secret_tokens import (
     without_shapes,
     without_tokens,
 )
-from muster.domain.secret_values import CODE, PLACE, TYPES, is_folder, is_label, may_be_secret
+from muster.domain.secret_values import (
+    CODE,
+    ELSEWHERE,
+    NEEDLES_ELSEWHERE,
+    PLACE,
+    TYPES,
+    is_folder,
+    is_label,
+    may_be_secret,
+)
 
 # A name, what stands between it and its value, and the value: quoted, also within what is quoted itself, or up to where
 # such a value ends. Text is cut off anywhere, so a quote need not be closed.
@@ -61,9 +80,19 @@ _STRONG = re.compile(
     + r")",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(
+    "(?P<name>"
+    + _AN_OPTION
+    + ELSEWHERE
+    + r")(?P<is>(?:\\{0,7}[\"'`]?\]?(?:[ \t\u00a0\u202f]|\\{1,7}u(?:00a0|202f)){0,8}+"
+    r"(?:=>|:=|={1,3}+|:|：|\\{1,7}uff1a)"
+    r"[ \t]{0,8}|[ \t]{1,4}(?=\\{0,7}[\"']?[^\s=:])))(?P<value>" + _VALUE + ")",
+    re.IGNORECASE,
+)
+"""Called as in other languages."""
 _WEAK = re.compile(
     r"(?P<name>(?P<flag>--?(?:[a-z0-9]{1,20}[_-]){0,3})?(?:secret|token|credential|(?<![a-z0-9])_?auth"
-    r"|(?:api|access|private|secret|signing|encryption|account|shared|client)[_.-]?key(?:-data)?"
+    r"|(?:api|access|private|secret|signing|encryption|account|shared|client)[_.-]?key(?:-data|_base)?"
     r"|(?<=[?&])key|(?-i:(?<=[A-Z0-9])_(?:KEY|PAT))))(?P<is>" + _IS + r")(?P<value>" + _VALUE + r")",
     re.IGNORECASE,
 )
@@ -124,6 +153,13 @@ _DEFAULT = re.compile(
     re.IGNORECASE,
 )
 """What a shell takes where the variable is not set."""
+_PHRASE = re.compile(
+    r"(?P<name>(?P<flag>(?!))?pass[_-]?phrase)(?P<is>[\"'`]?[ \t]{0,8}:[ \t]{1,8})"
+    r"(?P<value>[^\s\"'`,;&<>)}\]\\\x1b]{1,100}+)"
+    r"(?P<more>(?:[ \t]{1,4}[^\s\"'`#,;:=&<>(){}\[\]\\]{1,100}+){1,24}+)(?=[ \t]{0,8}(?:$|\r|\\[nr]|[\"'`<]))",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""One that has several words, to the end of its line."""
 _FLAG = re.compile(
     r"(?<![^\s\"'])(?P<flag>-[a-zA-Z]{0,3}u[ \t]?|--(?:proxy-)?user[ =]|-p[ \t]?)(?P<open>\\?[\"']?)"
     r"(?P<value>[^\s\"'`\\|;&]{1,512}+)"
@@ -148,6 +184,21 @@ def _named(found: re.Match[str], kind: str, *, any_value: bool) -> str:
     if _is_none(found, quote, inner) or not (any_value or _is_likely(found, quote, inner)):
         return found[0]
     return f"{name}{between}{quote}{mark(kind)}{end}"
+
+
+def _elsewhere(found: re.Match[str]) -> str:
+    """What is said of one in these languages is told by its letters, or by more words that follow."""
+    quote, inner, _ = _unquoted(found["value"])
+    if not quote and "=" not in found["is"]:
+        after = found.string[found.end() : found.end() + 2]
+        if not inner.isascii() or (inner.strip(".").isalpha() and (after[:1] == " " or inner in SAID_ELSEWHERE)):
+            return found[0]
+    return _named(found, "password", any_value=True)
+
+
+def _phrase(found: re.Match[str]) -> str:
+    kept = found[0] if found["value"] in SAID else _named(found, "password", any_value=True)
+    return kept if kept.endswith(mark("password")) else found[0]
 
 
 def _is_none(found: re.Match[str], quote: str, inner: str) -> bool:
@@ -269,6 +320,7 @@ def _flag(found: re.Match[str]) -> str:
 
 _SHAPES: tuple[Shape, ...] = (
     *LOGINS,
+    *COMMANDS,
     Shape(("authorization", "x-api-key", "cookie"), HEADER, header, "authorization"),
     Shape(("bearer",), BEARER, bearer, "authorization"),
     Shape(("value",), _LISTED, _listed, "secret"),
@@ -280,6 +332,7 @@ _SHAPES: tuple[Shape, ...] = (
     Shape(("pass:",), _OPENSSL, only_last("password"), "password"),
     Shape(("password", "identified"), _SQL, _sql, "password"),
     Shape(("passw", "phrase", "secret", "token", "key"), _BLOCK, only_last("secret"), "secret"),
+    Shape(("passphrase", "pass-phrase", "pass_phrase"), _PHRASE, _phrase, "password"),
     Shape(("curl", "wget", "mysql", "mariadb", "sshpass", "login"), _FLAG, _flag, "password"),
     Shape(
         ("set", "put", "add", "append", "header", "env", "with", "define", "property"), _CALLED, _called, "secret",
@@ -293,6 +346,7 @@ _SHAPES: tuple[Shape, ...] = (
         ("secret", "token", "credential", "key", "auth", "_pat"), _WEAK,
         lambda found: _named(found, "secret", any_value=False), "secret",
     ),
+    Shape(NEEDLES_ELSEWHERE, _ELSEWHERE, _elsewhere, "password"),
     HASHES,
 )  # fmt: skip
 
@@ -309,6 +363,7 @@ _NEEDLES = (
     "private", "-----begin", "ls0tls1c", "absk", "fm2_", "whsec_", "hooks", "passw", "pwd", "phrase", "_pass", "secret",
     "credential", "authorization", "bearer", "cookie", "curl", "wget", "signature=", "login", "mysql", "mariadb",
     "sshpass", "identified by", "identified with", "passcode",
+    *(word for word in NEEDLES_ELSEWHERE if word != "passe"),
 )  # fmt: skip
 _BEFORE_VALUE = r"(?:[\s,]|\\[nrt]){0,40}+[\"'\\]{0,16}value"
 _IS_ASSIGNED = (
@@ -317,6 +372,7 @@ _IS_ASSIGNED = (
 _NAMES = tuple(
     [(word, re.compile(word + _IS_ASSIGNED)) for word in ("token", "key", "pass", "auth")]
     + [("_pat", re.compile("_pat(?!h)" + _IS_ASSIGNED)), ("sig=", re.compile(r"[?&;]sig="))]
+    + [("passe", re.compile("passe(?![a-z])"))]  # and not of what passed
     + [
         (word, re.compile(word + rf"(?:[\"'\\]|{_BEFORE_VALUE})"))
         for word in ("jwt", "otp", "pw", "pin", "codes", "mnemonic")
@@ -343,4 +399,4 @@ def is_suspicious(text: str) -> bool:
         return True
     if named and ("set" in low or "config" in low) and _SETTING.search(low):
         return True
-    return may_hold_logins(low) or may_hold_tokens(text)
+    return may_hold_logins(low) or may_be_commands(low) or may_hold_tokens(text)

@@ -93,6 +93,9 @@ _ENCODED = re.compile(r"(?<![A-Za-z0-9+/])(?:LS0tLS1CRUdJTi|ABSK|fm2_|whsec_)[A-
 _PAIR = re.compile(
     f"({NOT_WITHIN_A_WORD}" r"A[KS]IA[A-Z0-9]{16}[\"']?[\s,;:|\"']{1,8}+)[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
 )
+_BASE64 = re.compile(
+    r"(KEYS?\\{0,7}[\"']?[ \t]{0,4}(?:=>|[:=])[ \t]{0,4}\\{0,7}[\"']?base64:)[A-Za-z0-9+/]{20,}+={0,2}", re.IGNORECASE
+)
 _HOOK = re.compile(r"(hooks\.slack\.com/(?:services|workflows)/|/api/webhooks/[0-9]{1,20}/)[A-Za-z0-9/_-]{10,}+")
 _SIGNED = re.compile(r"([?&;](?:sig|X-Amz-Signature|X-Goog-Signature|Signature)=)[A-Za-z0-9%+/_~-]{32,}+")
 _URL = re.compile(r"(://[^\s/:@\"'<>]{0,256}+:)([^\s/\"'<>]{1,512})(?=@)")
@@ -123,6 +126,7 @@ _SHAPES: tuple[Shape, ...] = (
     Shape(("private-lines",), _PUTTY, only_last("private-key"), "private-key"),
     Shape(("ls0tls1crudjti", "absk", "fm2_", "whsec_"), _ENCODED, only_last("secret"), "secret"),
     Shape(("akia", "asia"), _PAIR, only_last("aws-secret"), "aws-secret"),
+    Shape(("base64:",), _BASE64, only_last("secret"), "secret"),
     Shape(("hooks",), _HOOK, only_last("webhook"), "webhook"),
     Shape(("sig=", "signature="), _SIGNED, only_last("signature"), "signature"),
 )  # fmt: skip

@@ -25,6 +25,28 @@ TYPES = frozenset(
     """.split()  # noqa: SIM905
 )
 """In lower case."""
+
+
+def _spelt(word: str) -> str:
+    """Its pattern, also where its letters are escaped as in JSON."""
+    return "".join(
+        char if char.isascii() else f"(?:{char}|\\\\{{1,7}}u(?:{ord(char):04x}|{ord(char.upper()):04x}))"
+        for char in word
+    )
+
+
+ELSEWHERE = (
+    r"(?:(?-i:(?<![A-Za-z])|(?<=[a-z0-9])(?=[A-Z]))(?:kennwort|mot[ _-]?de[ _-]?passe|contrase(?:n\u0303?|"
+    + _spelt("ñ") + ")a|senha|wachtwoord|adgangskode|passord|" + _spelt("lösenord") + "|" + _spelt("hasło") + ")|"
+    + "|".join(map(_spelt, ("пароль", "密码", "密碼", "パスワード", "비밀번호"))) + ")"
+)  # fmt: skip
+"""What a password is called in other languages."""
+NEEDLES_ELSEWHERE = (
+    "kennwort", "passe", "contrase", "senha", "wachtwoord", "adgangskode", "passord", "senord",
+    "has\u0142", "has\\u0142",
+    "\u043f\u0430\u0440", "u043f", "u041f", "\u5bc6", "u5bc6", "\u30d1\u30b9", "u30d1", "\ube44\ubc00", "ube44",
+)  # fmt: skip
+"""In lower case, one of which stands wherever one of them does."""
 _ON_FORMS = frozenset(
     """
     a account access admin again an and api are at be been bearer can cannot cant change characters choose client code
@@ -37,6 +59,8 @@ _ON_FORMS = frozenset(
     will with wrong you your
     bitte das dein deine eingeben erforderlich falsches geben ihr ihre kennwort neues oder passwort passwörter sie
     ungültig vergessen wiederholen zurücksetzen ändern
+    mot de passe oublié votre nouveau saisissez contraseña olvidada olvidaste su nueva introduce senha esqueceu sua nova
+    digite забыли введите пароль новый ваш
     """.split()  # noqa: SIM905
 )
 _WORD = re.compile(r"[^\W\d_]+")

@@ -172,7 +172,7 @@ class MemoryWish(Spec):
 class TaskSpec(Spec):
     """A task as a person asks for it."""
 
-    title: Text = Field(min_length=1, max_length=500)
+    title: Text = Field(min_length=1, max_length=500, json_schema_extra={"pattern": r"\S"})
     prompt: Text | None = Field(default=None, description="What the agent is told; its standard input.")
     project: Text | None = Field(default=None, max_length=200, description="Id or slug of a project.")
     parent_id: UUID | None = Field(default=None, description="Makes this a subtask.")

@@ -53,6 +53,8 @@ class Transcript:
         self._calls: Calls[None] = Calls()
         self._begun: dict[str, Any] | None = None
         self._private = {"stdout": Lines(), "stderr": Lines()}
+        self._last: tuple[Any, Any] = (None, None)
+        """The last line that was a document, and what of it may be kept."""
 
     def feed(self, lines: Iterable[OutputLine]) -> None:
         for line in lines:
@@ -60,8 +62,14 @@ class Transcript:
             if stream == "muster":
                 continue
             private = self._private[stream]
-            documents = stream == "stdout" and line.text[:1] == "{" and not private.within
-            if documents and (told := self._told(line)) is not None:
+            document = _document(line.text) if stream == "stdout" else None
+            told = None
+            if isinstance(document, dict) and line.text[:1] == "{" and not private.within:
+                told = self._told(document)
+            if document is not None:
+                self._last = document, private.kept_document(document, line.text, alone=told is not None)
+            if told is not None:
+                private.passed(line.text)
                 self._end("stdout")
                 for kind, payload in told:
                     self._keep(Piece(kind, line.at, line.n, line.n, payload))
@@ -110,6 +118,15 @@ class Transcript:
             found[-1].payload["pieces_left_out"] = left_out
         return found
 
+    def kept_result(self, result: Any) -> Any:
+        """What of an agent's result, which is the last document that it printed, may be kept. None: nothing. Call it
+        when all lines are fed."""
+        document, kept = self._last
+        if document == result:
+            return kept
+        # It was too long for a line, or printed when no more was kept: nobody knows where it stood.
+        return None if self._private["stdout"].lasted else result
+
     def _end(self, stream: str) -> None:
         lines, self._lines[stream], self._sizes[stream] = self._lines[stream], [], 0
         text = "\n".join(line.text for line in lines).strip()
@@ -129,18 +146,10 @@ class Transcript:
 
     # -- Lines that are documents -------------------------------------------------------------------------------
 
-    def _told(self, line: OutputLine) -> list[tuple[str, dict[str, Any]]] | None:
+    def _told(self, document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]] | None:
         """What such a line says. None: it is output like any other."""
-        if len(line.text) > _MAX_JSON_CHARS:
-            return None
-        try:
-            document = json.loads(line.text)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(document, dict):
-            return None
         if isinstance(document.get("tool_name"), str) and "tool_id" not in document:
-            kept = {
+            kept: dict[str, Any] = {
                 key: document[key]
                 for key in ("tool_name", "tool_input", "tool_response", "is_error")
                 if key in document
@@ -174,6 +183,20 @@ class Transcript:
             yield part.type, self._begun
         if len(self._begun["text"]) < _MAX_ANSWER_CHARS:
             self._begun["text"] += part.payload["text"]
+
+
+def _document(line: str) -> dict[str, Any] | list[Any] | None:
+    """What such a line is, as it may be an agent's result."""
+    if len(line) > _MAX_JSON_CHARS:
+        return None
+    text = line.strip()
+    if (text[:1], text[-1:]) not in (("{", "}"), ("[", "]")):
+        return None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict | list) else None
 
 
 def _bounded(used: dict[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,23 @@ def file_term(path: str) -> str:
     return f" f:{_clean_path(path)}"
 
 
+def _relative_term(path: str) -> str:
+    """Of a whole path that is not told from the root."""
+    return f" r:{_clean_path(path)}"
+
+
+_FROM_ROOT = re.compile(r"\s*(?:[/\\~]|[A-Za-z]:[/\\])")
+_MOST_PARTS = 10
+
+
+def file_terms(path: str) -> list[str]:
+    """What touched the file holds any of these: its path, or its last parts; and where all of the path is asked for,
+    the rest of it from a folder on the way. Not its name alone, which files of other folders have."""
+    parts = _clean_path(path).split("/")
+    from_here = ["/".join(parts[-count:]) for count in range(2, min(len(parts), _MOST_PARTS))]
+    return [file_term(path), *(map(_relative_term, from_here) if _FROM_ROOT.match(path) else ())]
+
+
 def concept_term(concept: str) -> str:
     return f" c:{_fold(concept)}"
 
@@ -206,7 +223,8 @@ def index(
 def _endings(path: str) -> list[str]:
     """A path can be asked for by its last parts."""
     parts = _clean_path(path).split("/")
-    return [file_term("/".join(parts[-count:])) for count in range(1, min(len(parts), 5) + 1)] + [file_term(path)]
+    found = [file_term("/".join(parts[-count:])) for count in range(1, min(len(parts), 5) + 1)] + [file_term(path)]
+    return found if _FROM_ROOT.match(path) else [*found, _relative_term(path)]
 
 
 def wanted(query: str) -> list[Wanted]:

@@ -149,7 +149,7 @@ class _Life:
             if not tree.left_nothing():
                 await tree.end(LEFTOVER_GRACE_SECONDS, patience_seconds=LINGER_SECONDS)
         self.proven = True
-        output.end()
+        output.end(stopped=code is None)
         if code is not None and tree.met:
             names = ", ".join(f"{process.name} ({process.pid})" for process in list(tree.met.values())[:10])
             output.remark(f"it left {len(tree.met)} process(es) running, which were ended with it: {names}")

@@ -17,8 +17,15 @@ MAX_LINE_BYTES = 64 * 1024
 """Longer lines are told in pieces of this size."""
 
 _READ_BYTES = 64 * 1024
+_LINE_COST = 60
+"""Of a line beside its text, in bytes: empty ones are work, too."""
+_LEAST_LINE_BYTES = 16
+"""What a line takes of the limit at least."""
 _HIGH_WATER = 256 * 1024
-"""Read and not told yet, per agent. Beyond it the pipes are left alone until the sink has caught up."""
+"""Read and not told yet, per agent, with each line's cost. Beyond it the pipes are left alone until the sink has caught
+up."""
+_AFTER_STOP = 512 * 1024
+"""So much, with each line's cost, is still told of one that was stopped: who ends a flood does not wait for it all."""
 _LINES_AT_A_TURN = 256
 
 
@@ -36,7 +43,9 @@ class Output:
         self.write_ends: list[int] = []
         self._paused = False
         self._queue: deque[tuple[Stream, datetime, bytes]] = deque()
-        self._queued_bytes = 0
+        self._queued_cost = 0
+        self._left: int | None = None
+        """Of `_AFTER_STOP`."""
         self._ended = False
         self._news: asyncio.Future[None] | None = None
         self._partial: dict[Stream, bytes] = {"stdout": b"", "stderr": b""}
@@ -63,8 +72,9 @@ class Output:
         """A line of Muster's own."""
         self._push("muster", text.encode())
 
-    def end(self) -> None:
+    def end(self, *, stopped: bool) -> None:
         """Everybody who could write is gone: take what is still in the pipes, and let `tell` come to its end."""
+        self._left = _AFTER_STOP if stopped else None
         for fd in list(self._readers):
             while fd in self._readers and self._read(fd):
                 pass
@@ -96,13 +106,13 @@ class Output:
         while True:
             while self._queue:
                 stream, at, data = self._queue.popleft()
-                self._queued_bytes -= len(data)
+                self._queued_cost -= _cost(data)
                 for piece in self._pieces(stream, data):
                     await self._tell_line(sink, stream, at, piece)
                     told += 1
                     if told % _LINES_AT_A_TURN == 0:
                         await asyncio.sleep(0)  # a sink that never waits must not keep the loop from others
-                if self._paused and self._queued_bytes < _HIGH_WATER // 2:
+                if self._paused and self._queued_cost < _HIGH_WATER // 2:
                     self._resume()
             if self._ended:
                 return
@@ -133,7 +143,7 @@ class Output:
             self._finder.feed(data)
         if not self._cut:
             self._push(stream, data)
-        if self._queued_bytes > _HIGH_WATER and not self._paused and not self._ended:
+        if self._queued_cost > _HIGH_WATER and not self._paused and not self._ended:
             self._paused = True
             for reader in self._readers:
                 asyncio.get_running_loop().remove_reader(reader)
@@ -141,7 +151,7 @@ class Output:
 
     def _push(self, stream: Stream, data: bytes) -> None:
         self._queue.append((stream, datetime.now(UTC), data))
-        self._queued_bytes += len(data)
+        self._queued_cost += _cost(data)
         self._wake()
 
     def _wake(self) -> None:
@@ -173,15 +183,22 @@ class Output:
         self._partial[stream] = rest
 
     async def _tell_line(self, sink: Sink, stream: Stream, at: datetime, line: bytes) -> None:
+        if self._cut and stream != "muster":
+            return
         text = line.decode("utf-8", "replace").replace("\0", "")
         if stream == "muster":
             await sink.line(stream, at, text)
             return
-        if self._cut:
-            return
+        if self._left is not None:
+            self._left -= len(line) + _LINE_COST
+            if self._left < 0:
+                self._cut = True
+                said = "output cut here: it had printed more than could be kept by the time it was stopped"
+                await sink.line("muster", at, said)
+                return
         size = len(text) if text.isascii() else len(text.encode())
         if size < self._room:
-            self._room -= size + 1
+            self._room -= max(size + 1, _LEAST_LINE_BYTES)
             await sink.line(stream, at, text)
             return
         self._cut = True
@@ -190,6 +207,10 @@ class Output:
         await sink.line(
             "muster", at, f"output cut here: the limit is {self._limit} bytes; the agent goes on, the rest is not kept"
         )
+
+
+def _cost(data: bytes) -> int:
+    return len(data) + _LINE_COST * data.count(b"\n")
 
 
 def _split(line: bytes) -> Iterator[bytes]:

@@ -26,6 +26,7 @@ NO_ROOM_BYTES = 1 << 20
 LOG_BYTES = 10 * 1024 * 1024
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 10.0
 START_SECONDS = 120.0  # of one that is alive and does not answer yet, as on a small or busy machine
+DID_NOT_STOP = "did not stop within"
 HEALTHY_AFTER = 30.0  # a child that lived this long starts again with the shortest backoff
 
 Probe = Callable[[], Awaitable[str | None]]
@@ -240,7 +241,7 @@ class Child:
         except OSError:
             return ""
         telling = [line for line in lines if re.search(r"FATAL|PANIC|[Ee]rror|bind", line)] or lines
-        return f": {_said(telling[-1])[:300]}" if telling else ""
+        return f": {said(telling[-1])[:300]}" if telling else ""
 
     async def _keep_alive(self) -> None:
         backoff = FIRST_BACKOFF
@@ -294,7 +295,7 @@ class Child:
         try:
             await asyncio.wait_for(process.wait(), self.program.stop_seconds)
         except TimeoutError:
-            logger.warning("%s did not stop within %.0f s; killing it", self.program.title, self.program.stop_seconds)
+            logger.warning("%s %s %.0f s; killing it", self.program.title, DID_NOT_STOP, self.program.stop_seconds)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
@@ -332,7 +333,7 @@ async def run_to_end(
     return process.returncode, output.decode(errors="replace").strip()
 
 
-def _said(line: str) -> str:
+def said(line: str) -> str:
     """What a line says to people, also where it is written for programs."""
     try:
         return str(json.loads(line)["event"])

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+from muster.settings import mask
+
 REPLY_BYTES = 1 << 20
 _CLIENTS = {"temporal": "temporalio.client", "postgres": "psycopg", "valkey": "redis.asyncio"}
 
@@ -23,6 +25,16 @@ def load(services: Iterable[str]) -> None:
     """
     for service in services:
         importlib.import_module(_CLIENTS[service])
+
+
+def why(problem: BaseException) -> str:
+    """Why it does not answer, in one line for people: each client has its own way of putting it."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
+    told = [line for line in lines if not line.endswith("?")] or lines  # Postgres's ends with a question to the reader
+    line = told[-1]
+    if "transport::Error" in line:  # Temporal's shows what Rust keeps of it; what it means to say is quoted in there
+        line = ": ".join(re.findall(r'"([^"]+)"', line)) or line
+    return mask(line)[:200]  # a client that cannot parse an address quotes it
 
 
 async def http_get(host: str, port: int, path: str) -> tuple[int, bytes]:

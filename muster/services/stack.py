@@ -170,18 +170,15 @@ class Stack:
             for child in list(self.children.values()):
                 trim_log(child.program.log)
 
-    async def stop(self, before_unlock: Callable[[], None] | None = None) -> list[str]:
-        """Stop all children in good order; returns the names of those that had to be killed."""
+    async def stop(self, before_unlock: Callable[[], None] | None = None) -> None:
+        """Stop all children in good order."""
         if self._trimming:
             self._trimming.cancel()
             await asyncio.wait([self._trimming])
             self._trimming = None
-        forced: list[str] = []
         groups = (STOP_ORDER[:2], STOP_ORDER[2:3], STOP_ORDER[3:])
         for group in groups:
-            present = [name for name in group if name in self.children]
-            asked = await asyncio.gather(*(self.children[name].stop() for name in present))
-            forced += [name for name, enough in zip(present, asked, strict=True) if not enough]
+            await asyncio.gather(*(self.children[name].stop() for name in group if name in self.children))
         self.children.clear()
         if self._postgres:
             self._postgres.clean()
@@ -189,7 +186,6 @@ class Stack:
         if before_unlock:
             before_unlock()
         self.home.unlock()
-        return forced
 
     async def __aenter__(self) -> Addresses:
         return await self.start()
@@ -224,15 +220,10 @@ async def _answers(title: str, setting: str, address: str, probe: Callable[[], A
                     problem = error
                 await asyncio.sleep(0.3)
     except TimeoutError:
-        why = f" ({_one_line(problem)})" if problem else ""
+        why = f" ({probes.why(problem)})" if problem else ""
         if "Namespace" in why and "not found" in why:
             setting = "TEMPORAL_NAMESPACE"
         raise StartupError(f"{title} at {address} does not answer{why}; see {setting}") from None
-
-
-def _one_line(problem: BaseException) -> str:
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
-    return mask(lines[-1])[:200]  # a client that cannot parse an address quotes it
 
 
 __all__ = ["Addresses", "Stack", "StartupError"]

@@ -45,7 +45,6 @@ class Supervisor:
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
         self._stop = asyncio.Event()
         self._signals = 0
-        self.forced: list[str] = []
 
     @property
     def stopping(self) -> bool:
@@ -80,7 +79,7 @@ class Supervisor:
             self._ready = False
             with contextlib.suppress(StartupError):
                 self._write()
-            self.forced = await self._stack.stop(before_unlock=self._forget)
+            await self._stack.stop(before_unlock=self._forget)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 

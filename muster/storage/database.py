@@ -3,32 +3,31 @@
 Three ways in:
 
 * `move`: one call of a function in 0003_moves.sql. It enters its workspace itself.
-* `read_prepared`: what is asked so often that planning it anew each time shows.
+* `read_prepared`: what is asked so often that planning it anew each time shows. Both are sent without a cursor
+  (connections.py).
 * `query`: one statement in one round trip, the tenant set before it in the same implicit transaction. That needs
-  the simple protocol, hence parameters bound on this side (`AsyncClientCursor`).
+  the simple protocol, hence parameters bound on this side.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NoReturn
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg import AsyncConnection
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from muster.domain.errors import BY_CODE, MusterError, Unavailable
 from muster.domain.tenants import Actor, Tenant
-
-Row = tuple[Any, ...]
-Params = Sequence[Any] | Mapping[str, Any]
+from muster.storage.connections import Connection, Connections, Row
 
 REFUSED = "MUSTR"
 """SQLSTATE of a refusal; its hint is the error's code."""
@@ -55,23 +54,13 @@ def as_actor(by: Actor | None) -> Jsonb | None:
 
 class Database:
     def __init__(self, url: str, *, size: int = 8, name: str = "muster", wait_seconds: float = 5.0) -> None:
-        self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
-            url,
-            min_size=min(2, size),
-            max_size=size,
-            open=False,
-            timeout=wait_seconds,
-            name=name,
-            reconnect_timeout=30.0,
-            kwargs={"autocommit": True, "application_name": name, "connect_timeout": 5},
-            configure=_configure,
-        )
+        self._connections = Connections(url, size=size, name=name, wait_seconds=wait_seconds, configure=_configure)
 
     async def open(self) -> None:
-        await self._pool.open()
+        await self._connections.open()
 
     async def close(self) -> None:
-        await self._pool.close(timeout=2.0)
+        await self._connections.close()
 
     async def move(self, call: LiteralString, params: Sequence[Any]) -> dict[str, Any]:
         """`call` is `SELECT function(%s, …)`. Refusals come back as the error they name."""
@@ -79,10 +68,7 @@ class Database:
         return answer
 
     async def _call(self, call: LiteralString, params: Sequence[Any]) -> Any:
-        async with self._errors(), self._pool.connection() as connection:
-            row = await (await connection.execute(call, params)).fetchone()
-        assert row is not None  # noqa: S101 - a call of a function has one row
-        return row[0]
+        return (await self._ask(call, params))[0][0]
 
     async def query(
         self,
@@ -91,53 +77,51 @@ class Database:
         params: Sequence[Any] = (),
     ) -> list[Row]:
         """Rows of one statement, as this tenant."""
-        async with self._errors(), self._pool.connection() as connection:
-            cursor = AsyncClientCursor(connection)
-            if isinstance(who, Tenant):
-                await cursor.execute(_ENTER_AS + statement, (*_settings(who), *params))
-            else:
-                await cursor.execute(_ENTER + statement, (str(who), *params))
-            cursor.nextset()
-            return await cursor.fetchall() if cursor.description else []
+        enter, entered = (_ENTER_AS, _settings(who)) if isinstance(who, Tenant) else (_ENTER, (str(who),))
+        try:
+            return await self._connections.run(enter + statement, (*entered, *params))
+        except psycopg.Error as error:
+            _raise(error)
 
     async def read(self, who: Who, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
         """`query` for statements that write nothing: tried again when Postgres went away and came back."""
         try:
             return await self.query(who, statement, params)
         except Unavailable:
-            await self._pool.check()
+            await self._connections.check()
             return await self.query(who, statement, params)
 
     async def read_prepared(self, who: Who, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
         """`read` of functions that are given what `enter(%s)` answers (0018_search_speed.sql): it can be prepared."""
         entered = (_entering(who), *params)
         try:
-            return await self._prepared(statement, entered)
+            return await self._ask(statement, entered)
         except Unavailable:
-            await self._pool.check()
-            return await self._prepared(statement, entered)
+            await self._connections.check()
+            return await self._ask(statement, entered)
 
-    async def _prepared(self, statement: LiteralString, params: Sequence[Any]) -> list[Row]:
-        async with self._errors(), self._pool.connection() as connection:
-            return await (await connection.execute(statement, params, prepare=True)).fetchall()
+    async def _ask(self, statement: LiteralString, params: Sequence[Any]) -> list[Row]:
+        try:
+            return await self._connections.ask(statement, params)
+        except psycopg.Error as error:
+            _raise(error)
 
     async def read_call(self, call: LiteralString, params: Sequence[Any]) -> Any:
         """`read` for a function that enters its workspace itself, and so can be prepared."""
         try:
             return await self._call(call, params)
         except Unavailable:
-            await self._pool.check()
+            await self._connections.check()
             return await self._call(call, params)
 
     async def across(self, statement: LiteralString, params: Sequence[Any] = ()) -> list[Row]:
         """Rows of one of the chores_… functions, which look across tenants. No tenant is set."""
-        async with self._errors(), self._pool.connection() as connection:
-            return await (await connection.execute(statement, params)).fetchall()
+        return await self._ask(statement, params)
 
     @asynccontextmanager
     async def lock(self, number: int) -> AsyncIterator[bool]:
         """Whether this process now holds the advisory lock; let go at the end, or with the connection."""
-        async with self._errors(), self._pool.connection() as connection:
+        async with self._connection() as connection:
             row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (number,))).fetchone()
             taken = bool(row and row[0])
             try:
@@ -147,15 +131,21 @@ class Database:
                     await connection.execute("SELECT pg_advisory_unlock(%s)", (number,))
 
     @asynccontextmanager
-    async def _errors(self) -> AsyncIterator[None]:
+    async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            yield
+            async with self._connections.one() as connection:
+                yield connection
         except psycopg.Error as error:
-            if (refusal := as_refusal(error)) is not None:
-                raise refusal from None
-            if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
-                raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
-            raise
+            _raise(error)
+
+
+def _raise(error: psycopg.Error) -> NoReturn:
+    """As this project says it."""
+    if (refusal := as_refusal(error)) is not None:
+        raise refusal from None
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
+        raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
+    raise error
 
 
 def _settings(tenant: Tenant) -> tuple[str, ...]:

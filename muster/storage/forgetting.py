@@ -58,7 +58,7 @@ class Forgotten:
 async def observation(db: Database, who: Who, observation_id: UUID, *, events: bool = True) -> Forgotten:
     """`events`: with those that nothing else was made of."""
     step = await _step(db, who, "SELECT memory_forget_observation(%s, %s, %s)", observation_id, events)
-    if step is None:
+    if step is None or not step["deleted"].get("observations"):  # or somebody forgot it in this moment
         raise NotFound(f"there is no observation {observation_id}")
     found = Forgotten()
     found.add(step)

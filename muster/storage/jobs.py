@@ -267,7 +267,13 @@ async def requeue(db: Database, who: Who, wanted: Filter) -> tuple[int, list[Pla
 
 async def switch(db: Database, who: Who, kind: JobKind, *, paused: bool, reason: str | None) -> None:
     """Pause a lane, or let it go on: then also where it was parked, and what was put off."""
-    await db.query(who, "SELECT memory_lane_switch(%s, %s, %s)", (kind, paused, reason))
+    await db.query(
+        who,
+        # Who pauses what is paused, and says nothing, takes back nothing that was said.
+        "SELECT memory_lane_switch(%s, %s, coalesce(%s::text, (SELECT reason FROM memory_lanes WHERE %s "
+        "AND workspace_id = %s AND kind = %s AND project_id IS NULL AND paused)))",
+        (kind, paused, reason, paused, workspace_of(who), kind),
+    )
     if not paused:
         await db.query(
             who,

@@ -12,7 +12,8 @@ from psycopg import AsyncConnection
 from muster.domain.errors import MusterError
 from muster.domain.ids import DEFAULT_USER, DEFAULT_WORKSPACE
 from muster.domain.states import MemberRole
-from muster.storage.database import Row, connect
+from muster.storage.connections import Row
+from muster.storage.database import connect
 
 _LOCK = 7_208_645_117_301
 """Advisory lock: two processes that migrate at once take turns."""

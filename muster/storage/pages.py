@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.errors import MusterError
-from muster.storage.database import Row
+from muster.storage.connections import Row
 
 MAX_LIMIT = 500
 

@@ -18,9 +18,10 @@ async def recordable(db: Database, workspace_id: UUID, agent_id: UUID, *, runs: 
         workspace_id,
         "SELECT jsonb_build_object('task_id', a.task_id, 'project_id', t.project_id, 'title', t.title, "
         "'prompt', t.prompt, 'memory', t.memory, 'attempt', a.attempt, 'runner', a.runner, 'status', a.status, "
-        "'reason', a.reason, 'error', a.error, 'exit_code', a.exit_code, 'result', a.result, "
-        "'output_lines', a.output_lines, 'created_at', a.created_at, 'started_at', a.started_at, 'finished_at', "
-        "a.finished_at, 'record_agents', coalesce(s.record_agents, true)) "
+        "'reason', a.reason, 'error', nullif(concat_ws(': ', a.error, CASE WHEN a.status = "
+        "'killed' THEN nullif(a.kill_request ->> 'reason', '') END), ''), 'exit_code', a.exit_code, "
+        "'result', a.result, 'output_lines', a.output_lines, 'created_at', a.created_at, 'started_at', a.started_at, "
+        "'finished_at', a.finished_at, 'record_agents', coalesce(s.record_agents, true)) "
         "FROM agents a JOIN tasks t ON t.workspace_id = a.workspace_id AND t.id = a.task_id "
         "LEFT JOIN memory_settings s ON s.workspace_id = t.workspace_id AND s.project_id = t.project_id "
         "WHERE a.workspace_id = %s AND a.id = %s AND (a.finished_at IS NULL) = %s AND NOT a.forgotten "

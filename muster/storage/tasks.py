@@ -45,6 +45,21 @@ async def get_with_agents(db: Database, who: Who, task_id: UUID) -> dict[str, An
     return {**task, "agents": agents, "subtasks": subtasks}
 
 
+async def foredoomed(db: Database, who: Who, task_id: UUID) -> str | None:
+    """Why another attempt would fail at once: what it waits for has failed, and is not tried again."""
+    rows = await db.read(
+        who,
+        "SELECT 'it stands for', x.id, x.title, x.finished_at FROM tasks t JOIN tasks x "
+        "ON x.workspace_id = t.workspace_id AND x.parent_id = t.id AND x.status = 'failed' "
+        "WHERE t.workspace_id = %s AND t.id = %s AND t.runner IS NULL "
+        "UNION ALL SELECT 'it depends on', x.id, x.title, x.finished_at FROM task_dependencies d JOIN tasks x "
+        "ON x.workspace_id = d.workspace_id AND x.id = d.depends_on_id AND x.status = 'failed' "
+        "WHERE d.workspace_id = %s AND d.task_id = %s ORDER BY finished_at LIMIT 1",
+        (workspace_of(who), task_id, workspace_of(who), task_id),
+    )
+    return "{} task {} ({}), which failed: retry that first".format(*rows[0]) if rows else None
+
+
 async def page(
     db: Database,
     who: Who,

@@ -31,7 +31,7 @@ from muster.settings import Settings
 from muster.storage import access, database, migrations
 from tests.pace import Stopwatch, patience
 from tests.services import cluster
-from tests.services.conftest import pauses
+from tests.services.conftest import pauses, with_us
 
 ROOT = Path(__file__).parents[2]
 SLOTS = 8
@@ -135,7 +135,7 @@ def admin(settings: Settings) -> str:
 async def a_worker(settings: Settings, **variables: str) -> AsyncIterator[subprocess.Popen[bytes]]:
     with (settings.home / "worker.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-            [sys.executable, "-m", "muster.cli", "worker"],
+            with_us(sys.executable, "-m", "muster.cli", "worker"),
             cwd=settings.home, env=environment(settings) | variables, stdout=log, stderr=log,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from muster.settings import Settings
 from tests.api.conftest import Api, admin, environment, serving, somebody_polls
+from tests.services.conftest import with_us
 
 QUEUE = "forgetful"
 
@@ -25,7 +26,7 @@ async def test_more_workflows_than_the_worker_remembers(settings: Settings, tmp_
     async with serving(settings) as url, Api(url, admin(settings)) as api:
         with log.open("wb") as file:
             worker = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                [sys.executable, "-c", WORKER], cwd=settings.home, env=env, stdout=file, stderr=file
+                with_us(sys.executable, "-c", WORKER), cwd=settings.home, env=env, stdout=file, stderr=file
             )
 
         try:

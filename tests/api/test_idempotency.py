@@ -23,6 +23,7 @@ from muster.storage.database import Database
 from tests.api.conftest import Api, admin, environment, eventually, is_problem, serving
 from tests.api.people import bearer, key_in, made, new_workspace
 from tests.pace import stretched
+from tests.services.conftest import with_us
 
 TRUE = {"title": "t", "runner": {"kind": "command", "argv": ["true"]}}
 LONG = {"title": "t", "runner": {"kind": "command", "argv": ["sleep", "60"]}}
@@ -276,7 +277,7 @@ class Process:
         env = environment(self._settings) | {"MUSTER_API_PORT": str(self.port)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                [sys.executable, "-m", "muster.cli", "api"],
+                with_us(sys.executable, "-m", "muster.cli", "api"),
                 cwd=self._settings.home, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 

@@ -279,6 +279,8 @@ async def test_settings_are_read_and_changed(place: Place, settings: Settings, u
     assert changed.json()["retain_days"] == 30
     for wrong in ({}, {"batch_events": 0}, {"exclude_paths": [""]}, {"exclude_paths": ["!a"]}, {"model": "x"}):
         is_problem(await place.api.patch(path, json=wrong), 422, "invalid_request")
+    named = is_problem(await place.api.patch(path, json={"exclude_tools": ["Bash(curl*)"]}), 422, "invalid_request")
+    assert "by its name alone" in str(named)
     usual = await place.api.patch(path, json={"exclude_tools": None, "batch_events": None, "retain_days": None})
     assert [usual.json()[name] for name in ("exclude_tools", "batch_events", "retain_days")] == [[], 50, None]
     is_problem(await place.api.get("/v1/projects/no-such-project/memory"), 404, "not_found")

@@ -27,6 +27,7 @@ from muster.services.stack import Stack
 from muster.settings import Settings
 from muster.storage import access
 from tests.pace import Stopwatch, stretched
+from tests.services.conftest import with_us
 
 from .conftest import Api, a_stack, admin, environment, eventually, is_problem, serving
 
@@ -76,7 +77,7 @@ async def another_process(settings: Settings) -> AsyncIterator[str]:
         port = free.getsockname()[1]
     with (settings.home / "api.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-            [sys.executable, "-m", "muster.cli", "api"],
+            with_us(sys.executable, "-m", "muster.cli", "api"),
             cwd=settings.home, env=environment(settings) | {"MUSTER_API_PORT": str(port)},
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import datetime
+from pathlib import Path
 
 from temporalio.client import Client
 
@@ -163,6 +164,22 @@ async def test_only_a_failed_task_can_be_retried(fleet: Api) -> None:
     is_problem(await fleet.post(f"{path}/cancel", json={"reason": "late"}), 409, "illegal_move")
     is_problem(await fleet.post("/v1/agents", json={"task_id": agent["task_id"]}), 409, "illegal_move")
     is_problem(await fleet.post(f"/v1/agents/{agent['id']}/kill"), 409, "illegal_move")
+
+
+async def test_what_would_fail_at_once_is_not_retried_before_what_it_waits_for(fleet: Api, tmp_path: Path) -> None:
+    parent = (await fleet.post("/v1/tasks", json={"title": "parent"})).json()["id"]
+    part = (await fleet.new_task("test", "-e", str(tmp_path / "ready"), parent_id=parent))["id"]
+    later = (await fleet.new_task("true", depends_on=[part]))["id"]
+    assert (await fleet.when(f"/v1/tasks/{parent}", "failed"))["reason"] == "subtask_failed"
+    assert (await fleet.when(f"/v1/tasks/{later}", "failed"))["reason"] == "dependency_failed"
+    for task in (parent, later):
+        refused = is_problem(await fleet.post(f"/v1/tasks/{task}/retry"), 409, "illegal_move")
+        assert f"task {part} (t), which failed: retry that first" in refused["detail"]
+    (tmp_path / "ready").touch()
+    for task in (part, later, parent):
+        answer = await fleet.post(f"/v1/tasks/{task}/retry")
+        assert answer.status_code == 202, answer.text
+        await fleet.when(f"/v1/tasks/{task}", "completed")
 
 
 async def test_two_retries_at_once_are_one(fleet: Api) -> None:

@@ -140,6 +140,7 @@ TASK = {"title": "t", "runner": {"kind": "command", "argv": ["true"]}}
         ({**TASK, "priority": 10**30}, "body.priority"),
         ({**TASK, "priority": "urgent"}, "body.priority"),
         ({**TASK, "title": ""}, "body.title"),
+        ({**TASK, "title": " \t\u3000"}, "body.title"),
         ({**TASK, "title": "x" * 501}, "body.title"),
         ({**TASK, "title": "a\x00b"}, "body.title"),
         ({**TASK, "title": "\ud800"}, "body.title"),
@@ -161,6 +162,11 @@ async def test_a_bad_task_is_refused_and_told_where(api: Api, body: object, at: 
     problem = is_problem(answer, 422, "invalid_request")
     assert problem["errors"][0]["at"] == at
     assert not problem["retryable"]
+
+
+async def test_a_blank_title_is_refused_where_an_agent_is_spawned_too(api: Api) -> None:
+    answer = await api.post("/v1/agents", json={"task": {**TASK, "title": " "}})
+    assert is_problem(answer, 422, "invalid_request")["errors"][0]["at"] == "body.task.title"
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,13 @@ HEAD = """\
 
 Written by `python tests/checks/test_cli_docs.py` from what each command says with `--help`.
 
-Exit codes: 0 done, 1 refused or not well, 2 wrong usage or no Muster answers, 130 ended by Ctrl-C.
+Exit codes: 0 done, 1 refused or not well, 2 wrong usage or no Muster answers, 130 ended by Ctrl-C,
+141 whoever read the output went away first.
 `muster spawn --follow` ends as its agent does: its exit code, 137 when it was killed, 124 when its time was up.
 
-Where an id is wanted, the beginning or the end of a recent one is enough. Where an agent is wanted, a task's id
-means its latest agent. Commands find the API through `MUSTER_URL`, else through `MUSTER_HOME`.
+Where the id of a task, an agent, a session, an observation or a key is wanted, the beginning or the end of a recent
+one is enough; of a job, the beginning; `muster activity` wants it whole. Where an agent is wanted, a task's id means
+its latest agent, except in `muster memory`. Commands find the API through `MUSTER_URL`, else through `MUSTER_HOME`.
 """
 
 

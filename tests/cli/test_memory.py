@@ -62,9 +62,9 @@ def test_where_there_is_nothing_it_says_what_to_do(cli: Cli, project: str) -> No
         assert told in done.stderr
     for arguments, told in (
         (("memory", "search", "x", "--project", "nowhere"), "there is no project nowhere"),
-        (("memory", "context", "x"), "name a project"),
+        (("memory", "context", "x"), "--project: name a project"),
         (("memory", "show", str(uuid.uuid4())), "there is no observation"),
-        (("memory", "show", "0193a1b2"), "give it whole"),
+        (("memory", "show", "0193a1b2"), "no observation among the latest"),
         (("jobs", "show", "evt_" + "0" * 64), "there is no job"),
         (("jobs", "show", "sausage"), "is no job"),
     ):

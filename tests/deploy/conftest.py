@@ -31,7 +31,7 @@ from muster.services.valkey import Valkey
 from muster.storage import access
 from tests.pace import patience
 from tests.services import cluster
-from tests.services.conftest import nobody_left, processes_of
+from tests.services.conftest import nobody_left, processes_of, with_us
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -175,7 +175,7 @@ class Servers:
 
     async def _process(self, argv: list[str], env: Mapping[str, str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *argv,
+            *with_us(*argv),
             env=dict(env),
             cwd=self.cwd,
             stdin=subprocess.DEVNULL,
@@ -206,7 +206,7 @@ class Part:
     async def __aenter__(self) -> Part:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "muster.cli", *self._servers.here(SERVICES[self._service]["command"]),
+                *with_us(sys.executable, "-m", "muster.cli", *self._servers.here(SERVICES[self._service]["command"])),
                 env=self._servers.environment(self._service) | self._changes,
                 cwd=self._servers.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from muster.domain.states import Reason
 from muster.domain.tasks import CommandRunner, RunnerSpec
 from muster.runners.command import Command, public_environment
 from muster.runners.marks import worker_mark
-from muster.runners.protocol import Runner
+from muster.runners.protocol import Runner, Stream
 from muster.runners.registry import Runners
 from muster.runners.tree import Forest
 from tests.pace import Stopwatch, patience
@@ -285,6 +286,48 @@ async def test_the_result_is_found_beyond_the_cut(command: Command) -> None:
     finish = await life.run(command)
     assert finish.result == {"ok": True}
     assert finish.exit_code == 5
+
+
+class Slow(Listener):
+    """As far as servers are away, or the machine has others to serve."""
+
+    async def line(self, stream: Stream, at: datetime, text: str) -> None:
+        await super().line(stream, at, text)
+        if len(self.lines) % 50 == 0:
+            await asyncio.sleep(0.02)
+
+
+async def test_who_stops_a_flood_of_short_lines_does_not_wait_for_all_of_it(command: Command) -> None:
+    life = Life(job_for(CommandRunner(argv=["yes"]), limit=1 << 30), Slow())
+    running = life.start(command)
+    await life.sink.hears("y")
+    await asyncio.sleep(1)
+    told, began = len(life.sink.lines), Stopwatch()
+    life.stop.request(Reason.KILLED, 1)
+    finish = await running
+    assert finish.reason is Reason.KILLED
+    assert began.fair < 12
+    assert len(life.sink.lines) - told < 20_000
+    (said,) = life.sink.text("muster")
+    assert "cut here" in said
+
+
+async def test_what_it_said_last_is_heard_of_one_that_was_stopped(command: Command) -> None:
+    life = Life(job_for(shell("trap 'echo bye; exit' TERM; seq 1000; sleep 600 & wait")))
+    running = life.start(command)
+    await life.sink.hears("1000")
+    life.stop.request(Reason.KILLED, 5)
+    await running
+    assert life.sink.text("stdout") == [*map(str, range(1, 1001)), "bye"]
+    assert life.sink.text("muster") == []
+
+
+async def test_empty_lines_take_some_of_the_limit_too(command: Command) -> None:
+    life = Life(job_for(shell("yes '' | head -n 10000"), limit=16_000))
+    await life.run(command)
+    assert len(life.sink.text("stdout")) == 1000
+    (said,) = life.sink.text("muster")
+    assert "the limit is 16000 bytes" in said
 
 
 async def test_last_words_of_what_outlives_the_program_are_heard(command: Command) -> None:

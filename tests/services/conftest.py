@@ -20,6 +20,7 @@ import redis.asyncio
 
 from muster.services import probes
 from muster.services.addresses import Addresses
+from muster.services.child import RunAs, launcher_argv
 from muster.settings import Settings
 from tests.pace import Stopwatch
 
@@ -35,6 +36,11 @@ FREE_PORTS = {
     "MUSTER_TEMPORAL_UI_PORT": "0",
     "MUSTER_VALKEY_PORT": "0",
 }
+
+
+def with_us(*argv: str) -> list[str]:
+    """This command, which ends with the process that runs it, however that ends: Ctrl-C does not let tests tidy up."""
+    return launcher_argv(RunAs(), [*argv])
 
 
 def processes_of(home: Path) -> list[int]:

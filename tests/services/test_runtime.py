@@ -64,8 +64,10 @@ async def test_start_status_stop(muster: Muster, home: Path) -> None:
 
     await eventually(all_is_well, 15, every=2)
 
+    os.kill(muster.status()["children"]["embedder"]["pid"], signal.SIGSTOP)
     stopped = muster("stop")
     assert (stopped.returncode, "stopped" in stopped.stdout) == (0, True)
+    assert "the embedder did not stop within 5 s; killing it" in stopped.stdout.splitlines()
     assert processes_of(home) == []
     assert not (home / "runtime.json").exists()
     nothing = muster("stop")
@@ -136,8 +138,17 @@ def test_an_external_database_that_does_not_answer(home: Path) -> None:
     assert began.fair < 13
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), refused.stderr
     assert "PostgreSQL at postgresql://me:***@" in refused.stderr
+    assert "Connection refused" in refused.stderr, "and why"
     assert "secret" not in refused.stderr + refused.stdout
     assert processes_of(home) == []
+
+
+async def test_why_temporal_does_not_answer_is_said_in_words() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(RuntimeError) as refused:
+            await probes.temporal(f"127.0.0.1:{nobody.getsockname()[1]}", "default", embedded=True)
+    assert probes.why(refused.value) == "tcp connect error: Connection refused"
 
 
 def test_help_imports_no_server(muster: Muster) -> None:

@@ -270,7 +270,7 @@ async def test_racing_for_the_same_events_records_them_once(place: Place) -> Non
 
 
 async def test_an_event_that_meets_the_forgetting_of_its_session_half_way_is_refused(place: Place) -> None:
-    async with place.db._pool.connection() as other, other.transaction():
+    async with place.db._connections.one() as other, other.transaction():
         entered = "SELECT set_config('app.current_workspace_id', %s, true)"
         await other.execute(entered, (str(place.tenant.id),))
         await other.execute("DELETE FROM memory_sessions WHERE id = %s", (place.session,))

@@ -14,7 +14,7 @@ from muster.domain.agents import OutputLine
 from muster.domain.memory import Event
 from muster.domain.rules import observe
 from muster.domain.states import AgentStatus, Reason
-from muster.domain.tasks import MemoryWish
+from muster.domain.tasks import KillWish, MemoryWish
 from muster.domain.transcripts import MAX_PIECES
 from muster.storage import agents, moves, recording
 from muster.storage.database import Database
@@ -96,6 +96,16 @@ async def test_an_agents_life_is_recorded_once(tenant: Tenant) -> None:
     assert any("120 rows" in (one.narrative or "") for one in made.observations)
 
 
+async def test_a_result_that_was_printed_as_private_is_not_recorded(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+    for number, printed in enumerate((["<private>", '{"salary": 481516}', "</private>"], ['{"text": "a <private>b"}'])):
+        agent = await life.agent(project, [("stdout", text) for text in printed])
+        await life.end(agent, result=[{"salary": 481516}, {"text": "a <private>b"}][number])
+        await life.recording.record(tenant.id, agent)
+    results = [payload["result"] for kind, payload in await life.events() if kind == "agent.result"]
+    assert results == [{"text": "a "}]
+
+
 async def test_of_one_that_did_its_work_and_said_nothing_nothing_is_made(tenant: Tenant) -> None:
     life, project = Life(tenant), await a_project(tenant)
     silent = await life.agent(project)
@@ -119,11 +129,14 @@ async def test_a_killed_agent_and_a_lost_one_are_recorded(tenant: Tenant) -> Non
     life, project = Life(tenant), await a_project(tenant)
     for status, reason in ((AgentStatus.KILLED, Reason.KILLED), (AgentStatus.FAILED, Reason.LOST)):
         agent = await life.agent(project, [("stdout", "as far as it came")])
-        await life.end(agent, status, reason=reason, error="its worker went away", exit_code=None)
+        await moves.ask_kill(tenant.db, tenant.id, None, agent, KillWish(reason="the wrong database"))
+        await life.end(agent, status, reason=reason, error="it went away", exit_code=None)
         life.recording.ended(tenant.id, agent)
     await life.recording.close()
     endings = [payload for kind, payload in await life.events() if kind == "agent.ended"]
-    assert {(one["status"], one["reason"]) for one in endings} == {("killed", "killed"), ("failed", "lost")}
+    assert {(one["status"], one["reason"], one["error"]) for one in endings} == {
+        ("killed", "killed", "it went away: the wrong database"), ("failed", "lost", "it went away"),
+    }  # fmt: skip
 
 
 async def test_what_ran_when_its_project_was_archived_is_recorded(tenant: Tenant) -> None:

@@ -161,7 +161,8 @@ async def test_filters(project: Project) -> None:
         (session, project.tenant.id, project.id),
     )
     await project.put(NewObservation(title="pool one", type="decision", concepts=["Pooling"]), session_id=session)
-    await project.put(NewObservation(title="pool two", type="bugfix"), task_id=task, agent_id=agent)
+    soup = NewObservation(title="pool two", type="bugfix", files_read=["/home/bob/src/soup.py"])
+    await project.put(soup, task_id=task, agent_id=agent)
     await project.put(NewObservation(title="pool three", files_modified=["src/db/pool.py"], concepts=["a", "b"]))
     await project.put(NewObservation(title="pool four", occurred_at=NOW - timedelta(days=9)))
     for vector in (None, [1.0, 0.0, 0.0]):
@@ -178,6 +179,12 @@ async def test_filters(project: Project) -> None:
             ({"file": "db/pool.py"}, ["pool three"]),
             ({"file": "pool.py"}, ["pool three"]),
             ({"file": "ool.py"}, []),
+            ({"file": "/home/ada/proj/src/db/pool.py"}, ["pool three"]),
+            ({"file": "C:\\proj\\src\\db\\pool.py", "concept": ["a"]}, ["pool three"]),
+            ({"file": "/home/ada/proj/src/db/pool.py", "type": ["decision"]}, []),
+            ({"file": "/home/ada/proj/db/pool.py"}, []),
+            ({"file": "/home/bob/src/soup.py"}, ["pool two"]),
+            ({"file": "/home/ada/src/soup.py"}, []),
             ({"before": NOW - timedelta(days=1)}, ["pool four"]),
             ({"after": NOW - timedelta(days=1), "type": ["bugfix"]}, ["pool two"]),
             ({"session": new_id()}, []),

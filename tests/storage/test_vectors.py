@@ -23,7 +23,7 @@ from muster.models.embeddings import Embeddings
 from muster.storage import embeddings as store
 from muster.storage.database import Database
 from tests.pace import Stopwatch, patience
-from tests.services.conftest import eventually
+from tests.services.conftest import eventually, with_us
 
 from .conftest import Tenant, make_workspace
 from .provider import Provider, a_provider
@@ -370,7 +370,7 @@ async def test_a_reindex_survives_the_death_of_its_worker(
     job = await claimed(project)
     provider.seconds = 0.1
     process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-        [sys.executable, "-c", _WORKER, own_url, provider.url, str(project.workspace), str(project.id), job],
+        with_us(sys.executable, "-c", _WORKER, own_url, provider.url, str(project.workspace), str(project.id), job),
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     try:

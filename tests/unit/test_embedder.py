@@ -28,6 +28,7 @@ from muster.models.embeddings import Embeddings
 from muster.models.quick import Blocks, Quick
 from muster.services.ports import free_port
 from tests.pace import Stopwatch, patience
+from tests.services.conftest import with_us
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +43,7 @@ async def real() -> AsyncIterator[tuple[str, int]]:
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
     process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-        [sys.executable, "-P", "-m", "muster.cli", "embedder", "--port", str(port)],
+        with_us(sys.executable, "-P", "-m", "muster.cli", "embedder", "--port", str(port)),
         env={**kept, "PYTHONPATH": str(ROOT)}, cwd="/", stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -75,6 +75,33 @@ def test_what_installs_nothing_names_nothing(command: str) -> None:
     assert commands.installs(command) == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ('psql -c "select count(*) from customers"', "discovery"),
+        ("psql shop -tAc 'SELECT pg_size_pretty(1);' -c '\\d orders'", "discovery"),
+        ("psql --command='explain select 1'", "discovery"),
+        ("psql -c 'delete from customers'", "change"),
+        ("psql -c 'select 1; drop table a'", "change"),
+        ("psql -c 'select * into b from a'", "change"),
+        ("psql -c 'select pg_terminate_backend(7)'", "change"),
+        ("psql -c 'explain analyze delete from a'", "change"),
+        ("psql -c 'select 1' -f seed.sql", "change"),
+        ("curl -s localhost:8000/health", "discovery"),
+        ("curl -sS -H 'Accept: text/plain' -X GET -o /dev/null -w '%{http_code}' localhost:8000/health", "discovery"),
+        ("curl -sXPOST localhost:8000/jobs", "change"),
+        ("curl localhost:8000/jobs --data-raw a=b", "change"),
+        ("curl -F file=@a localhost:8000/jobs", "change"),
+        ("curl -fsSLO https://x.example/a.tgz", "change"),
+        ("curl --request DELETE localhost:8000/jobs/1", "change"),
+        ("curl localhost:8000/jobs > jobs.json", "change"),
+    ],
+)
+def test_what_only_asks_changes_nothing(command: str, kind: str) -> None:
+    assert only(tool("Bash", {"command": command}, {"stdout": "12311 of them", "stderr": ""})).type == kind
+    assert commands.mutates(command) is (kind == "change")
+
+
 # -- What is looked into, and for what -------------------------------------------------------------------------------
 
 

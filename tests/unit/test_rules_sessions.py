@@ -115,6 +115,91 @@ def test_what_is_private_goes_over_lines_that_are_documents() -> None:
     assert any(one.get("text") == "a warning" for one in said)
 
 
+RECOVERED = """\
+$ pytest -q
+FAILED test_calc.py::test_add - assert -1 == 5
+1 failed in 0.53s
+$ sed -i s/-/+/ calc.py
+$ pytest -q
+1 passed in 0.01s
+[main 1a2b3c4] fix add
+Done. The add function subtracted; fixed and all tests pass."""
+TAGGED = """\
+fatal: tag 'v1.2' already exists
+hint: a tag can be moved with -f
+using existing tag
+Release v1.2 published at https://x.example/v1.2"""
+LOADED = f"Reading it\n{TRACEBACK}Loaded 12311 customers. The PLZ column is optional since release 5."
+
+
+def printed(text: str, status: str = "completed", *more: str) -> tuple[list[tuple[str, str]], str]:
+    """What is made of it, and what is open then."""
+    events = [event({"stream": "stdout", "text": said}, "agent.output", "muster") for said in (text, *more)]
+    events.append(event({"title": "A", "status": status, "reason": "r"}, "agent.ended", "muster"))
+    found = made(*events)
+    (one,) = summarise(None, events, found).observations
+    opened = (one.narrative or "").partition("Open:\n")[2].partition("\n\n")[0]
+    return [(each.type, each.title) for each in found], opened
+
+
+def test_what_an_agent_recovered_from_is_not_all_there_is() -> None:
+    assert printed(RECOVERED) == ([("bugfix", "The add function subtracted; fixed and all tests pass.")], "")
+    for text, failed, after in (
+        (TAGGED, "the command fails: fatal: tag 'v1.2' already exists", "Release v1.2 published"),
+        (LOADED, "the command fails: ValueError: ", "The PLZ column is optional since release 5."),
+    ):
+        ((kind, title), (told, what)), opened = printed(text)
+        assert (kind, told, opened) == ("error", "discovery", "")
+        assert title.startswith(failed)
+        assert what.startswith(after)
+        assert failed in printed(text, "failed")[1]
+    assert printed(TRACEBACK, "completed", "Loaded 12311 customers with the other parser.")[1] == ""
+    assert "ValueError" in printed(TRACEBACK)[1], "nothing followed it"
+    assert "could not fix it" in printed(f"{RECOVERED}\n12 passed, 1 failed in 3s\nI could not fix it in time.")[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FAILED test_calc.py::test_add - assert -1 == 5\n1 failed in 0.53s",
+        "=========== 2 failed in 0.53s ===========",
+        "--- FAIL: TestTotal (0.00s)\n    cart_test.go:14: want 5, got 4\nFAIL\nFAIL\tshop/cart\t0.003s\nFAIL",
+        "Test Suites: 1 failed, 1 total\nTests:       2 failed, 2 total",
+        "Test Suites: 1 failed, 1 passed, 2 total\nTests:       3 passed, 3 total",
+        "3 passed in 1s\n1 failed, 2 passed in 0.53s",
+        "Ran 3 tests in 0.001s\n\nFAILED (failures=1)",
+        "1 failed, 2 passed in 0.53s\nAll checks passed!",
+        "a.py:1: error: Missing return\nFound 1 error in 1 file\n12 passed in 3s",
+    ],
+)
+def test_a_failure_in_what_is_printed_stays_one(text: str) -> None:
+    (kind, title), *_ = printed(text)[0]
+    assert (kind, title[:18]) == ("error", "the command fails:")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ran 3 tests in 0.001s\n\nFAILED (failures=1)\nfixed a.py\nRan 3 tests in 0.001s\n\nOK (3 tests)",
+        "error[E0382]: borrow of moved value\nfixed lib.rs\ntest result: ok. 3 passed; 0 failed",
+        "1 error in 0.12s\nmended the import\n3 passed in 0.12s",
+        "Imported the orders: 3 failed, 120 were read in 2 s.",
+    ],
+)
+def test_what_passes_in_the_end_is_no_failure(text: str) -> None:
+    assert "error" not in [kind for kind, _ in printed(text)[0]]
+
+
+def test_progress_is_no_title() -> None:
+    epochs = "\n".join(f"Epoch {n}/20 loss={2 / n:.2f} acc=0.{50 + 2 * n}" for n in range(1, 21))
+    text = f"{epochs}\nSaved model to out/model.pt. Best accuracy 0.90 at epoch 20"
+    ((kind, title),), _ = printed(text)
+    assert (kind, title) == ("discovery", "Best accuracy 0.90 at epoch 20")
+    found = made(event({"stream": "stdout", "text": text}, "agent.output", "muster"))
+    assert "Epoch 7/20" in (found[0].narrative or "")
+    assert printed(epochs)[0][0][1].startswith("Epoch ")
+
+
 def test_a_flood_of_output_is_bounded() -> None:
     transcript = Transcript()
     transcript.feed(OutputLine(n=n, stream="stdout", at=AT, text=f"line {n} " + "x" * 100) for n in range(1, 20_001))

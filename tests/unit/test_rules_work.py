@@ -120,6 +120,24 @@ def test_a_tool_use_is_told_as_a_person_would(asked: tuple[str, Any], kind: str,
         ("npm test", "FAIL src/a.test.js\nTests: 1 failed, 5 passed, 6 total", "npm test fails: "),
         ("cargo test", "test result: FAILED. 1 passed; 1 failed; 0 ignored", "cargo test fails: "),
         ("go test ./...", "--- FAIL: TestIt (0.00s)\nFAIL\tx/y\t0.2s", "go test fails: "),
+        (
+            "go test ./...",
+            "--- FAIL: TestTotal (0.00s)\n    cart_test.go:14: want 5, got 4\nFAIL\nFAIL\tshop/cart\t0.003s\nFAIL",
+            "go test fails: cart_test.go:14: want 5, got 4",
+        ),
+        (
+            "cargo test",
+            "thread 'total' panicked at src/lib.rs:14:9:\nassertion `left == right` failed\n  left: 4\n right: 5\n\n"
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored\n\nerror: test failed, to rerun pass `--lib`",
+            "cargo test fails: assertion `left == right` failed",
+        ),
+        (
+            "cargo test",
+            "thread 'total' panicked at 'want 5', src/lib.rs:14:9\ntest result: FAILED. 0 passed; 1 failed",
+            "cargo test fails: want 5",
+        ),
+        ("pytest -q", "Command timed out after 2m 0s", "pytest fails: Command timed out after 2m 0s"),
+        ("make all", "cc a.c\ncc b.c\nCommand timed out after 10000 milliseconds", "make all fails: Command timed out"),
         ("mypy .", "a.py:1: error: Missing return\nFound 1 error in 1 file", "mypy fails: error: Missing return"),
         ("make all", "cc a.c\nmake: *** [Makefile:3: all] Error 2", "make all fails: "),
         ("git merge x", "CONFLICT (content): Merge conflict in a.py\nAutomatic merge failed", "git merge fails: "),
@@ -134,6 +152,17 @@ def test_what_failed_is_known_by_what_it_says(command: str, output: str, title: 
     one = only(tool("Bash", {"command": command}, {"stdout": output, "stderr": "", "interrupted": False}))
     assert one.title.startswith(title), one.title
     assert (one.type == "error") is ("fails" in title)
+
+
+def test_what_was_interrupted_says_so() -> None:
+    for said, title in (
+        ("", "pytest was interrupted"),
+        ("collected 5 items", "pytest was interrupted: collected 5 items"),
+    ):
+        one = only(tool("Bash", {"command": "pytest"}, {"stdout": said, "stderr": "", "interrupted": True}))
+        assert (one.type, one.title) == ("error", title)
+    one = only(tool("Bash", {"command": "pytest"}, {"stdout": "", "stderr": ""}, is_error=True))
+    assert one.title == "pytest fails: it does not say why"
 
 
 def test_a_fix_is_none_while_its_test_fails() -> None:

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +59,50 @@ def test_what_was_said_a_while_ago_is_told() -> None:
     assert piece.payload["text"] == "We chose Valkey"
     assert transcript.ready(AT + timedelta(days=1)) == []
     assert not transcript.is_full
+
+
+SALARY: dict[str, Any] = {"ceo_salary": 481516, "name": "Jörg Geheim"}
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"type": "assistant", "message": {"role": "assistant", "content": [{"type": "text", "text": text}]}}
+
+
+@pytest.mark.parametrize(
+    ("printed", "kept"),
+    [
+        (["<private>", SALARY, "</private>"], None),
+        (["<private>", SALARY], None),
+        (["<private>", [SALARY], "</private>", "bye"], None),
+        (["-----BEGIN PRIVATE KEY-----", SALARY], None),
+        (["<private>x</private>", SALARY], SALARY),
+        ([SALARY, "<private>", "x", "</private>"], SALARY),
+        (["<private>", "x", "</private>", [SALARY]], [SALARY]),
+        ([{"text": "Key <private>a1"}, {"text": "a2</private> and on"}], {"text": " and on"}),
+        ([{"text": "Key <private>a1"}, {"n": 481516, "text": "a2</private> and on", "m": 7}],
+         {"text": " and on", "m": 7}),
+        ([message("Key <private>a1"), message("a2</private> and on")],
+         {"message": {"content": [{"text": " and on"}]}}),
+        ([message("Key <private>a1"), message("a2</private> b") | {"copy": ["a2</private> b"]}],
+         {"message": {"content": [{"text": " b"}]}, "copy": [" b"]}),
+        # One that ends nowhere is private to its end, in lines that are looked through by themselves.
+        ([message("Key <private>a1"), message("and on")], message("and on")),
+        ([{"text": "Key <private>a1", "n": 481516}, "a2</private>"], {"text": "Key "}),
+        ([{"text": "a <private>b</private> c", "n": 7}], {"text": "a  c", "n": 7}),
+        ([{"text": "private"}], {"text": "private"}),
+    ],
+)  # fmt: skip
+def test_of_a_result_no_more_is_kept_than_of_the_line_that_it_was(printed: list[Any], kept: Any) -> None:
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in printed]
+    transcript = Transcript()
+    transcript.feed(spoken([("stdout", text, 1) for text in texts]))
+    result = next(one for one in reversed(printed) if not isinstance(one, str))
+    assert transcript.kept_result(result) == kept
+
+
+def test_a_result_that_stands_in_no_line_is_kept_where_nothing_private_went_on() -> None:
+    transcript = Transcript()
+    transcript.feed(spoken([("stdout", "a <private>b</private>", 0), ("stdout", "c", 0)]))
+    assert transcript.kept_result([SALARY]) == [SALARY]
+    transcript.feed(spoken([("stdout", "<private>", 0), ("stdout", "</private>", 0)]))
+    assert transcript.kept_result([SALARY]) is None

@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 
 from muster.domain.agents import AgentStart
 from muster.domain.ids import new_id
-from muster.domain.states import Reason, TaskStatus
+from muster.domain.states import AgentStatus, Reason, TaskStatus
 from muster.domain.tasks import CancelRequest, Grant, KillAllStart, KillRequest, Outcome, SpawnRequest
 from tests.pace import stretched
 from tests.workflow.harness import Play, closed, make_worker
@@ -202,6 +202,19 @@ async def test_killed_while_it_ends_by_itself_the_first_end_stands(world: Play) 
     await world.running(task)
     await world.kill(task)
     assert await world.ended(task) == "completed"
+
+
+async def test_killed_while_it_fails_by_itself_its_task_says_why_and_is_not_tried_again(world: Play) -> None:
+    async def fails(start: AgentStart) -> Outcome:
+        await world.until_killed(start)
+        return Outcome(status=AgentStatus.FAILED, reason=Reason.EXIT_NONZERO, error="exited with code 7")
+
+    task = await world.task(fails, retry={"max_attempts": 5})
+    await world.running(task)
+    await world.kill(task, reason="enough")
+    assert await world.ended(task) == "failed exit_nonzero"
+    assert world.state(task) == ("failed", "exit_nonzero", 1)
+    assert world.tasks[task].error == "exited with code 7"
 
 
 async def test_a_kill_of_what_has_ended_finds_nobody(world: Play) -> None:
