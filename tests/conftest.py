@@ -17,11 +17,14 @@ from tests.pace import Stopwatch
 from tests.services import cluster
 
 MEMORY = "/dev/shm"
-AT_A_TIME = 3
-"""Files. Three are more than two cores carry, but most tests wait for servers, processes and clocks."""
-SHORT_OF_BREATH = 2.5
-"""Seconds that as many processes take together that only start: some 1.2 where two cores have nothing else to do. Each
-test has a whole Muster under it, and where those come too slowly to it, their waits would give up on each other."""
+AT_A_TIME = 4
+"""Files. Four are more than two cores carry, but most tests wait for servers, processes and clocks: with three, the
+cores have nothing to do for a fourth of the time."""
+AT_LEAST = 2
+SHORT_OF_BREATH = 3.0
+"""Seconds that `AT_A_TIME` processes take together that only start: some 1.6 where two cores have nothing else to do.
+Each test has a whole Muster under it, and where those come too slowly to it, their waits would give up on each other.
+"""
 
 
 def _has_room(folder: str) -> bool:
@@ -70,7 +73,7 @@ def pytest_xdist_auto_num_workers() -> int:
     began = time.monotonic()
     for started in [subprocess.Popen(starting) for _ in range(AT_A_TIME)]:
         started.wait()
-    return AT_A_TIME if time.monotonic() - began < SHORT_OF_BREATH else AT_A_TIME - 1
+    return AT_A_TIME if time.monotonic() - began < SHORT_OF_BREATH else AT_LEAST
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -44,12 +44,15 @@ TEXTS = (
 )  # fmt: skip
 
 
-def _containers(text: str, name: str, value: str) -> Iterator[Any]:
+def _holding(text: str) -> Iterator[Any]:
     yield {"text": text}
     yield {"lines": ["before", text, "after"]}
     yield [{"a": {"b": "x\n" + text}}]
     yield text.split(" ")
     yield {text: 1}
+
+
+def _naming(name: str, value: str) -> Iterator[Any]:
     yield {name: value, "n": 1}
     yield {"env": [{"name": name, "value": value}]}
     yield {"Environment": [{"Name": name, "Value": value}]}
@@ -73,11 +76,20 @@ def test_what_would_be_taken_out_is_looked_at(shape: str) -> None:
     for name in NAMES:
         for value in VALUES:
             text = shape.format(n=name, v=value)
-            for sent in _containers(text, name, value) if value in VALUES[:2] else [{"text": text}]:
+            for sent in _holding(text) if value in VALUES[:2] else [{"text": text}]:
                 if scrub(sent)[1].kinds:
                     assert is_suspicious(as_json(sent).decode()), sent
             if scrub_text(text) != text:
                 assert is_suspicious(text), text
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("name", NAMES)
+def test_what_would_be_taken_out_by_its_name_is_looked_at(name: str) -> None:
+    for value in VALUES:
+        for sent in _naming(name, value):
+            if scrub(sent)[1].kinds:
+                assert is_suspicious(as_json(sent).decode()), sent
 
 
 _SPACES = st.text(" \t\n\r,:;\\\"'`=>[]{}()-_.", max_size=6)
