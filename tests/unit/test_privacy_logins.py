@@ -124,5 +124,5 @@ def test_what_is_none_stays(text: str) -> None:
 )  # fmt: skip
 def test_it_takes_as_long_as_the_text_is(piece: str) -> None:
     began = time.thread_time()
-    scrub_text(piece * (200_000 // len(piece)))
-    assert time.thread_time() - began < 3
+    scrub_text(piece * (100_000 // len(piece)))
+    assert time.thread_time() - began < 1.5
