@@ -55,7 +55,8 @@ from workflows.task import TaskWorkflow
 
 log = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 12.0
+"""Longer than Temporal takes to give to another worker what it gave to one in the moment in which that died: 10 s."""
 POLLER_SECONDS = 75.0
 """A worker asks for work at least once a minute; the server remembers those that stopped for longer."""
 

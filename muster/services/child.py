@@ -310,7 +310,8 @@ async def run_to_end(
     once, and with it what it has started itself."""
     process = await asyncio.create_subprocess_exec(
         *launcher_argv(run_as, argv),
-        stdin=asyncio.subprocess.PIPE,
+        # One that is told nothing may be gone before it could be.
+        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env=env,
@@ -318,7 +319,7 @@ async def run_to_end(
         cwd="/",
     )
     try:
-        output, _ = await process.communicate(stdin.encode())
+        output, _ = await process.communicate(stdin.encode() or None)
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
