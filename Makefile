@@ -28,12 +28,14 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make a venv: install its venv module (Debian: apt install python3-venv), or make PYTHON=/path/to/another"; exit 1; }
 	@test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/null || { rm -rf .venv; $(PYTHON) -m venv .venv; }
-	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || { $(CANNOT); }
 	@echo "Installing into .venv (the first time, this downloads the servers) …"
 	@# Compiled once: every command and every test starts in half the time, also where Python may not write bytecode.
-	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt || { $(CANNOT); }
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e . || { $(CANNOT); }
 	@touch $@
+
+CANNOT = echo "Muster's packages cannot be installed, see above: is there a network? For an index of your own, set PIP_INDEX_URL and UV_DEFAULT_INDEX." >&2; exit 1
 
 # The venv's own uv, blind to any other project's or machine's configuration of the workspace above.
 UV = $(BIN)/python -m uv

@@ -44,7 +44,7 @@ async def submit_new(
         # Here, not in the specification: tasks that were once taken so must still be read.
         where = ("body", "title") if mode == "create" else ("body", "task", "title")
         raise RequestValidationError([{"type": "blank", "loc": where, "msg": "it says nothing"}])
-    project_id = await projects.resolve(here.db, tenant, spec.project) if spec.project else None
+    project_id = await projects.resolve(here.db, tenant, spec.project) if spec.project is not None else None
     if not tenant.reaches_all:
         project_id = project_id or tenant.project_id
         spec = await _within_reach(here, tenant, spec)

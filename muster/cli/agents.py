@@ -127,7 +127,7 @@ def kill(
     $ muster kill 5c1b3f --grace 0 --wait
     """
     if everyone == bool(agents):
-        raise click.UsageError("name the agents, or say --all")
+        raise click.UsageError("name the agents, or say --all" + (": not both" if everyone else ""))
     wish = {"grace_seconds": grace, "reason": reason, "retry": retry or None}
     body = {name: value for name, value in wish.items() if value is not None}
     options: dict[str, Any] = {"timeout": (grace or 5.0) + PROOF_SECONDS, "wait": "true" if wait else None}

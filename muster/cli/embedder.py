@@ -20,7 +20,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address it listens on.")
 @click.option("--port", default=8701, show_default=True, type=Whole(1, 65535), help="Port it listens on.")
 @click.option(
-    "--healthcheck", is_flag=True, help="Only ask the one that runs here whether it can work; exit code 0 or 1."
+    "--healthcheck", is_flag=True, help="Only ask the one at this host and port whether it can work; exit code 0 or 1."
 )
 def embedder(host: str, port: int, healthcheck: bool) -> None:
     """Run the embedded model alone, behind OpenAI's POST /v1/embeddings."""

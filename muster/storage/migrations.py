@@ -23,6 +23,10 @@ class SchemaMismatch(MusterError):
     status, code = 500, "schema_mismatch"
 
 
+class MigrationFailed(MusterError):
+    status, code = 500, "migration_failed"
+
+
 @dataclass(frozen=True)
 class Migration:
     name: str
@@ -80,13 +84,19 @@ async def migrate(
             "(name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         for migration in await _missing(connection, migrations or all_migrations()):
-            async with connection.transaction():
-                # No parameters: that is what lets one execute hold many statements.
-                await connection.execute(migration.sql.encode())
-                await connection.execute(
-                    "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
-                    (migration.name, migration.checksum),
-                )
+            try:
+                async with connection.transaction():
+                    # No parameters: that is what lets one execute hold many statements.
+                    await connection.execute(migration.sql.encode())
+                    await connection.execute(
+                        "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
+                        (migration.name, migration.checksum),
+                    )
+            except psycopg.Error as error:
+                why = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise MigrationFailed(
+                    f"migration {migration.name} failed and left nothing behind; those before it stand: {why}"
+                ) from error
             applied.append(migration.name)
         if migrations is None:
             async with connection.transaction():

@@ -112,8 +112,9 @@ async def test_a_reference_to_nothing_is_refused_and_leaves_nothing(fleet: Api) 
     label = uuid.uuid4().hex
     body = {"title": "t", "labels": [label], "depends_on": [str(uuid.uuid4())], "runner": {"argv": ["true"]}}
     is_problem(await fleet.post("/v1/tasks", json=body), 422, "unknown_reference")
-    is_problem(await fleet.post("/v1/tasks", json={"title": "t", "labels": [label], "project": "none"}), 422,
-               "unknown_reference")  # fmt: skip
+    for project in ("none", ""):
+        asked = {"title": "t", "labels": [label], "project": project}
+        is_problem(await fleet.post("/v1/tasks", json=asked), 422, "unknown_reference")
     is_problem(await fleet.post("/v1/tasks", json={"title": "t", "parent_id": str(uuid.uuid4())}), 422,
                "unknown_reference")  # fmt: skip
     assert (await fleet.get("/v1/tasks", params={"label": label})).json()["items"] == []
