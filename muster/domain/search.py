@@ -242,35 +242,38 @@ def _told(share: float, kind: Kind) -> float:
     return _WORDS * share / (1 + math.exp((_SURE - share) / _STEEP))
 
 
-def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind) -> list[Ranked]:
-    """Best first, all of them. `by_words` with scores, of a query whose words are `known`; `by_meaning` with distances.
+def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind, most: int | None = None) -> list[Ranked]:
+    """Best first, all of them or so many. `by_words` with scores, of a query whose words are `known`; `by_meaning` with
+    distances.
 
     Nearness decides, and words as far as they know. Ranks would hide that, since the best of a hopeless list is first,
     too.
     """
     full = _FULL * worth or 1.0
-    shares = {item: score / full for item, score in by_words}
     near = _nearness(by_meaning)
     base, least = (_BASE, min(near.values())) if near else (0.0, 0.0)
-    # What only words found is no nearer than the last that meaning found.
-    scores = {item: base + near.get(item, least) + _told(shares.get(item, 0.0), kind) for item in {**shares, **near}}
-    most = base + max(near.values(), default=0.0) + _told(max([1.0, *shares.values()]), kind)
+    scores = {item: base + nearness for item, nearness in near.items()}
+    top = 1.0
+    for item, score in by_words:
+        # What only words found is no nearer than the last that meaning found.
+        scores[item] = scores.get(item, base + least) + _told(score / full, kind)
+        top = max(top, score / full)
+    best = base + max(near.values(), default=0.0) + _told(top, kind)
     words_rank = {item: rank for rank, (item, _) in enumerate(by_words, 1)}
     meaning_rank = {item: rank for rank, (item, _) in enumerate(by_meaning, 1)}
     told, distances = dict(by_words), dict(by_meaning)
-    found = [
+    return [
         Ranked(
             item,
-            max(score, 0.0) / most,
+            max(-under, 0.0) / best,
             words_rank.get(item),
             told.get(item),
             meaning_rank.get(item),
             1 - distances[item] if item in distances else None,
-            1 / most,
+            1 / best,
         )
-        for item, score in scores.items()
+        for under, item in sorted([(-score, item) for item, score in scores.items()])[:most]
     ]
-    return sorted(found, key=lambda one: (-one.score, one.id))
 
 
 def repeats(wanted: Sequence[Wanted], said_as: str, text: str) -> bool:

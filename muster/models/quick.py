@@ -13,7 +13,7 @@ import numpy as np
 
 MOST_TOKENS = 32
 """In more, the library's own way is as quick: it multiplies whole matrices."""
-_KEPT = 1024
+_KEPT = 2048
 """Tokens: 15 KB each."""
 _WIDE, _BRANCH = 512, 256
 """Of an embedding, and of what each branch of n-grams makes of it."""

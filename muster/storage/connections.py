@@ -36,10 +36,14 @@ class Connection(AsyncConnection[Row]):
         super().__init__(*args, **more)
         self.taken_at = 0.0
         self._statements: dict[tuple[str, tuple[int, ...] | None], bytes] = {}
+        self._kept_types: abc.Transformer | None = None
+        self._watched: int | None = None
+        self._woken = False
+        self._waiter: asyncio.Future[None] | None = None
 
     async def ask(self, statement: str, params: Sequence[Any]) -> list[Row]:
         """The rows of one statement, with `%s` for each parameter."""
-        types = Transformer(self)
+        types = self._types()
         values = types.dump_sequence(params, [PyFormat.AUTO] * len(params))
         name = self._statements.get((statement, types.types)) or await self._prepare(statement, types.types)
         self.pgconn.send_query_prepared(name, values, types.formats)
@@ -50,12 +54,20 @@ class Connection(AsyncConnection[Row]):
         the parameters in them."""
         text: str = AsyncClientCursor(self).mogrify(statements, params)
         self.pgconn.send_query(text.encode())
-        return await self._rows(Transformer(self))
+        return await self._rows(self._types())
+
+    def _types(self) -> abc.Transformer:
+        """Kept: to find out anew what each type is written and read by takes longer than to write and read it."""
+        if self._kept_types is None:
+            self._kept_types = Transformer(self)
+        return self._kept_types
 
     async def _rows(self, types: abc.Transformer) -> list[Row]:
         result = await self._result()
         types.set_pgresult(result)
-        return types.load_rows(0, result.ntuples, tuple)
+        rows = types.load_rows(0, result.ntuples, tuple)
+        types.set_pgresult(None)
+        return rows
 
     async def _prepare(self, statement: str, types: tuple[int, ...] | None) -> bytes:
         if len(self._statements) >= MAX_PREPARED:
@@ -70,6 +82,7 @@ class Connection(AsyncConnection[Row]):
     async def _result(self) -> PGresult:
         """Of what was sent. An error is raised as psycopg raises it."""
         pgconn, result = self.pgconn, None
+        self._woken = False
         try:
             while pgconn.flush():
                 await self._ready(writing=True)
@@ -95,22 +108,43 @@ class Connection(AsyncConnection[Row]):
         return result
 
     async def _ready(self, *, writing: bool = False) -> None:
-        loop, fileno = asyncio.get_running_loop(), self.pgconn.socket
-        ready: asyncio.Future[None] = loop.create_future()
-
-        def wake() -> None:
-            if not ready.done():
-                ready.set_result(None)
-
-        loop.add_reader(fileno, wake)
+        """The socket stays watched from one question to the next: the loop takes longer to begin and end that than to
+        be told by it."""
+        loop = asyncio.get_running_loop()
+        if self._woken:  # perhaps by an error, after which uvloop watches it no longer, and says so to nobody
+            self.unwatch()
+        if self._watched is None:
+            self._watched = self.pgconn.socket
+            loop.add_reader(self._watched, self._wake)
+        self._waiter = loop.create_future()
         if writing:
-            loop.add_writer(fileno, wake)
+            loop.add_writer(self._watched, self._wake)
         try:
-            await ready
+            await self._waiter
         finally:
-            loop.remove_reader(fileno)
-            if writing:
-                loop.remove_writer(fileno)
+            self._waiter, self._woken = None, True
+            if writing and self._watched is not None:
+                loop.remove_writer(self._watched)
+
+    def _wake(self) -> None:
+        if self._waiter is None:  # nobody asked for it: Postgres ends, or has news
+            self.unwatch()
+        elif not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def unwatch(self) -> None:
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            self._watched = None
+
+    async def wait(self, gen: Any, *more: Any, **named: Any) -> Any:
+        """psycopg's own way, which watches the socket itself."""
+        self.unwatch()
+        return await super().wait(gen, *more, **named)
+
+    async def close(self) -> None:
+        self.unwatch()
+        await super().close()
 
 
 @lru_cache(maxsize=1024)
@@ -193,7 +227,7 @@ class Connections:
             or connection.pgconn.transaction_status != TransactionStatus.IDLE
             or time.monotonic() - connection.taken_at > KEPT_SECONDS
         ):
-            await self._pool.putconn(connection)
+            await self._put_back(connection)
             await self._give_back(KEPT_SECONDS)
         else:
             self._warm.append(connection)
@@ -203,4 +237,8 @@ class Connections:
         old = [one for one in self._warm if now - one.taken_at >= older]
         self._warm = [one for one in self._warm if one not in old]
         for one in old:
-            await self._pool.putconn(one)
+            await self._put_back(one)
+
+    async def _put_back(self, connection: Connection) -> None:
+        connection.unwatch()
+        await self._pool.putconn(connection)

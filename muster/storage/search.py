@@ -113,8 +113,9 @@ async def search(
     # By vectors alone is by their distances alone.
     kind = kind_of(query.query, wanted) if by_words else "keywords"
     worth = known(meant, worths(meant, place.counts))
-    ranked = [one for one in fuse(told, near[0] if near else [], worth, kind) if _mark(one.id) not in seen]
-    items = await watch.on("read", _read(db, who, ranked[: limit + _SPARE], kind, wanted, limit + 1, explain))
+    best = fuse(told, near[0] if near else [], worth, kind, most=limit + _SPARE + len(seen))
+    ranked = [one for one in best if _mark(one.id) not in seen][: limit + _SPARE]
+    items = await watch.on("read", _read(db, who, ranked, kind, wanted, limit + 1, explain))
     more = len(items) > limit and given + limit < MAX_DEPTH
     items = items[:limit]
     return Found(
@@ -218,12 +219,15 @@ def _filters(chosen: Plan) -> list[str] | None:
     return None if chosen.filters is None else [array(one) for one in chosen.filters]
 
 
-_SPARE = 20
+_SPARE = 15
 """Read beyond those that are given: what they say may put others before them."""
 _TOLD = (
     "id", "type", "title", "subtitle", "narrative", "facts", "concepts", "files_read", "files_modified", "project_id",
     "session_id", "task_id", "agent_id", "importance", "summary", "seen", "occurred_at",
 )  # fmt: skip
+_TYPE, _TITLE, _NARRATIVE, _IMPORTANCE, _SUMMARY, _OCCURRED_AT = map(
+    _TOLD.index, ("type", "title", "narrative", "importance", "summary", "occurred_at")
+)
 
 
 async def _read(
@@ -239,26 +243,29 @@ async def _read(
     )
     known = {row[0]: row for row in rows}
     now = datetime.now(UTC)
-    items = []
+    scored: list[tuple[float, str, Ranked]] = []
     for one in ranked:
         if (row := known.get(one.id)) is not None:
-            item = dict(zip(_TOLD, row, strict=True))
-            text = item["narrative"] or item["title"]
-            again = repeats(wanted, item["type"], text)
+            said_as, text = row[_TYPE], row[_NARRATIVE] or row[_TITLE]
             score = settled(
-                one, kind, text, item["importance"], item["occurred_at"], now, repeats=again, summary=item["summary"]
-            )
-            item["score"] = round(score, 9)
-            item["occurred_at"] = item["occurred_at"].isoformat()
-            if explain:
-                item["explain"] = {
-                    "words_rank": one.words_rank,
-                    "words_score": one.words_score,
-                    "meaning_rank": one.meaning_rank,
-                    "similarity": one.similarity,
-                }
-            items.append(item)
-    return sorted(items, key=lambda item: (-item["score"], item["id"]))[:most]
+                one, kind, text, row[_IMPORTANCE], row[_OCCURRED_AT], now,
+                repeats=repeats(wanted, said_as, text), summary=row[_SUMMARY],
+            )  # fmt: skip
+            scored.append((-round(score, 9), one.id, one))
+    items = []
+    for under, _, one in sorted(scored)[:most]:
+        item = dict(zip(_TOLD, known[one.id], strict=True))
+        item["score"] = -under
+        item["occurred_at"] = item["occurred_at"].isoformat()
+        if explain:
+            item["explain"] = {
+                "words_rank": one.words_rank,
+                "words_score": one.words_score,
+                "meaning_rank": one.meaning_rank,
+                "similarity": one.similarity,
+            }
+        items.append(item)
+    return items
 
 
 def _explained(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import uvloop
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import Jsonb
 
 from muster.storage import connections
@@ -155,3 +163,96 @@ async def test_what_is_asked_while_it_closes_is_answered_and_then_closed(shared_
     assert held.closed
     with pytest.raises(psycopg.OperationalError):
         await made.ask("SELECT 1", ())
+
+
+class Watching(uvloop.Loop):
+    """The loop of the processes that ask much. It knows what it is told to watch, and how often."""
+
+    def __init__(self) -> None:
+        self.begun, self.watched = 0, set[int]()
+
+    def add_reader(self, fileno: Any, *more: Any) -> None:
+        self.begun += 1
+        self.watched.add(fileno)
+        super().add_reader(fileno, *more)
+
+    def remove_reader(self, fileno: Any) -> None:
+        self.watched.discard(fileno)
+        super().remove_reader(fileno)
+
+
+def test_the_socket_is_watched_once_and_by_nobody_when_the_pool_has_it(shared_url: str) -> None:
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Watching)
+        asked = Connections(shared_url, size=2, name=f"test-{uuid4()}", wait_seconds=20, configure=_utc)
+        await asked.open()
+        async with asked.one(), asked.one():  # the pool has made both, in psycopg's way
+            pass
+        await asked.ask("SELECT %s::int, pg_sleep(0.001)", (-1,))
+        before = loop.begun
+        for number in range(20):
+            assert await asked.ask("SELECT %s::int, pg_sleep(0.001)", (number,)) == [(number, "")]
+        assert loop.begun == before
+        async with asked.one() as held:
+            for _ in range(3):  # psycopg's own way and ours in turns
+                assert await (await held.execute("SELECT 1, pg_sleep(0.001)")).fetchall() == [(1, "")]
+                assert await held.ask("SELECT 2, pg_sleep(0.001)", ()) == [(2, "")]
+        assert loop.watched
+        await asked.check()
+        assert not loop.watched, "nobody watches it"
+        await asked.close()
+
+    with asyncio.Runner(loop_factory=Watching) as runner:
+        runner.run(ask())
+
+
+async def test_a_kept_connection_that_ends_wakes_nobody_for_ever(asked: Connections, shared_url: str) -> None:
+    (pid,) = (await asked.ask("SELECT pg_backend_pid(), pg_sleep(0.01)", ()))[0][:1]
+    async with await psycopg.AsyncConnection.connect(shared_url, autocommit=True) as other:
+        await other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    began = time.process_time()
+    await asyncio.sleep(0.5)
+    assert time.process_time() - began < 0.3, "its end can be read at any time, and is not looked at again and again"
+
+
+FATAL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+
+
+def _between(listening: socket.socket, behind: str, gone: threading.Event) -> None:
+    """Hands on what one client and Postgres say to each other. Once Postgres is to be gone, it says so, and ends
+    without reading what the client has just asked."""
+    client, _ = listening.accept()
+    with client, socket.socket(socket.AF_UNIX) as postgres:
+        postgres.connect(behind)
+        other = {client: postgres, postgres: client}
+        while True:
+            for ready in select.select(list(other), [], [], 20)[0]:
+                if ready is client and gone.is_set():
+                    client.sendall(b"E" + (len(FATAL) + 4).to_bytes(4) + FATAL)
+                    return
+                if not (data := ready.recv(1 << 16)):
+                    return
+                other[ready].sendall(data)
+
+
+async def test_who_asks_while_postgres_ends_is_told(shared_url: str, tmp_path: Path) -> None:
+    """On uvloop, which stops to watch a socket when there is an error on it: what was not read is one."""
+    known, gone = conninfo_to_dict(shared_url), threading.Event()
+    port = known.get("port", 5432)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / f".s.PGSQL.{port}"))
+    listening.listen()
+    listening.settimeout(20)
+
+    async def ask() -> None:
+        async with await Connection.connect(make_conninfo(shared_url, host=str(tmp_path)), autocommit=True) as asked:
+            assert await asked.ask("SELECT 1, pg_sleep(0.01)", ()) == [(1, "")]
+            gone.set()
+            async with asyncio.timeout(10):
+                with pytest.raises(psycopg.OperationalError):
+                    await asked.ask("SELECT 1, pg_sleep(0.01)", ())
+
+    between = asyncio.to_thread(_between, listening, f"{known['host']}/.s.PGSQL.{port}", gone)
+    with listening:
+        await asyncio.gather(between, asyncio.to_thread(uvloop.run, ask()))

@@ -92,6 +92,73 @@ async def test_it_answers_as_openai_does(client: httpx.AsyncClient) -> None:
     assert (await client.get("/models")).json()["data"][0]["id"] == MODEL
 
 
+async def test_a_query_is_answered_the_same_whichever_way_it_comes(real: tuple[str, int]) -> None:
+    """One that is here as a whole and says nothing unusual goes by a shorter way than others."""
+    host, port = real[0].removeprefix("http://").removesuffix("/v1").split(":")
+    body = json.dumps({"model": MODEL, "input": ["wer hat die Frist geändert"]}).encode()
+
+    def request(path: str = "/v1/embeddings", *more: str, sent: bytes = body) -> bytes:
+        head = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(sent)}", *more]
+        return "\r\n".join(head).encode() + b"\r\n\r\n" + sent
+
+    plain = request()
+    refused = request(sent=b'{"input": []}')
+    ways = {
+        "whole": [plain],
+        "with more headers": [request("/v1/embeddings", "Accept: */*", "Connection: keep-alive")],
+        "head, then body": [plain[: -len(body)], plain[-len(body) :]],
+        "a byte at first": [plain[:1], plain[1:]],
+        "without its last byte at first": [plain[:-1], plain[-1:]],
+        "two at once": [plain + plain],
+        "behind half of another": [plain[:30], plain[30:] + plain],
+        "behind one that is refused": [refused, plain],
+        "with a query": [request("/v1/embeddings?a=b")],
+    }
+    reader, writer = await asyncio.open_connection(host, int(port))
+    answers = []
+    for way, pieces in ways.items():
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        for number in range(
+            {"two at once": 2, "behind half of another": 2, "behind one that is refused": 2}.get(way, 1)
+        ):
+            async with patience(20):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                answer = json.loads(
+                    await reader.readexactly(int(head.partition("content-length: ")[2].split("\r\n")[0]))
+                )
+            if way == "behind one that is refused" and number == 0:
+                assert (head.split()[1], answer["error"]["code"]) == ("422", "invalid")
+                continue
+            assert head.split()[1] == "200", way
+            answers.append(answer)
+    writer.close()
+    assert len(answers) == len(ways) + 2
+    for answer in answers:
+        assert answer["data"][0]["embedding"] == pytest.approx(answers[0]["data"][0]["embedding"], abs=1e-6)
+        assert {**answer, "data": None} == {**answers[0], "data": None}
+
+
+async def test_a_query_that_comes_as_a_whole_needs_the_key_too() -> None:
+    encoder = Encoder(lambda: lambda texts: [[1.0] for _ in texts])
+    encoder.start()
+    async with Asgi(encoder) as client:
+        await client.post("/v1/embeddings", json={"input": "it is loaded then"})
+    app = App(encoder, "a key")
+    head = "POST /v1/embeddings HTTP/1.1\r\nHost: here\r\nContent-Length: 14\r\n"
+    for header, answered in (
+        ("", False),
+        ("Authorization: Bearer A KEY\r\n", False),
+        ("authorization: Bearer a key\r\n", True),
+    ):
+        found = app.at_once(f'{head}{header}\r\n{{"input": "a"}}'.encode())
+        assert (found is not None) == answered, header
+    assert found is not None
+    assert json.loads(found.partition(b"\r\n\r\n")[2])["data"][0]["embedding"] == [1.0]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
