@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -38,18 +39,11 @@ class Connection:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
-        payload = b"" if body is None else json.dumps(body).encode()
-        kind = "Content-Type: application/json\r\n" if payload else ""
-        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{self._authorization}{kind}"
-        writer.write(f"{head}Content-Length: {len(payload)}\r\n\r\n".encode() + payload)
-        head_read = await reader.readuntil(b"\r\n\r\n")
-        status, length = int(head_read[9:12]), 0
-        low = head_read.lower()
-        if (at := low.find(b"content-length:")) >= 0:
-            length = int(low[at + 15 : low.index(b"\r\n", at)])
+        writer.write(_request(method, path, f"{self._host}:{self._port}", self._authorization, body))
+        status, length, last = _told(await reader.readuntil(b"\r\n\r\n"))
         answer = await reader.readexactly(length)
         self._used = time.monotonic()
-        if b"connection: close" in low:
+        if last:
             self.close()
         return status, answer
 
@@ -63,6 +57,48 @@ class Connection:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+class Blocking:
+    """One client that does nothing else while it waits, as a program that asks a question does."""
+
+    def __init__(self, host: str, port: int, key: str = "") -> None:
+        self._server, self._authorization = f"{host}:{port}", authorization(key)
+        self._socket = socket.create_connection((host, port), timeout=30)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        self._socket.sendall(_request(method, path, self._server, self._authorization, body))
+        came = b""
+        while (end := came.find(b"\r\n\r\n") + 4) < 4:
+            came += self._more()
+        status, length, _ = _told(came[:end])
+        while len(came) < end + length:
+            came += self._more()
+        return status, came[end:]
+
+    def _more(self) -> bytes:
+        if more := self._socket.recv(1 << 18):
+            return more
+        raise ConnectionError("the server closed the connection")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _request(method: str, path: str, server: str, authorized: str, body: Any) -> bytes:
+    payload = b"" if body is None else json.dumps(body).encode()
+    kind = "Content-Type: application/json\r\n" if payload else ""
+    head = f"{method} {path} HTTP/1.1\r\nHost: {server}\r\n{authorized}{kind}Content-Length: {len(payload)}\r\n\r\n"
+    return head.encode() + payload
+
+
+def _told(head: bytes) -> tuple[int, int, bool]:
+    """Its status, how long the body is, and whether the connection ends with it."""
+    low, length = head.lower(), 0
+    if (at := low.find(b"content-length:")) >= 0:
+        length = int(low[at + 15 : low.index(b"\r\n", at)])
+    return int(head[9:12]), length, b"connection: close" in low
 
 
 class Dechunker:

@@ -58,6 +58,16 @@ class Found(NamedTuple):
     explain: Row | None
 
 
+class Told(NamedTuple):
+    """What words found, and what is known of them by then: the vectors are still compared."""
+
+    hits: Hits
+    wanted: list[Wanted]
+    corrections: dict[str, list[str]]
+    kind: Kind
+    worth: float
+
+
 class Watch:
     """Milliseconds that each stage took; the embedder and Postgres work side by side."""
 
@@ -98,31 +108,31 @@ async def search(
     coming = asyncio.ensure_future(watch.on("embedding", vector(None))) if callable(vector) else None
     try:
         await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
+        about = _digest(query)
         wanted = words.wanted(query.query) if by_words else []
         filters = query.filters()
         place = await watch.on("place", place_of(db, who, projects, wanted, filters))
         if callable(vector) and coming is not None and place.model not in (None, model):
             coming.cancel()
             coming = asyncio.ensure_future(watch.on("embedding", vector(place.model)))
-        chosen, told, near, corrections, wanted, meant = await _both(
+        chosen, told, near = await _both(
             db, who, query, place, wanted, filters, coming or vector, place.model or model, depth, watch
         )
     finally:
         if coming is not None and not coming.done():
             coming.cancel()
     # By vectors alone is by their distances alone.
-    kind = kind_of(query.query, wanted) if by_words else "keywords"
-    worth = known(meant, worths(meant, place.counts))
-    best = fuse(told, near[0] if near else [], worth, kind, most=limit + _SPARE + len(seen))
+    kind = told.kind if by_words else "keywords"
+    best = fuse(told.hits, near[0] if near else [], told.worth, kind, most=limit + _SPARE + len(seen))
     ranked = [one for one in best if _mark(one.id) not in seen][: limit + _SPARE]
-    items = await watch.on("read", _read(db, who, ranked, kind, wanted, limit + 1, explain))
+    items = await watch.on("read", _read(db, who, ranked, kind, told.wanted, limit + 1, explain))
     more = len(items) > limit and given + limit < MAX_DEPTH
     items = items[:limit]
     return Found(
         items,
         "lexical" if near is None else "fused",
-        _cursor(query, given + limit, seen | {_mark(item["id"]) for item in items}) if more else None,
-        _explained(wanted, corrections, chosen, kind, told, near, watch) if explain else None,
+        _cursor(about, given + limit, seen | {_mark(item["id"]) for item in items}) if more else None,
+        _explained(told, chosen, kind, near, watch) if explain else None,
     )
 
 
@@ -137,14 +147,21 @@ async def _both(
     model: str | None,
     depth: int,
     watch: Watch,
-) -> tuple[Plan, Hits, tuple[Hits, bool] | None, dict[str, list[str]], list[Wanted], list[Wanted]]:
-    """Both at once, each as soon as it can. Last come the words that were looked for, and those that were meant."""
+) -> tuple[Plan, Told, tuple[Hits, bool] | None]:
+    """Both at once, each as soon as it can."""
 
-    async def by_words() -> tuple[Hits, dict[str, list[str]], list[Wanted]]:
+    async def by_words() -> Told:
         more, corrections = await corrected(db, who, wanted, place)
         every = [*wanted, *more]
-        chosen = plan(every, filters, place.counts)
-        return await _by_words(db, who, query, place, chosen, worths(every, place.counts), depth), corrections, more
+        worth = worths(every, place.counts)
+        with_more = plan(every, filters, place.counts) if more else chosen
+        hits = await _by_words(db, who, query, place, with_more, worth, depth)
+        # A word that nothing here holds may still be right; where that is so of all of them, they are mistakes.
+        held = any(total(place.counts, term) for want in wanted for term in want.terms)
+        meant = [want for want in wanted if held or want.text not in corrections] + more
+        if corrections:
+            worth = worths(meant, place.counts)
+        return Told(hits, every, corrections, kind_of(query.query, every), known(meant, worth))
 
     async def by_meaning() -> tuple[Hits, bool] | None:
         found = await vector if isinstance(vector, Awaitable) else vector
@@ -153,11 +170,8 @@ async def _both(
         return await watch.on("meaning", _by_meaning(db, who, query, place, chosen, found, model, depth))
 
     chosen = plan(wanted, filters, place.counts)
-    (told, corrections, more), near = await asyncio.gather(watch.on("words", by_words()), by_meaning())
-    # A word that nothing here holds may still be right; where that is so of all of them, they are mistakes.
-    held = any(total(place.counts, term) for want in wanted for term in want.terms)
-    meant = [want for want in wanted if held or want.text not in corrections] + more
-    return chosen, told, near, corrections, [*wanted, *more], meant
+    told, near = await asyncio.gather(watch.on("words", by_words()), by_meaning())
+    return chosen, told, near
 
 
 async def _by_words(
@@ -268,22 +282,14 @@ async def _read(
     return items
 
 
-def _explained(
-    wanted: Sequence[Wanted],
-    corrections: dict[str, list[str]],
-    chosen: Plan,
-    kind: str,
-    told: Hits,
-    near: tuple[Hits, bool] | None,
-    watch: Watch,
-) -> Row:
+def _explained(told: Told, chosen: Plan, kind: str, near: tuple[Hits, bool] | None, watch: Watch) -> Row:
     return {
         "kind": kind,
-        "terms": list(dict.fromkeys(term for want in wanted for term in want.terms)),
-        "corrections": corrections,
+        "terms": list(dict.fromkeys(term for want in told.wanted for term in want.terms)),
+        "corrections": told.corrections,
         "meaning": None if near is None else "exact" if near[1] else "index",
         "plan": {"words": chosen.why, "newest": chosen.scan, "rows": chosen.rows},
-        "by_words": len(told),
+        "by_words": len(told.hits),
         "by_meaning": None if near is None else len(near[0]),
         "milliseconds": watch.took(),
     }
@@ -300,9 +306,9 @@ def _digest(query: Query) -> str:
     return hashlib.sha256(query.model_dump_json().encode()).hexdigest()[:12]
 
 
-def _cursor(query: Query, given: int, seen: set[str]) -> str:
+def _cursor(about: str, given: int, seen: set[str]) -> str:
     marks = bytes.fromhex("".join(sorted(seen)))
-    text = json.dumps([_digest(query), given, base64.b85encode(marks).decode()])
+    text = json.dumps([about, given, base64.b85encode(marks).decode()])
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
