@@ -121,7 +121,10 @@ class MemoryActivities:
         return await self.sweep(_OVERDUE_SECONDS)
 
     async def sweep(self, overdue_seconds: float) -> int:
-        """Poke wherever jobs wait for nobody. What is poked needlessly looks once, and that is all."""
+        """Poke wherever jobs wait for nobody. What is poked needlessly looks once, and that is all. And count what
+        whoever stored it did not come to count."""
+        for workspace_id, project_id in await observations.uncounted(self.db, limit=_SWEPT_AT_ONCE):
+            await observations.count_terms(self.db, workspace_id, project_id)
         after, swept = _FIRST, 0
         while swept < _SWEPT:
             found = await jobs.overdue(self.db, seconds=overdue_seconds, after=after, limit=_SWEPT_AT_ONCE)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from api.answers import Shown
+from muster.domain import cuts
 from muster.domain.errors import EventTooLarge
 from muster.domain.memory import MAX_EVENT_BYTES
 from muster.domain.tasks import Text
@@ -238,9 +239,8 @@ def _cut(value: JsonValue, most: int, depth: int = 0) -> JsonValue:
     if isinstance(value, str):
         if len(value) <= most:
             return value
-        return (
-            f"{value[: most // 2]}\n[… {len(value) - most:,} characters left out …]\n{value[len(value) - most // 2 :]}"
-        )
+        head, tail = cuts.before(value, most // 2), cuts.after(value, len(value) - most // 2)
+        return f"{value[:head]}\n[… {tail - head:,} characters left out …]\n{value[tail:]}"
     if isinstance(value, list):
         return [_cut(item, most, depth + 1) for item in value]
     if isinstance(value, dict):

@@ -183,10 +183,12 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _place(parts: Sequence[int | str]) -> str:
-    named = [str(part)[:100] for part in parts]
+    named = [str(part)[:100] for part in parts if not (isinstance(part, str) and _PYDANTICS.match(part))]
     return ".".join(named if len(named) <= _PARTS else [*named[: _PARTS - 1], "…", named[-1]])
 
 
+_PYDANTICS = re.compile(r"(?:function-(?:after|before|wrap|plain)|list|constrained-str)\[")
+"""Which of several ways to read it this was: of no use to whoever wrote it."""
 _PARTS = 12
 
 

@@ -15,6 +15,7 @@ from muster.cli.command import api_command, print_json, print_line, progress, sa
 from muster.cli.durations import Seconds, Whole
 from muster.cli.references import task_id
 from muster.cli.tables import in_terminal
+from muster.domain import cuts
 
 TITLE_LENGTH = 100
 
@@ -165,7 +166,7 @@ def _memory(none: bool, budget: int | None) -> dict[str, Any] | None:
 
 def _title(argv: list[str]) -> str:
     title = " ".join(shlex.join(argv).split())
-    return title if len(title) <= TITLE_LENGTH else title[: TITLE_LENGTH - 1] + "…"
+    return title if len(title) <= TITLE_LENGTH else title[: cuts.before(title, TITLE_LENGTH - 1)] + "…"
 
 
 def _follow(api: Api, task: str, as_json: bool) -> int:

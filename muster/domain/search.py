@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from muster.domain import words
 from muster.domain.memory import Concept, FilePath
@@ -28,6 +28,10 @@ DEPTH = 60
 MAX_DEPTH = 500
 
 
+_Some = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+"""One alone need not be a list."""
+
+
 class Query(Spec):
     """What is looked for, and where."""
 
@@ -35,8 +39,10 @@ class Query(Spec):
     session: UUID | None = Field(default=None, description="What was learned in this session.")
     task: UUID | None = None
     agent: UUID | None = None
-    type: list[Text] = Field(default_factory=list, max_length=10, description="Any of these.", examples=[["decision"]])
-    concept: list[Concept] = Field(default_factory=list, max_length=10, description="All of these.")
+    type: Annotated[list[Text], _Some] = Field(
+        default_factory=list, max_length=10, description="Any of these.", examples=[["decision"]]
+    )
+    concept: Annotated[list[Concept], _Some] = Field(default_factory=list, max_length=10, description="All of these.")
     file: FilePath | None = Field(default=None, description="Touched this file: its path, or its last parts.")
     after: datetime | None = Field(default=None, description="Happened at this time or later.")
     before: datetime | None = Field(default=None, description="Happened before this time.")

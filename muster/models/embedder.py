@@ -269,7 +269,11 @@ class App:
         if line != b"POST /v1/embeddings HTTP/1.1":
             return None
         headers = {name.lower(): value.strip() for name, _, value in (field.partition(b":") for field in fields)}
-        if not headers.keys() <= _PLAIN or headers.get(b"content-length") != b"%d" % len(body):
+        if (
+            len(headers) < len(fields)
+            or not headers.keys() <= _PLAIN
+            or headers.get(b"content-length") != b"%d" % len(body)
+        ):
             return None
         if self._key and headers.get(b"authorization") != f"Bearer {self._key}".encode():
             return None

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
+from muster.domain import cuts
 from muster.runners.protocol import Sink, Stream
 from muster.runners.result import ResultError, ResultFinder
 
@@ -222,7 +223,9 @@ def _split(line: bytes) -> Iterator[bytes]:
 
 
 def _boundary(data: bytes, at: int) -> int:
-    """`at`, or up to three bytes before it, so that no UTF-8 character is cut in two."""
+    """Between two words, or up to three bytes before `at`, so that no UTF-8 character is cut in two."""
+    if (between := cuts.before(data, at)) < at:
+        return between
     for step in range(4):
         if data[at - step] & 0xC0 != 0x80:
             return at - step

@@ -27,6 +27,9 @@ Row = tuple[Any, ...]
 KEPT_SECONDS = 60.0
 """Then a connection goes through the pool, which ends those that are old, or more than are needed."""
 CANCEL_SECONDS = 2.0
+_GONE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""A server whose machine or network went away without a word is given up after half a minute; the system would wait for
+hours. A statement that takes longer has a limit of its own, kept by the server."""
 MAX_PREPARED = 200
 """Of a connection. What is asked differs in the types of its parameters, too: an absent one has none."""
 
@@ -166,7 +169,7 @@ class Connections:
             timeout=wait_seconds,
             name=name,
             reconnect_timeout=30.0,
-            kwargs={"autocommit": True, "application_name": name, "connect_timeout": 5},
+            kwargs={"autocommit": True, "application_name": name, "connect_timeout": 5, **_GONE},
             configure=configure,
         )
         self._warm: list[Connection] = []

@@ -194,9 +194,23 @@ async def create(
     return await get(db, who, observation_id)
 
 
+_COUNTED_AT_ONCE = 2000
+
+
 async def count_terms(db: Database, who: Who, project_id: UUID) -> None:
-    """So that it can be found by a misspelt word, and rarity is right. It can wait, and does when others count."""
-    await db.query(who, "SELECT memory_fold(%s, %s, 2000)", (workspace_of(who), project_id))
+    """So that it is found by a misspelt word and without naming its project, and rarity is right. While others count
+    it waits for them: they may have begun before this was there. Who dies before it leaves it to the sweep."""
+    counted = _COUNTED_AT_ONCE
+    while counted == _COUNTED_AT_ONCE:
+        ((counted,),) = await db.query(
+            who, "SELECT memory_fold(%s, %s, %s, true)", (workspace_of(who), project_id, _COUNTED_AT_ONCE)
+        )
+
+
+async def uncounted(db: Database, *, limit: int) -> list[tuple[UUID, UUID]]:
+    """Across tenants: workspaces and projects that hold what nobody has counted."""
+    rows = await db.across("SELECT workspace_id, project_id FROM chores_uncounted(%s)", (limit,))
+    return [(row[0], row[1]) for row in rows]
 
 
 async def get(db: Database, who: Who, observation_id: UUID) -> Row:

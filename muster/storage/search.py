@@ -103,12 +103,12 @@ async def search(
     """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes it,
     which is waited for beside the words."""
     watch = Watch()
-    given, seen = _behind(cursor, query)
+    about = _digest(query, projects)
+    given, seen = _behind(cursor, about)
     depth = min(MAX_DEPTH, given + max(DEPTH, limit + _SPARE))
     coming = asyncio.ensure_future(watch.on("embedding", vector(None))) if callable(vector) else None
     try:
         await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
-        about = _digest(query)
         wanted = words.wanted(query.query) if by_words else []
         filters = query.filters()
         place = await watch.on("place", place_of(db, who, projects, wanted, filters))
@@ -302,8 +302,9 @@ def _mark(item: str) -> str:
     return item[-8:]
 
 
-def _digest(query: Query) -> str:
-    return hashlib.sha256(query.model_dump_json().encode()).hexdigest()[:12]
+def _digest(query: Query, projects: Sequence[str] | None) -> str:
+    asked = query.model_dump_json() + (json.dumps(sorted(projects)) if projects is not None else "")
+    return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
 
 def _cursor(about: str, given: int, seen: set[str]) -> str:
@@ -312,12 +313,12 @@ def _cursor(about: str, given: int, seen: set[str]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def _behind(cursor: str | None, query: Query) -> tuple[int, set[str]]:
+def _behind(cursor: str | None, about: str) -> tuple[int, set[str]]:
     if cursor is None:
         return 0, set()
     try:
-        about, given, marks = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if about != _digest(query) or not isinstance(given, int) or not 0 < given <= MAX_DEPTH:
+        said, given, marks = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if said != about or not isinstance(given, int) or not 0 < given <= MAX_DEPTH:
             raise ValueError
         seen = base64.b85decode(marks).hex()
         return given, {seen[at : at + 8] for at in range(0, len(seen), 8)}

@@ -53,6 +53,8 @@ async def test_what_is_remembered_is_found_at_once(place: tuple[Api, Api, dict[s
     for query in ("licence", "27000", "licences.tf", "infrastructure", "licnsing", "LATENCY"):
         found = await find(api, query, project="apollo", mode="lexical")
         assert (found["mode"], found["items"][0]["id"]) == ("lexical", one["id"]), query
+    alone = await find(api, "licence", type="decision", concept="infrastructure")
+    assert [item["id"] for item in alone["items"]] == [one["id"]]
     explained = await find(api, "licence", explain=True)
     took = explained["explain"]["milliseconds"]
     assert {"place", "words", "read"} < set(took)
@@ -188,6 +190,8 @@ async def test_what_is_asked_wrongly_is_said_in_its_own_words(place: tuple[Api, 
     api = place[0]
     long = is_problem(await api.get("/v1/memory/search", params={"query": "a" * 10_001}), 422, "invalid_request")
     assert "at most 10000 characters" in long["detail"]
+    empty = await api.post("/v1/memory/search", json={"query": "a", "project": ""})
+    assert "[" not in is_problem(empty, 422, "invalid_request")["detail"]
     both = {"around": str(uuid.uuid4()), "at": "2026-11-21T12:00:00Z"}
     assert "not both" in is_problem(await api.get("/v1/memory/timeline", params=both), 422, "invalid_request")["detail"]
 

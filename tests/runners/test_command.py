@@ -18,6 +18,7 @@ from muster.domain.states import Reason
 from muster.domain.tasks import CommandRunner, RunnerSpec
 from muster.runners.command import Command, public_environment
 from muster.runners.marks import worker_mark
+from muster.runners.output import MAX_LINE_BYTES
 from muster.runners.protocol import Runner, Stream
 from muster.runners.registry import Runners
 from muster.runners.tree import Forest
@@ -157,6 +158,16 @@ async def test_lines_are_told_as_they_come(command: Command) -> None:
     await life.sink.hears("now")
     assert begun.fair < 0.4
     await running
+
+
+async def test_a_line_too_long_is_told_in_pieces_that_end_between_words(command: Command) -> None:
+    """What a secret looks like is known where its pieces are looked at."""
+    line = f"printf '%0{MAX_LINE_BYTES - 20}d %s end\\n' 0 ghp_{'a' * 36}; printf '%0{MAX_LINE_BYTES + 9}d\\n' 0"
+    life = Life(job_for(shell(line)))
+    await life.run(command)
+    told = life.sink.text("stdout")
+    assert [len(piece) for piece in told] == [MAX_LINE_BYTES - 20, 45, MAX_LINE_BYTES, 9]
+    assert told[1] == f" ghp_{'a' * 36} end"
 
 
 async def test_a_program_that_closes_its_output_is_waited_for(command: Command) -> None:

@@ -27,6 +27,7 @@ DOORS = {
     "chores_forgettings": ["workspace_id", "project_id", "kind", "target"],
     "chores_memory_retention": ["workspace_id", "project_id"],
     "chores_unrecorded": ["workspace_id", "agent_id"],
+    "chores_uncounted": ["workspace_id", "project_id"],
     "memory_by_words": ["observation_id", "score"],
     "memory_by_meaning": ["observation_id", "distance"],
     "memory_count": ["found"],

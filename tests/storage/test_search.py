@@ -250,6 +250,8 @@ async def test_pages_neither_repeat_nor_skip_while_others_write(project: Project
             await project.found("pool", cursor=wrong)
     with pytest.raises(BadCursor):
         await project.found("other", cursor=first.next_cursor)
+    with pytest.raises(BadCursor):
+        await (await new_project(project.tenant)).found("pool", cursor=first.next_cursor)
 
 
 @pytest.mark.parametrize("vector", [None, [1.0, 0.0, 0.0]], ids=["by words", "fused"])

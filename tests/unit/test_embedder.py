@@ -151,6 +151,7 @@ async def test_a_query_that_comes_as_a_whole_needs_the_key_too() -> None:
     for header, answered in (
         ("", False),
         ("Authorization: Bearer A KEY\r\n", False),
+        ("authorization: Bearer a key\r\nContent-Length: 0\r\n", False),
         ("authorization: Bearer a key\r\n", True),
     ):
         found = app.at_once(f'{head}{header}\r\n{{"input": "a"}}'.encode())
