@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 _SENTENCE_END = re.compile(
-    r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[^\sa-z])|(?<=[。！？｡])|\n\s*(?=[-*•#>\d])|\n{2,}|\n(?=[A-Z])"
+    r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[^\sa-z])|(?<=[。！？｡])|\n\s*(?=[-*•#>\d])|\n{2,}|\n(?=[A-Z{\[<`$])|(?P<perhaps>\n)(?=\S)"
 )
+_WIDTH = 60
+"""A line that had room for the next word was not broken for want of it."""
 _WORD_CHARS = 40
 """Of what stands before an end and after it. No abbreviation is longer."""
 
@@ -71,6 +73,8 @@ def sentences(text: str, limit: int = 400) -> list[str]:
     found: list[str] = []
     start = 0
     for cut in _SENTENCE_END.finditer(text):
+        if cut["perhaps"] and _is_wrapped(text, cut.start()):
+            continue
         if text[cut.start() - 1 : cut.start()] in (".", "…") and cut.group().strip(" \t\"'”’)]\n") == "":
             if _is_marker(text, cut):
                 start = cut.end()
@@ -82,6 +86,13 @@ def sentences(text: str, limit: int = 400) -> list[str]:
         start = cut.end()
     _take(found, text[start:], limit)
     return found
+
+
+def _is_wrapped(text: str, at: int) -> bool:
+    """Whether a sentence goes on in the next line, which begins as no new one does."""
+    line = text[text.rfind("\n", 0, at) + 1 : at].rstrip()
+    word = text[at + 1 : at + 1 + _WIDTH].split(maxsplit=1)[0]
+    return line.endswith((",", ":", "(", "-", "–", "—")) or len(line) + 1 + len(word) > _WIDTH
 
 
 def _take(found: list[str], part: str, limit: int) -> bool:

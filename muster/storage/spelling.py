@@ -12,6 +12,9 @@ from muster.domain.words import Wanted
 from muster.storage.database import Database, Who
 from muster.storage.places import Place, array
 
+_SHORT, _DOUBT = 4, 0.4
+"""So short a word has neighbours by chance ("sent" and "seat"): where others of the query are right, it may be, too."""
+
 
 async def corrected(
     db: Database, who: Who, wanted: list[Wanted], place: Place
@@ -26,10 +29,12 @@ async def corrected(
         return [], {}
     corrections: dict[str, list[str]] = {}
     more: list[Wanted] = []
+    held_beside = any(total(place.counts, term) for want in wanted for term in want.terms)
     for want, alike in zip(unknown, await _alike(db, who, place, unknown), strict=True):
         for term, apart, held in alike:
             corrections.setdefault(want.text, []).append(term)
-            more.append(Wanted(want.text, (term,), want.weight * 0.7**apart, False))
+            by_chance = held_beside and len(want.text) <= _SHORT and not term.startswith(want.text)
+            more.append(Wanted(want.text, (term,), want.weight * 0.7**apart * (_DOUBT if by_chance else 1.0), False))
             for project, documents in held.items():
                 place.counts[project][term] = documents
     return more, corrections

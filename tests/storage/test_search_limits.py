@@ -198,3 +198,15 @@ async def test_a_misspelt_word_counts_as_the_one_that_was_meant(project: Project
     await project.vectors(ids, [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.9, 0.2, 0.0]])
     found = await project.found("shceduler mesages", vector=[1.0, 0.0, 0.0])
     assert found.items[0]["title"] == wanted.title
+
+
+async def test_a_short_word_that_is_none_here_is_not_taken_for_its_neighbour(project: Project) -> None:
+    """`sent` is right, and nobody asks for a seat. By itself it may be a mistake, and the beginning of a word is."""
+    await project.titled("Authorization of the licence is by seat", "The cooks make soup", "Trains are late")
+    await project.titled(*(f"Invoices of {month} go by mail" for month in ("March", "April", "May")))
+    for query, found in {
+        "when are invoices sent": "Invoices", "sent": "seat", "when are invoices auth": "Authorization",
+    }.items():  # fmt: skip
+        title = await first(project, query)
+        assert title is not None, query
+        assert found in title, query

@@ -60,6 +60,15 @@ def test_a_sentence_goes_on_behind_what_is_cut_short(sentence: str) -> None:
         ("1. Add it\n2. Remove it", ["Add it", "Remove it"]),
         ("今日は。明日は。", ["今日は。", "明日は。"]),
         ("by Dr.\n\nThe end", ["by Dr.", "The end"]),
+        (
+            'decided: only LF is sent\ntoken: 7 was seen\n{"ok": true}',
+            ["decided: only LF is sent", "token: 7 was seen", '{"ok": true}'],
+        ),
+        ("one,\ntwo", ["one, two"]),
+        (
+            "The two queues are kept apart, since the slow one held up\nthe other one for minutes.",
+            ["The two queues are kept apart, since the slow one held up the other one for minutes."],
+        ),
     ],
 )
 def test_a_sentence_ends_where_it_ends(text: str, found: list[str]) -> None:
@@ -68,6 +77,6 @@ def test_a_sentence_ends_where_it_ends(text: str, found: list[str]) -> None:
 
 def test_many_ends_take_no_longer_than_they_are() -> None:
     began = Stopwatch(time.process_time)
-    for bit in ("a. A", "… A", "1. ", "z. B. ", "J. ", ". ", "Dr. W ", "am 1. ", "1\n. ", '." ', "\n", " "):
+    for bit in ("a. A", "… A", "1. ", "z. B. ", "J. ", ". ", "Dr. W ", "am 1. ", "1\n. ", "a\nb", '." ', "\n", " "):
         sentences(bit * (20_000 // len(bit)), 10**9)
     assert began.fair < 2
