@@ -121,10 +121,8 @@ class MemoryActivities:
         return await self.sweep(_OVERDUE_SECONDS)
 
     async def sweep(self, overdue_seconds: float) -> int:
-        """Poke wherever jobs wait for nobody. What is poked needlessly looks once, and that is all. And count what
+        """Poke wherever jobs wait for nobody. What is poked needlessly looks once, and that is all. Then count what
         whoever stored it did not come to count."""
-        for workspace_id, project_id in await observations.uncounted(self.db, limit=_SWEPT_AT_ONCE):
-            await observations.count_terms(self.db, workspace_id, project_id)
         after, swept = _FIRST, 0
         while swept < _SWEPT:
             found = await jobs.overdue(self.db, seconds=overdue_seconds, after=after, limit=_SWEPT_AT_ONCE)
@@ -134,6 +132,9 @@ class MemoryActivities:
             if len(found) < _SWEPT_AT_ONCE:
                 break
             after = found[-1].session_id or found[-1].project_id
+        for workspace_id, project_id in await observations.uncounted(self.db, limit=_SWEPT_AT_ONCE):
+            with suppress(MusterError):  # the next sweep's
+                await observations.count_terms(self.db, workspace_id, project_id)
         return swept
 
 
