@@ -26,6 +26,7 @@ _UNSTORABLE = ("surrogate", "hex escape", "recursion limit", "number out of rang
 
 
 _PAIR = rb"u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(rb"\\(?:" + _PAIR + rb"|(u[dD][89a-fA-F][\da-fA-F]{2})|.)", re.DOTALL)
 
 
@@ -53,6 +54,20 @@ class Straight(Guarded):
             return answer
 
         return straight
+
+
+class Lenient(Guarded):
+    """Of what people and programs write for the memory, where a lone half of a character is no reason to refuse it."""
+
+    def answering(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().answering()
+        return lambda request: answer(_Mended(request.scope, request.receive))
+
+
+class _Mended(Request):
+    async def body(self) -> bytes:
+        raw = await super().body()
+        return _ESCAPE.sub(_whole, raw) if _HALF.search(raw) else raw
 
 
 class _Body:

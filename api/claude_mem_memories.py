@@ -11,6 +11,7 @@ from fastapi import Path, Query, Request
 
 from api.answers import Json, problems
 from api.auth import needs, router_of
+from api.bodies import Lenient
 from api.claude_mem import PREFIX, project_of, writable
 from api.claude_mem_words import (
     ClaudeMemAnswer,
@@ -36,6 +37,7 @@ from muster.domain.tasks import Text
 from muster.domain.tenants import Scope
 
 router = router_of("claude-mem", prefix=PREFIX)
+router.route_class = Lenient
 
 LISTED = 2_000
 """Jobs among which a list looks: the latest."""

@@ -13,6 +13,7 @@ from pydantic import Field, create_model, model_validator
 from api import answers
 from api.answers import Cursor, Json, Limit, Moment, Shown, problems
 from api.auth import needs, router_of
+from api.bodies import Lenient
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from api.memory import ProjectRef, named
@@ -26,6 +27,7 @@ from muster.storage import observations
 from muster.storage.observations import Where
 
 router = router_of("memory")
+router.route_class = Lenient
 
 Kind = Annotated[
     Text,

@@ -143,7 +143,7 @@ async def _embedder(settings: Settings) -> Finding:
         dimensions=settings.embeddings_dimensions,
     )  # fmt: skip
     if not embeddings.enabled:
-        return Finding("Embedder", detail="none: search goes by words alone (MUSTER_EMBEDDINGS_URL)")
+        return Finding("Embedder", detail="none by these settings: search goes by words alone (MUSTER_EMBEDDINGS_URL)")
     where = f"{embeddings.model} at {mask(embeddings.where)}"
     try:
         await embeddings.embed(["Are you there?"], seconds=PROBE_SECONDS)

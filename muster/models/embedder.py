@@ -390,8 +390,8 @@ def asked(body: bytes) -> tuple[list[str], bool]:
         raise Refused(404, "model_not_found", f"the model is {MODEL}, and no other")
     if document.get("dimensions") not in (None, DIMENSIONS):
         raise Refused(422, "invalid", f"dimensions: {MODEL} has {DIMENSIONS}")
-    encoding = document.get("encoding_format") or "float"
-    if encoding not in ("float", "base64"):
+    encoding = document.get("encoding_format")
+    if encoding not in (None, "float", "base64"):
         raise Refused(422, "invalid", "encoding_format: float or base64")
     texts = document.get("input")
     if isinstance(texts, str):

@@ -52,7 +52,7 @@ class Observed(BaseModel):
 
     @model_validator(mode="after")
     def _says_one_or_the_other(self) -> Observed:
-        if not self.observations and not (self.nothing and self.nothing.strip()):
+        if "observations" not in self.model_fields_set and not (self.nothing and self.nothing.strip()):
             raise ValueError("give observations, or say in `nothing` why none is worth keeping")
         return self
 

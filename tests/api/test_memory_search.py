@@ -134,6 +134,28 @@ async def test_what_is_private_is_left_out(place: tuple[Api, Api, dict[str, Any]
     is_problem(answer, 422, "nothing_left")
 
 
+async def test_half_a_character_is_no_reason_to_refuse(place: tuple[Api, Api, dict[str, Any]]) -> None:
+    """What cuts texts in the middle of an emoji writes such halves, which UTF-8 has no bytes for."""
+    api, _, _ = place
+    typed = {"Content-Type": "application/json"}
+    whole = b"\\ud83d\\ude00"
+    sent = b'{"project": "apollo", "title": "Wombats \\ud83d dig \\\\ud83d %b"}' % whole
+    answer = await api.post("/v1/observations", content=sent, headers=typed)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["title"] == "Wombats \ufffd dig \\ud83d \U0001f600"
+    changed = await api.patch(f"{answer.headers['location']}", content=b'{"narrative": "\\uDE00 deep"}', headers=typed)
+    assert changed.json()["narrative"] == "\ufffd deep"
+    hooked = "/compat/claude-mem/v1"
+    sent = b'{"projectId": "apollo", "kind": "manual", "content": "Bilbies eat \\ud83d"}'
+    kept = await api.post(f"{hooked}/memories", content=sent, headers=typed)
+    assert kept.status_code == 201, kept.text
+    assert "Bilbies eat \ufffd" in kept.text
+    found = await api.post(
+        f"{hooked}/search", content=b'{"projectId": "apollo", "query": "bilbies \\ud83d"}', headers=typed
+    )
+    assert "Bilbies" in found.text
+
+
 async def test_a_correction_counts_at_once(place: tuple[Api, Api, dict[str, Any]]) -> None:
     api, narrow, _ = place
     one = await remember(api, "The kookaburra queue", type="discovery")

@@ -64,6 +64,13 @@ async def test_a_form_that_is_written_out_does_as_well(chat: Chat, provider: Pro
     assert answer.observations or answer.nothing
 
 
+async def test_a_list_with_nothing_in_it_says_that_nothing_is_worth_keeping(chat: Chat, provider: Provider) -> None:
+    provider.answer = called({"observations": []})
+    answer = await ask(chat)
+    assert (answer.observations, answer.nothing) == ([], None)
+    assert len(provider.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "body", "extra", "kind", "after"),
     [
