@@ -49,8 +49,15 @@ class Project:
         return events
 
     async def put(
-        self, *said: NewObservation, job: bool = False, count: bool = True, ids: list[UUID] | None = None, **about: Any
+        self,
+        *said: NewObservation,
+        job: bool = False,
+        count: bool = True,
+        ids: list[UUID] | None = None,
+        seconds: float = 0.0,
+        **about: Any,
     ) -> list[UUID]:
+        """`seconds`: for which nobody else sees it yet."""
         ids = ids or [new_id() for _ in said]
         rows = [
             observations.as_row(self.tenant.id, self.id, key, one, **about)
@@ -61,7 +68,8 @@ class Project:
                 row |= observations.as_words(
                     self.id, one, one.type, session_id=None, task_id=None, agent_id=None, files=[], merges=True
                 )
-        await self.tenant.rows("SELECT observation_put(%s, %s, %s)", (self.tenant.id, self.id, Jsonb(rows)))
+        given = (self.tenant.id, self.id, Jsonb(rows), seconds)
+        await self.tenant.rows("SELECT observation_put(%s, %s, %s), pg_sleep(%s)", given)
         if count:
             await self.count()
         return ids
@@ -430,6 +438,47 @@ async def test_what_differs_in_what_counts_is_not_one(project: Project, one: str
     await project.put(*(NewObservation(title="Pool", narrative=text + more + end) for end in (one, other)), job=True)
     await project.put(*(NewObservation(title="Pool", narrative=text + more + end) for end in (other, one)), job=True)
     assert await project.tenant.rows("SELECT count(*) FROM observations WHERE project_id = %s", (project.id,)) == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("copies the invoices from Postgres to Snowflake", "copies the invoices from Snowflake to Postgres"),
+        ("we replaced httpx with requests", "we replaced requests with httpx"),
+        ("the worker is restarted before the scheduler", "the scheduler is restarted before the worker"),
+        ("Alice reviews what Bob writes", "Bob reviews what Alice writes"),
+        ("the reader locks the queue while the writer waits", "the writer locks the queue while the reader waits"),
+        ("der Leser sperrt und der Schreiber wartet", "der Schreiber sperrt und der Leser wartet"),
+        ("甲通知乙", "乙通知甲"),
+    ],
+)
+async def test_what_says_it_the_other_way_round_is_not_one(project: Project, one: str, other: str) -> None:
+    """The same words, and the opposite: also where a session says both, and in a long text."""
+    long = (
+        "; whoever restarts the service in the morning sees that everything works again until the evening comes round"
+    )
+    for texts in ((one, other), (one + long, other + long)):
+        for said in texts, texts[::-1]:
+            await project.put(*(NewObservation(title=text[:60], narrative=text) for text in said), job=True)
+            await project.put(NewObservation(title=said[0][:60], narrative=said[0]), job=True)
+    rows = await project.tenant.rows("SELECT narrative FROM observations WHERE project_id = %s", (project.id,))
+    assert sorted(row[0] for row in rows) == sorted((one, other, one + long, other + long))
+
+
+@pytest.mark.parametrize("many", [1, 40])
+async def test_what_several_say_at_once_is_one(project: Project, many: int) -> None:
+    """Each in a transaction of its own, none of which sees the others' yet."""
+    names = [f"{one}{other}" for one in ("amber", "cobalt", "ochre", "teal") for other in "abcdefghij"][:many]
+    said = [f"The worker of {name} opens a connection for each request and never gives it back" for name in names]
+    events = await project.events(3)
+    await asyncio.gather(*(
+        project.put(
+            *(NewObservation(title=one, narrative=one, sources=[event]) for one in said), job=True, seconds=0.1
+        )
+        for event in events
+    ))  # fmt: skip
+    rows = await project.tenant.rows("SELECT title, seen FROM observations WHERE project_id = %s", (project.id,))
+    assert sorted(rows) == sorted((one, 3) for one in said)
 
 
 async def test_context_keeps_to_its_budget_and_tells_what_matters(project: Project) -> None:
