@@ -108,10 +108,13 @@ class Generation:
         events: Sequence[Event],
         observations: Sequence[NewObservation],
     ) -> Made:
-        """Of what is new in a session: `events` and what was made of them. Raises GenerationFailed."""
-        about, observations = session or {}, rules_summary.untold(observations)
+        """Of what is new in a session: all that was made of it, and the latest `events`. Raises GenerationFailed."""
+        about = session or {}
         title = about.get("title") if isinstance(about.get("title"), str) else None
-        basis = rules_summary.summarise(title, events, observations, ended=about.get("ended_at") is not None)
+        basis = rules_summary.summarise(
+            title, events, observations,
+            ended=about.get("ended_at") is not None, count=about.get("events", 0) - about.get("since", 0),
+        )  # fmt: skip
         if not basis.observations or await self._generator(workspace_id, project_id) == "rules":
             return basis
         asks = _Asks(self, workspace_id, project_id)

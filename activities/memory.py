@@ -281,6 +281,8 @@ class Drain:
         job_of = {event.id: event.job_id for event in claimed.events}
         known = job_of.keys() | {event.id for event in claimed.earlier}
         summary = self._request.kind == JobKind.SUMMARY
+        if summary:
+            known |= {source for observation in claimed.observations for source in observation.sources}
         counts, told, rows = Counter[str](), Counter[str](), []
         session = claimed.session or {}
         for some in made:
@@ -310,7 +312,8 @@ class Drain:
                 counts[job] += 1
                 told.update({job, *jobs_of})
         note = next((some.note for some in made if some.note), None) or "nothing of it was worth keeping"
-        done = [Done(job, told[job], None if told[job] else note[:1000]) for job in claimed.jobs]
+        concludes = summary and session.get("ended_at") is not None
+        done = [Done(job, told[job], None if told[job] else note[:1000], concludes) for job in claimed.jobs]
         return done, rows
 
     async def _store(self, claimed: Claimed, done: list[Done], rows: list[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 from muster.domain import rules_open
@@ -21,16 +22,24 @@ _LEARNED = frozenset({"discovery", "fact", "preference"})
 
 
 def summarise(
-    title: str | None, events: Sequence[Event], observations: Sequence[NewObservation], *, ended: bool = True
+    title: str | None,
+    events: Sequence[Event],
+    observations: Sequence[NewObservation],
+    *,
+    ended: bool = True,
+    count: int = 0,
 ) -> Made:
-    """`observations` are those made of the events; a rolling summary covers what came since the last."""
+    """`observations` are those made of the events, and of what came before them: of `count` in all. A rolling summary
+    covers what came since the last."""
     told = [observation for observation in observations if observation.type != "summary"]
     acts = [act for act in read_all(events) if act.kind is not Kind.NOTHING]
     asked = _asked(acts, told)
     done = _titles(told, _DONE)
     decided = _titles(told, {"decision"})
     learned = [one_line(o.title, 160) for o in sorted(told, key=lambda o: -o.importance) if o.type in _LEARNED]
-    failing = rules_open.failing(told, acts)
+    # What failed before these events may have passed before them, too.
+    known = {event.id for event in events}
+    failing = rules_open.failing([o for o in told if not (o.sources and known.isdisjoint(o.sources))], acts)
     over = [o for o in failing if rules_open.passed_since(o, acts)]
     learned += [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     left = (*(one_line(o.title, 160) for o in failing if o not in over), *rules_open.left_to_do(acts))
@@ -53,7 +62,7 @@ def summarise(
             NewObservation(
                 type="summary",
                 title=one_line(f"{'Summary' if ended else 'So far'}: {gist}", 200),
-                subtitle=_count(told, len(events)),
+                subtitle=_count(told, max(count, len(events))),
                 narrative=narrative[:8000],
                 facts=unique((*decided, *(f"Open: {line}" for line in opened)), 16),
                 concepts=_most((concept for o in told for concept in o.concepts), 10),
@@ -68,22 +77,27 @@ def summarise(
     )
 
 
-def untold(observations: Sequence[NewObservation]) -> list[NewObservation]:
-    """Without what an earlier summary tells. That one stays: a session that is ended after each turn, as assistants do,
-    would otherwise be told from its beginning every time."""
-    until = max((o.occurred_at for o in observations if o.type == "summary" and o.occurred_at), default=None)
-    return [o for o in observations if not (until and o.occurred_at and o.type != "summary" and o.occurred_at <= until)]
-
-
 def _titles(told: Iterable[NewObservation], kinds: Iterable[str]) -> list[str]:
-    return unique((one_line(o.title, 160) for o in told if o.type in kinds), LINES_OF_EACH)
+    """Those that count most, in the order in which they came."""
+    worth: dict[str, float] = {}
+    for observation in told:
+        if observation.type in kinds:
+            line = one_line(observation.title, 160)
+            worth[line] = max(worth.get(line, 0.0), observation.importance)
+    most = set(sorted(worth, key=lambda line: -worth[line])[:LINES_OF_EACH])
+    return unique((line for line in worth if line in most), LINES_OF_EACH)
 
 
 def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
-    """In the order of what was said; an observation of what was said is the same once more."""
-    prompts = {act.event.id: one_line(line, 160) for act in acts if (line := _request(act))}
-    noted = (one_line(o.title, 160) for o in told if o.type == "request" and prompts.keys().isdisjoint(o.sources))
-    return unique((*prompts.values(), *noted), LINES_OF_EACH)
+    """In the order in which it was said; an observation of what was said is the same once more."""
+    prompts = [(act.event.occurred_at, one_line(line, 160)) for act in acts if (line := _request(act))]
+    said = {act.event.id for act in acts if _request(act)}
+    noted = [
+        (o.occurred_at or datetime.min.replace(tzinfo=UTC), one_line(o.title, 160))
+        for o in told
+        if o.type == "request" and said.isdisjoint(o.sources)
+    ]
+    return unique((line for _, line in sorted([*prompts, *noted], key=lambda one: one[0])), LINES_OF_EACH)
 
 
 def _request(act: Act) -> str:
@@ -118,10 +132,9 @@ def _count(told: Sequence[NewObservation], events: int) -> str:
 
 
 def _sources(told: Sequence[NewObservation], events: Sequence[Event]) -> list[UUID]:
-    """The events of what it tells, else of all there is: bounded, and the most telling first."""
-    known = {event.id for event in events}
+    """The events of what it tells, then of the latest there are: bounded, and the most telling first."""
     by_weight = sorted(told, key=lambda o: -o.importance)
-    found = dict.fromkeys(source for o in by_weight for source in o.sources if source in known or not known)
+    found = dict.fromkeys(source for o in by_weight for source in o.sources)
     for event in events:
         if len(found) >= MAX_SOURCES:
             break

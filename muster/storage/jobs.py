@@ -64,6 +64,8 @@ class Done(NamedTuple):
     id: str
     observations: int
     note: str | None
+    concludes: bool = False
+    """It tells of the session to its end."""
 
 
 class Completed(NamedTuple):

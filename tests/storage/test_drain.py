@@ -293,6 +293,39 @@ async def test_a_long_session_gets_a_summary_on_the_way(session: Session) -> Non
     assert await session.look() == ([], None)
 
 
+async def test_a_summary_tells_all_that_came_at_once_and_the_last_one_of_the_whole(session: Session) -> None:
+    maker = Scripted(each)
+
+    async def comes(events: int) -> None:
+        for _ in range(events // 50):
+            await session.add(50, kind=JobKind.EVENT_BATCH)
+        await drain(session, maker, JobKind.EVENT_BATCH)
+
+    async def ends() -> None:
+        await session.tenant.rows("UPDATE memory_sessions SET ended_at = now() WHERE id = %s", (session.id,))
+        await session.add(0, kind=JobKind.SUMMARY)
+        await drain(session, maker, JobKind.SUMMARY)
+
+    await comes(350)
+    await drain(session, maker, JobKind.SUMMARY)
+    assert maker.summarised == [(200, 350)], "on the way"
+    await ends()
+    # With what was told on the way; nothing came since.
+    assert maker.summarised[1:] == [(200, 351)]
+    counts = "SELECT events, summarised, concluded FROM memory_sessions"
+    assert await session.tenant.rows(counts) == [(350, 350, 350)]
+    await ends()
+    assert len(maker.summarised) == 2, "nothing has happened since"
+    await comes(50)
+    await ends()
+    assert [events for events, _ in maker.summarised[2:]] == [50]
+    told = await session.tenant.rows(
+        "SELECT count(DISTINCT s.event_id) FROM observation_sources s JOIN observations o ON o.id = s.observation_id "
+        "WHERE o.summary AND o.workspace_id = %s", (session.tenant.id,),
+    )  # fmt: skip
+    assert told == [(250,)]
+
+
 async def test_events_that_are_gone_are_nothing(session: Session) -> None:
     job = await session.add(0)
     maker = Scripted(each)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 import pytest
 
 from muster.domain.agents import OutputLine
 from muster.domain.memory import Event
-from muster.domain.rules_summary import summarise, untold
+from muster.domain.rules_summary import summarise
 from muster.domain.transcripts import MAX_PIECES, Transcript
 from tests.unit.observing import AT, TRACEBACK, event, made, tool
 
@@ -254,22 +253,21 @@ def test_what_failed_and_passed_later_is_not_open(failed: str, passed: str, stil
     assert ("ValueError" in (one.narrative or "").partition("Open:")[2]) is still_open
 
 
-def test_a_summary_leaves_out_what_an_earlier_one_told() -> None:
-    first = [tool("Write", {"file_path": "lexer.py", "content": "def tokenize(t): ..."}), event("The lexer is there.")]
-    (earlier,) = summarise(None, first, made(*first)).observations
-    later = [
-        one.model_copy(update={"occurred_at": first[-1].occurred_at + timedelta(minutes=number)})
-        for number, one in enumerate(
-            [tool("Write", {"file_path": "cursor.py", "content": "def batches(): ..."}), event("The cursor is there.")],
-            1,
-        )
-    ]
-    known = untold([earlier, *made(*first), *made(*later)])
-    (one,) = summarise(None, later, known).observations
-    assert earlier in known
-    assert one.files_modified == ["cursor.py"]
-    assert "batches" in (one.narrative or "")
-    assert "tokenize" not in (one.narrative or "")
+def test_a_summary_of_a_long_session_tells_what_counts_most_of_all_of_it() -> None:
+    """Its events are the latest of many, what was made of the others is there."""
+    asked = event("Please move the invoices to Postgres.", "user_prompt")
+    edits = [tool("Write", {"file_path": f"m{n}.py", "content": f"def step_{n}(): ..."}) for n in range(30)]
+    failed = tool("Bash", {"command": "pytest tests/old.py"}, {"stdout": TRACEBACK}, exit_code=1)
+    told = made(asked, event("We decided to store invoices in Postgres instead of Mongo."), failed, *edits)
+    told = [one.model_copy(update={"importance": 0.9}) if one.files_modified == ["m25.py"] else one for one in told]
+    (one,) = summarise(None, edits[-3:], told, count=33).observations
+    text = one.narrative or ""
+    assert "Please move the invoices to Postgres" in text.partition("Done:")[0]
+    assert "Store invoices in Postgres" in text.partition("Decided:")[2]
+    assert "m25.py" in text
+    assert "Open:" not in text, "what failed long ago may have passed long ago"
+    assert (one.subtitle or "").startswith("33 events")
+    assert {asked.id, edits[25].id} <= set(one.sources)
 
 
 def test_a_session_in_which_nothing_happened_has_no_summary() -> None:
