@@ -14,7 +14,9 @@ from typing import Any, Literal, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
+from muster.domain import words
 from muster.domain.errors import MusterError, NotFound, Unavailable
 from muster.domain.tenants import Tenant
 from muster.storage.database import Database, Who, workspace_of
@@ -95,7 +97,29 @@ async def go_on(db: Database, found: Unfinished, *, seconds: float, step: int = 
 
 
 async def _forget(db: Database, who: Who, kind: Kind, target: UUID, step: int, *, asked: bool) -> dict[str, Any] | None:
-    return await _step(db, who, "SELECT memory_forget(%s, %s, %s, %s, %s)", kind, target, step, asked)
+    places = Jsonb(await _places(db, who, kind, target))
+    return await _step(db, who, "SELECT memory_forget(%s, %s, %s, %s, %s, %s)", kind, target, step, asked, places)
+
+
+async def _places(db: Database, who: Who, kind: Kind, target: UUID) -> list[dict[str, Any]]:
+    """What others' observations are found by for having been seen there, as `memory_unseen` takes it. Of a project,
+    all goes."""
+    if kind == "project":
+        return []
+    sessions = await db.read(who, _SESSIONS[kind], (workspace_of(who), target))
+    found = {(project, term) for project, *ids in sessions for term in words.place_terms(None, *ids)}
+    return [
+        {"project": str(project), "term": term, "word": words.word(project, term)} for project, term in sorted(found)
+    ]
+
+
+_SESSIONS: dict[Kind, LiteralString] = {
+    "session": "SELECT project_id, id, task_id, agent_id FROM memory_sessions WHERE workspace_id = %s AND id = %s",
+    "agent": "SELECT project_id, id, task_id, agent_id FROM memory_sessions WHERE workspace_id = %s AND agent_id = %s",
+    "task": "SELECT s.project_id, s.id, s.task_id, s.agent_id FROM memory_sessions s "
+    "LEFT JOIN agents a ON a.workspace_id = s.workspace_id AND a.id = s.agent_id "
+    "WHERE s.workspace_id = %s AND %s IN (s.task_id, a.task_id)",
+}
 
 
 async def expired(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from muster.domain import words
 from muster.domain.ids import DEFAULT_USER, new_id
 from muster.domain.memory import Event, JobKind, Made, NewObservation
 from muster.domain.search import Query
@@ -134,6 +135,32 @@ async def test_who_forgets_it_forgets_it_for_both(sessions: tuple[Session, Sessi
     (observation,) = await found(one, session=one.id)
     await forgetting.observation(two.db, asker(two.tenant), observation)
     assert await found(two, session=two.id) == []
+
+
+@pytest.mark.parametrize("which", ["the first", "the second"])
+async def test_what_one_forgets_of_it_leaves_no_trace_in_what_others_saw(
+    sessions: tuple[Session, Session], which: str
+) -> None:
+    gone, left = sessions if which == "the first" else sessions[::-1]
+    long_ago = "UPDATE {} SET occurred_at = now() - interval '40 days'"
+    await gone.tenant.rows(long_ago.format("agent_events") + " WHERE session_id = %s", (left.id,))
+    if which == "the second":
+        await gone.tenant.rows(long_ago.format("observations") + ", last_seen_at = now()")
+        await gone.tenant.rows(long_ago.format("observation_words"))
+    assert gone.id
+    forgotten = await forgetting.everything_of(gone.db, asker(gone.tenant), "session", gone.id)
+    for _ in forgotten.anew:
+        await drain(left, Scripted(alike), JobKind.EVENT_BATCH)
+    assert len(await found(left, session=left.id)) == 1
+    assert await found(left, session=gone.id) == []
+    assert await found(left, after=datetime.now(UTC) - timedelta(days=2)) == []
+    seen = await gone.tenant.rows("SELECT seen, last_seen_at FROM observations WHERE NOT summary")
+    assert seen == [(1, None)]
+    left_of_it = await gone.tenant.rows(
+        "SELECT 1 FROM observation_words WHERE terms && %s OR words && %s",
+        ([f" s:{gone.id}"], [words.word(gone.project, f" s:{gone.id}")]),
+    )
+    assert left_of_it == []
 
 
 async def test_what_is_seen_everywhere_keeps_a_small_row(sessions: tuple[Session, Session]) -> None:
