@@ -53,6 +53,8 @@ class _Running:
     began: float = field(default_factory=time.monotonic)
     transcript: Transcript = field(default_factory=Transcript)
     after: int = 0
+    told: bool = False
+    """That it runs, and what it was asked for."""
 
 
 class Recording:
@@ -123,11 +125,13 @@ class Recording:
         while lines := await recording.output(self._db, running.workspace_id, agent_id, after=running.after):
             running.transcript.feed(lines)
             running.after = lines[-1].n
-        if pieces := running.transcript.ready(datetime.now(UTC)):
+        pieces = running.transcript.ready(datetime.now(UTC))
+        if pieces or not running.told:
             project_id, session_id = await self._session(running.workspace_id, agent_id, agent)
             made = _Events(agent_id, agent, project_id, session_id)
             events = [made.started(), *map(made.piece, pieces)]
             await self._recorder.record(running.workspace_id, events, batch=True)
+            running.told = True
             self._poke(running.workspace_id, project_id, session_id)
         return not running.transcript.is_full
 

@@ -23,6 +23,8 @@ BLOCK_CHARS = 1200
 MAX_PIECES = 120
 _FIRST_PIECES = 40
 _PAUSE = timedelta(seconds=60)
+_BEGINNING = timedelta(minutes=30)
+"""Of what is printed; a piece of it lasts no longer than a pause, since it is told while its agent runs."""
 _LATE = timedelta(seconds=10)
 """For a line to be stored."""
 _MAX_JSON_CHARS = 128 * 1024
@@ -53,6 +55,7 @@ class Transcript:
         self._calls: Calls[None] = Calls()
         self._begun: dict[str, Any] | None = None
         self._private = {"stdout": Lines(), "stderr": Lines()}
+        self._began: datetime | None = None
         self._last: tuple[Any, Any] = (None, None)
         """The last line that was a document, and what of it may be kept."""
 
@@ -61,6 +64,7 @@ class Transcript:
             stream = line.stream
             if stream == "muster":
                 continue
+            self._began = self._began or line.at
             private = self._private[stream]
             document = _document(line.text) if stream == "stdout" else None
             told = None
@@ -80,7 +84,7 @@ class Transcript:
             line = line.model_copy(update={"text": text}) if text != line.text else line
             held = self._lines[stream]
             if held and (
-                line.at - held[-1].at > _PAUSE
+                self._is_over(held, line.at)
                 or self._sizes[stream] > PIECE_CHARS
                 or (self._sizes[stream] > BLOCK_CHARS and not line.text.strip())
             ):
@@ -91,7 +95,7 @@ class Transcript:
     def ready(self, now: datetime) -> list[Piece]:
         """Of the first pieces, those that stay as they are, each once: what is told while it is still being fed."""
         for stream, lines in self._lines.items():
-            if lines and now - lines[-1].at > _PAUSE + _LATE:  # a line that comes now begins another piece
+            if lines and self._is_over(lines, now - _LATE):  # a line that comes now begins another piece
                 self._end(stream)
         ready = [piece for piece in self._head if piece.payload is not self._begun]
         self._head = [piece for piece in self._head if piece.payload is self._begun]
@@ -126,6 +130,10 @@ class Transcript:
             return kept
         # It was too long for a line, or printed when no more was kept: nobody knows where it stood.
         return None if self._private["stdout"].lasted else result
+
+    def _is_over(self, held: list[OutputLine], now: datetime) -> bool:
+        begins = self._began is None or held[0].at - self._began <= _BEGINNING
+        return now - held[-1].at > _PAUSE or (begins and now - held[0].at > _PAUSE)
 
     def _end(self, stream: str) -> None:
         lines, self._lines[stream], self._sizes[stream] = self._lines[stream], [], 0

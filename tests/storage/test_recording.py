@@ -212,7 +212,9 @@ async def test_a_long_life_is_recorded_on_the_way(tenant: Tenant) -> None:
     agent = await life.agent(project, memory=MemoryWish(inject=False))
     running = _Running(tenant.id)
     assert await life.recording.along(agent, running), "it may say something yet"
-    assert (await life.events(), life.poked) == ([], [])
+    assert [kind for kind, _ in await life.events()] == ["agent.started"], "what it was asked for"
+    assert await life.recording.along(agent, running)
+    assert len(life.poked) == 1, "once"
     for printed in (
         # What is said in one breath is one piece, and is not told before it is over.
         lines(1, ("stderr", "slow <private>one", 0), ("stdout", "We chose Valkey", 1), ("stdout", TOOL_USE, 2)),
@@ -227,7 +229,7 @@ async def test_a_long_life_is_recorded_on_the_way(tenant: Tenant) -> None:
     assert "agent.ended" not in before
     (session,) = await life.sessions()
     assert session[4] is False, "its session is open"
-    assert len(life.poked) == 2, "when there was something new"
+    assert len(life.poked) == 3, "when there was something new"
     await life.end(agent)
     await life.recording.record(tenant.id, agent)
     events = await life.events()

@@ -61,6 +61,21 @@ def test_what_was_said_a_while_ago_is_told() -> None:
     assert not transcript.is_full
 
 
+def test_who_prints_steadily_is_told_of_on_the_way() -> None:
+    lines = spoken([("stdout", f"Found: segment {n} leaks", 5) for n in range(480)])
+    whole, along, early = Transcript(), Transcript(), []
+    for line in lines:
+        whole.feed([line])
+        early += along.ready(line.at)
+        along.feed([line])
+    assert early[0].at == lines[0].at
+    assert early[0].last == 13, "a minute's"
+    late = whole.pieces()
+    assert late[: len(early)] == early
+    assert sum(piece.last - piece.first + 1 for piece in late) == 480
+    assert max(piece.last - piece.first for piece in late) > 60, "what comes late is told in larger pieces"
+
+
 SALARY: dict[str, Any] = {"ceo_salary": 481516, "name": "Jörg Geheim"}
 
 
