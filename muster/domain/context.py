@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
 
-DECISIONS, ERRORS, FACTS, SUMMARIES, FILES = (
-    "Decisions", "Errors and fixes", "Facts", "Recent summaries", "About these files",
+DECISIONS, ERRORS, FACTS, QUESTIONS, SUMMARIES, FILES = (
+    "Decisions", "Errors and fixes", "Facts", "Questions asked", "Recent summaries", "About these files",
 )  # fmt: skip
-GROUPS = (DECISIONS, ERRORS, FACTS, FILES, SUMMARIES)
-"""In the order in which they are told."""
+GROUPS = (DECISIONS, ERRORS, FACTS, QUESTIONS, FILES, SUMMARIES)
 
-_OF_TYPE = {"decision": DECISIONS, "convention": DECISIONS, "bugfix": ERRORS, "error": ERRORS, "failure": ERRORS}
+_OF_TYPE = {
+    "decision": DECISIONS, "convention": DECISIONS, "bugfix": ERRORS, "error": ERRORS, "failure": ERRORS,
+    "question": QUESTIONS,
+}  # fmt: skip
 _LETTERS = re.compile(r"[A-Za-z ]")
 _PARTED = re.compile(r"[.!?:;,…–—-]*(?:\s+(?:[–—-]\s+)?|$)")
 _HEADING = "# What is known\n"
@@ -53,7 +55,8 @@ def group_of(item: Row) -> str:
 
 
 def tell(chosen: Iterable[tuple[str, Row]], budget: int) -> Told:
-    """`chosen`: the most important first, with their groups. What does not fit in full is told shortly, or not."""
+    """`chosen`: the most important first, with their groups; a group comes where its first does. What does not fit in
+    full is told shortly, or not."""
     left = budget - tokens(_HEADING)
     lines: dict[str, list[tuple[str, Row]]] = {}
     seen: set[str] = set()
@@ -73,12 +76,12 @@ def tell(chosen: Iterable[tuple[str, Row]], budget: int) -> Told:
                 break
     if not lines:
         return Told("", [], 0)
-    told = [(group, line, item) for group in GROUPS for line, item in lines.get(group, ())]
     parts = [_HEADING]
-    for group in GROUPS:
-        if group in lines:
-            parts += [f"\n## {group}\n", *(line for line, _ in lines[group])]
-    return Told("".join(parts), [{**item, "group": group} for group, _, item in told], budget - left)
+    told: list[Row] = []
+    for group, of_group in lines.items():
+        parts += [f"\n## {group}\n", *(line for line, _ in of_group)]
+        told += [{**item, "group": group} for _, item in of_group]
+    return Told("".join(parts), told, budget - left)
 
 
 def without_told(text: str) -> str:

@@ -505,6 +505,25 @@ async def test_context_keeps_to_its_budget_and_tells_what_matters(project: Proje
     assert (await context_for(db, who, empty.id, "anything")).markdown == ""
 
 
+async def test_what_fits_a_task_best_comes_first_whatever_it_is(project: Project) -> None:
+    others = [NewObservation(title=f"Widget report {word}", type="decision", narrative=f"Of the {word} widget")
+              for word in ("amber", "cobalt", "ochre", "teal", "umber")]  # fmt: skip
+    await project.put(
+        *others,
+        NewObservation(title="The zeppelin importer drops rows of last year", narrative="It reads 100 at a time."),
+        NewObservation(title="Why does the zeppelin importer drop rows?", type="question"),
+    )
+    told = await context_for(project.tenant.db, project.tenant.id, project.id, "Mend the rows of the zeppelin importer")
+    groups = list(dict.fromkeys(item["group"] for item in told.items))
+    assert told.items[0]["title"].startswith("The zeppelin importer drops")
+    assert groups[0] == "Facts"
+    assert [item["title"] for item in told.items if item["group"] == "Questions asked"] == [
+        "Why does the zeppelin importer drop rows?"
+    ]
+    places = [told.markdown.index(f"## {group}") for group in groups]
+    assert places == sorted(places)
+
+
 async def test_a_large_budget_is_used_and_a_small_one_goes_to_the_files(project: Project) -> None:
     await project.put(
         *(
