@@ -230,7 +230,7 @@ async def project_of(here: Context, tenant: Tenant, ref: str) -> UUID | None:
     return None
 
 
-def _may_make(tenant: Tenant) -> None:
+def must_reach_all(tenant: Tenant) -> None:
     if not tenant.reaches_all:
         raise Forbidden("this key reaches one project only, and not this one")
 
@@ -240,7 +240,7 @@ async def writable(here: Context, tenant: Tenant, ref: str) -> UUID:
     found = await project_of(here, tenant, ref)
     if found is not None:
         return found
-    _may_make(tenant)
+    must_reach_all(tenant)
     try:
         made = await projects.create(
             here.db, tenant, new_id(), slug=slug_of(ref), name=ref, description="Made for claude-mem's hooks."
@@ -258,7 +258,7 @@ async def _look(here: Context, tenant: Tenant, sent: list[ClaudeMemEvent]) -> No
         if event.project_id not in places:
             places[event.project_id] = await project_of(here, tenant, event.project_id)
             if places[event.project_id] is None:
-                _may_make(tenant)
+                must_reach_all(tenant)
         if (session := event.server_session_id) is not None:
             if session not in homes:
                 try:

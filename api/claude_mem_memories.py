@@ -12,7 +12,7 @@ from fastapi import Path, Query, Request
 from api.answers import Json, problems
 from api.auth import needs, router_of
 from api.bodies import Lenient
-from api.claude_mem import PREFIX, project_of, writable
+from api.claude_mem import PREFIX, must_reach_all, project_of, writable
 from api.claude_mem_words import (
     ClaudeMemAnswer,
     ClaudeMemAskContext,
@@ -243,6 +243,7 @@ async def _found(request: Request, sent: ClaudeMemSearch | ClaudeMemAskContext) 
     here, tenant = await asking(request)
     project = await project_of(here, tenant, sent.project_id)
     if project is None:
+        must_reach_all(tenant)
         return []  # nothing has been recorded under that name yet
     asked = {"project": str(project), "query": sent.query, "limit": sent.limit}
     _, found = await Inside(request).hand_on("POST", "/v1/memory/search", body=asked)

@@ -100,6 +100,10 @@ def search(
     )
 
 
+_TASK_CHARS = 100_000
+"""What the API takes; it looks at the beginning."""
+
+
 @api_command(group=memory)
 @click.argument("task", nargs=-1, required=True)
 @_the_project
@@ -108,12 +112,13 @@ def search(
 def context(
     api: Api, task: tuple[str, ...], project: str | None, files: tuple[str, ...], budget: int | None, as_json: bool
 ) -> None:
-    """Print what matters for a task, as an agent is told it: Markdown.
+    """Print what matters for a task, as an agent is told it: Markdown. TASK `-` reads the standard input.
 
     \b
     $ muster memory context 'speed up the import' --project apollo --file src/import.py
     """
-    body = {"task": " ".join(task), "project": project, "files": list(files), "budget_tokens": budget}
+    text = sys.stdin.buffer.read().decode(errors="replace") if task == ("-",) else " ".join(task)
+    body = {"task": text[:_TASK_CHARS], "project": project, "files": list(files), "budget_tokens": budget}
     with progress("recalling"):
         found = api.post("/v1/memory/context", {name: value for name, value in body.items() if value not in (None, [])})
     if as_json:

@@ -306,6 +306,8 @@ async def test_whoever_asks_is_held_to_its_key(place: Place, settings: Settings,
         assert (await api.post("/v1/sessions/start", json={"projectId": project["slug"]})).status_code == 201
         for elsewhere in (name, "somewhere-new"):
             is_problem(await api.post("/v1/sessions/start", json={"projectId": elsewhere}), 403, "forbidden")
+            for path in ("/v1/search", "/v1/context"):
+                is_problem(await api.post(path, json={"projectId": elsewhere, "query": "x"}), 403, "forbidden")
         # One that is not its own refuses the whole batch.
         batch = [an_event(project["slug"], payload="kept?"), an_event(name)]
         is_problem(await api.post("/v1/events/batch", json=batch), 403, "forbidden")

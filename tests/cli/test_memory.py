@@ -47,6 +47,8 @@ def test_what_is_kept_is_found_and_shown(cli: Cli, project: str) -> None:
     told = cli("memory", "context", "feed the numbats", "--project", project, "--file", "src/feeder.py")
     assert "Numbats eat termites only" in told.stdout
     assert cli.json("memory", "context", "feed the numbats", "--project", project)["tokens"] > 0
+    pasted = cli("memory", "context", "--project", project, "-", given="feed the numbats\n" + "and more\n" * 20_000)
+    assert "Numbats eat termites only" in pasted.stdout, pasted.stderr
     assert cli.json("memory", "stats", "--project", project)["observations"] == 1
     assert "observations" in cli("memory", "stats").stdout
 
