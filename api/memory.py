@@ -37,6 +37,10 @@ class NameProject(MusterError):
     status, code = 422, "invalid_request"
 
 
+class Blank(MusterError):
+    status, code = 422, "invalid_request"
+
+
 class OneMiddle(MusterError):
     status, code = 422, "invalid_request"
 
@@ -110,6 +114,8 @@ def embed_of(here: Context, query: str) -> Embed | None:
 
 
 async def _found(here: Context, tenant: Tenant, asked: Search) -> dict[str, Any]:
+    if not asked.query.strip():
+        raise Blank("query: it is blank")
     query = Query.model_construct(**{name: getattr(asked, name) for name in Query.model_fields})
     found: Found = await search(
         here.db,

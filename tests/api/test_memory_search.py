@@ -70,7 +70,14 @@ async def test_what_is_remembered_is_found_at_once(place: tuple[Api, Api, dict[s
         await narrow.post("/v1/memory/search", json={"query": "x", "project": "gemini"}), 422, "unknown_reference"
     )
     assert (await find(api, "licence", project="gemini", mode="lexical"))["items"] == []
-    for wrong in ({}, {"query": ""}, {"query": "x", "limit": 0}, {"query": "x", "nonsense": 1}, {"query": "\x00"}):
+    for wrong in (
+        {},
+        {"query": ""},
+        {"query": " \n"},
+        {"query": "x", "limit": 0},
+        {"query": "x", "nonsense": 1},
+        {"query": "\x00"},
+    ):
         assert (await api.post("/v1/memory/search", json=wrong)).status_code == 422
     is_problem(await api.get("/v1/memory/search", params={"query": "x", "cursor": "x"}), 422, "bad_cursor")
 
