@@ -165,12 +165,14 @@ def muster(home: Path) -> Iterator[Muster]:
 
 
 def family(pid: int) -> list[int]:
-    """The process and all that descend from it."""
+    """The process and all that descend from it, but for those that have ended and are only not looked after yet."""
     parents: dict[int, int] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with suppress(OSError):
-                parents[int(entry)] = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1])
+                state, parent = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    parents[int(entry)] = int(parent)
     found = [pid]
     for member in found:
         found += [child for child, parent in parents.items() if parent == member]
