@@ -6,7 +6,7 @@ CREATE FUNCTION words_in_order(p_text text) RETURNS TABLE (word text, place bigi
     SELECT w, min(n) FROM regexp_split_to_table(
         -- Where words are not parted, each character is one.
         regexp_replace(lower(p_text), '([\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])', ' \1 ', 'g'),
-        '[\s!-/:-@\[-`{-~，。、；：？！（）「」]+') WITH ORDINALITY AS s (w, n)
+        '[\s!-/:-@\[-`{-~–—…“”‘’«»，。、；：？！（）「」]+') WITH ORDINALITY AS s (w, n)
     WHERE w <> '' AND w <> ALL ('{a,an,the,and,or,but,so,then,also,too,now,again,of,to,in,on,at,by,for,with,from,into,as,is,are,was,
         were,be,been,being,am,do,does,did,has,have,had,it,its,this,that,these,those,there,which,who,what,when,where,while,
         will,would,can,could,should,may,must,not,no}'::text[])
@@ -16,9 +16,9 @@ $$;
 -- Whether the words that both have come in one order in both.
 CREATE FUNCTION say_in_one_order(p_one text, p_other text) RETURNS boolean LANGUAGE sql IMMUTABLE
 SET enable_hashjoin = on AS $$
-    SELECT p_one = p_other OR coalesce(
-        array_agg(a.word ORDER BY a.place) = array_agg(a.word ORDER BY b.place), true)
-    FROM words_in_order(p_one) a JOIN words_in_order(p_other) b USING (word)
+    SELECT CASE WHEN p_one = p_other THEN true ELSE (
+        SELECT coalesce(array_agg(a.word ORDER BY a.place) = array_agg(a.word ORDER BY b.place), true)
+        FROM words_in_order(p_one) a JOIN words_in_order(p_other) b USING (word)) END
 $$;
 
 CREATE FUNCTION said_by(o observations) RETURNS text LANGUAGE sql STABLE
