@@ -33,7 +33,7 @@ OWN_PLATFORM = "claude-mem"
 """Of sessions that name none."""
 
 Name = Annotated[Text, Field(min_length=1, max_length=500)]
-Ref = Annotated[Text, Field(min_length=1, max_length=200)]
+Ref = Annotated[Text, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
 class Sent(BaseModel):

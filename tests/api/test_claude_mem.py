@@ -193,6 +193,7 @@ async def test_what_is_kept_by_hand_is_found_at_once_and_forgotten(place: Place)
     assert (await api.post("/v1/search", json={"projectId": name, "query": "axolotl"})).json()["observations"] == []
     is_problem(await api.delete(f"/v1/memories/{memory['id']}"), 404, "not_found")
     is_problem(await api.post("/v1/memories", json={"projectId": name}), 422, "invalid_request")
+    is_problem(await api.post("/v1/memories", json={"projectId": "  ", "content": "x"}), 422, "invalid_request")
 
 
 async def test_what_is_kept_by_hand_stays_as_it_was_sent(place: Place) -> None:

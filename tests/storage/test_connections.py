@@ -50,6 +50,15 @@ async def test_what_is_sent_comes_back_in_its_type(asked: Connections) -> None:
     assert len(await asked.ask("SELECT generate_series(1, %s)", (10_000,))) == 10_000
 
 
+async def test_a_server_that_went_away_without_a_word_is_given_up(asked: Connections) -> None:
+    """The system would wait for it for hours."""
+    async with asked.one() as connection:
+        told = connection.info.get_parameters()
+    assert {name: told.get(name) for name in ("tcp_user_timeout", "keepalives_idle", "keepalives_interval")} == {
+        "tcp_user_timeout": "30000", "keepalives_idle": "20", "keepalives_interval": "5",
+    }  # fmt: skip
+
+
 async def test_statements_that_run_together_are_one_transaction(asked: Connections) -> None:
     both = "SELECT set_config('app.it', %s, true); SELECT current_setting('app.it', true), %s::uuid, %s"
     sent = ("it's % ☃", key := uuid4(), None)
