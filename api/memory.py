@@ -24,7 +24,7 @@ from muster.domain.tenants import Scope, Tenant
 from muster.storage import observations
 from muster.storage.context import context_for
 from muster.storage.observations import Where
-from muster.storage.search import Embed, Found, search
+from muster.storage.search import Found, search
 
 router = router_of("memory")
 asking_much = router_of("memory")
@@ -97,39 +97,48 @@ class Hits(Shown):
     )
 
 
-def embed_of(here: Context, query: str) -> Embed | None:
+class QueryVector:
     """The query's vector, or None when it is not there in time: words do not wait for an embedder that is down."""
-    embeddings = here.embeddings
-    if not embeddings.enabled:
-        return None
 
-    async def embed(model: str | None) -> Sequence[float] | None:
+    def __init__(self, here: Context, query: str) -> None:
+        self._here, self._query = here, query
+        self.missing: str | None = None
+        """Why it was not there."""
+
+    async def __call__(self, model: str | None) -> Sequence[float] | None:
         try:
-            seconds = here.settings.search_embed_seconds
-            return (await embeddings.named(model).embed([for_meaning(query)], seconds=seconds))[0]
-        except GenerationFailed:
+            seconds = self._here.settings.search_embed_seconds
+            embeddings = self._here.embeddings.named(model)
+            return (await embeddings.embed([for_meaning(self._query)], seconds=seconds))[0]
+        except GenerationFailed as failure:
+            self.missing = f"{model}: {failure.message}" if model else failure.message
             return None
 
-    return embed
+
+def embed_of(here: Context, query: str) -> QueryVector | None:
+    return QueryVector(here, query) if here.embeddings.enabled else None
 
 
 async def _found(here: Context, tenant: Tenant, asked: Search) -> dict[str, Any]:
     if not asked.query.strip():
         raise Blank("query: it is blank")
     query = Query.model_construct(**{name: getattr(asked, name) for name in Query.model_fields})
+    vector = embed_of(here, asked.query) if asked.mode == "fused" else None
     found: Found = await search(
         here.db,
         tenant,
         asked.projects(tenant),
         query,
-        embed_of(here, asked.query) if asked.mode == "fused" else None,
+        vector,
         model=here.embeddings.model,
         limit=asked.limit,
         cursor=asked.cursor,
         explain=asked.explain,
     )
-    answer = {"items": found.items, "mode": found.mode, "next_cursor": found.next_cursor}
-    return answer | ({"explain": found.explain} if found.explain else {})
+    answer: dict[str, Any] = {"items": found.items, "mode": found.mode, "next_cursor": found.next_cursor}
+    if found.explain:
+        answer["explain"] = found.explain | ({"no_vector": vector.missing} if vector and vector.missing else {})
+    return answer
 
 
 @asking_much.post(

@@ -14,6 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from api import commands
 from muster.settings import Settings
 from tests.api.conftest import Api, a_stack, a_worker, admin, eventually, is_problem, serving
+from tests.api.people import made
 from tests.pace import patience
 
 TASK = {"title": "t", "runner": {"argv": ["true"]}}
@@ -58,6 +59,18 @@ async def test_without_postgres_a_read_is_503(alone: Settings) -> None:
             assert problem["retryable"]
             assert int(answer.headers["retry-after"]) >= 1
             assert "SELECT" not in answer.text
+
+
+async def test_without_an_embedder_words_find_and_it_is_said_why(alone: Settings) -> None:
+    dead = {"embeddings_url": f"http://{NOBODY}/v1"}
+    async with serving(alone.model_copy(update=dead)) as url, Api(url, admin(alone)) as api:
+        await made(api, "/v1/projects", {"slug": "words", "name": "Words"})
+        await made(api, "/v1/observations", {"project": "words", "title": "Okapis sleep at noon"})
+        for explain in (True, False):
+            answer = await api.post("/v1/memory/search", json={"query": "okapi", "explain": explain})
+            found = answer.json()
+            assert (found["mode"], [item["title"] for item in found["items"]]) == ("lexical", ["Okapis sleep at noon"])
+            assert ("embedder" in found["explain"]["no_vector"]) if explain else ("explain" not in found)
 
 
 async def test_without_temporal_or_valkey_what_is_there_can_be_read(alone: Settings, impatient: None) -> None:
