@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from muster.domain import words
 from muster.domain.ids import DEFAULT_USER, new_id
@@ -135,6 +137,35 @@ async def test_who_forgets_it_forgets_it_for_both(sessions: tuple[Session, Sessi
     (observation,) = await found(one, session=one.id)
     await forgetting.observation(two.db, asker(two.tenant), observation)
     assert await found(two, session=two.id) == []
+
+
+@pytest.mark.parametrize("first", ["who forgets", "who sees it"])
+async def test_who_sees_it_while_it_is_forgotten_keeps_it(sessions: tuple[Session, Session], first: str) -> None:
+    gone, left = sessions
+    await gone.tenant.rows("DELETE FROM observation_sources s USING agent_events e WHERE e.id = s.event_id "
+                           "AND e.session_id = %s", (left.id,))  # fmt: skip
+    third = await a_session(gone.tenant, gone.project)
+    await third.add()
+    assert gone.id
+    row = observations.as_row(
+        gone.tenant.id, gone.project, new_id(),
+        NewObservation(title=SAID, narrative=SAID, sources=[UUID(str((await third.claim(new_id())).events[0].id))]),
+        session_id=third.id, job_id="evt_x",
+    )  # fmt: skip
+    row["job_id"] = None
+    seeing = ("SELECT observation_put(%s, %s, %s), pg_sleep(%s)", (gone.tenant.id, gone.project, Jsonb([row])))
+    forgetting_it = (
+        "SELECT memory_forget(%s, 'session', %s, 100, true, '[]'), pg_sleep(%s)", (gone.tenant.id, gone.id)
+    )  # fmt: skip
+    both = [forgetting_it, seeing] if first == "who forgets" else [seeing, forgetting_it]
+    begun = [asyncio.create_task(gone.tenant.rows(both[0][0], (*both[0][1], 0.5)))]
+    await asyncio.sleep(0.2)
+    begun.append(asyncio.create_task(gone.tenant.rows(both[1][0], (*both[1][1], 0.0))))
+    await asyncio.gather(*begun)
+    for session in await gone.tenant.rows("SELECT session_id FROM memory_jobs WHERE source_type = 'forgotten'"):
+        assert session[0] == third.id
+        await drain(third, Scripted(alike), JobKind.EVENT_BATCH)
+    assert len(await found(third, session=third.id)) == 1
 
 
 @pytest.mark.parametrize("which", ["the first", "the second"])
