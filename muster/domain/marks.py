@@ -1,7 +1,8 @@
 """What two texts must agree in to be the same memory, however alike they are otherwise: numbers, names of things and
-paths, in the order in which they come, and what is said not to be.
+paths, in the order in which they come, what is said not to be, and small words that turn a statement round.
 
-Words are weighed when near duplicates are looked for, and a port, a version or a `not` in a long text weighs nothing.
+Words are weighed when near duplicates are looked for, and a port, a version, a `not` or a `before` in a long text
+weighs nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +24,26 @@ _NO, _NUMBERS = (
         "quatre cinq sept huit neuf dix cent mille dos tres cuatro cinco seis siete ocho nueve diez cien mil",
     )
 )
+_TURNS = frozenset(
+    token
+    for token, _ in words.spelled(
+        # Of two that are each other's opposite, one is enough where the other is in every text.
+        "before after until till since during above below over under up down more less fewer most least out "
+        "from off or some all any every each both either only just unless except instead although must may "
+        "might should could optional required always sometimes often rarely first last next previous old new "
+        "earlier later sooner left right top bottom min max minimum maximum higher lower larger smaller "
+        "faster slower true false success failure pass fail enable disable enabled disabled allow deny "
+        "allowed denied accept reject accepted rejected add remove added removed open close opened closed "
+        "start stop started stopped increase decrease increased decreased internal external public private "
+        "read write inside outside against within beyond http https vor nach bis seit ab über unter mehr "
+        "weniger aus oder alle einige jeder nur außer statt muss darf soll kann immer manchmal erst letzte "
+        "alt neu ohne avant après depuis jusque sur sous plus moins ou tous quelques seulement sauf doit peut "
+        "toujours antes después desde hasta sobre bajo más menos o todos algunos solo salvo debe puede "
+        "siempre"
+    )
+)
 _DENSE = re.compile(
-    "[不没沒無无未非勿別别零〇一二三四五六七八九十百千万萬亿億两兩]|ない|なく|なかっ|ませ|않|못|없|아니|안|ไม่"
+    "[不没沒無无未非勿別别零〇一二三四五六七八九十百千万萬亿億两兩前后後上下内外]|ない|なく|なかっ|ませ|않|못|없|아니|안|ไม่"
 )
 """The same where words are not parted."""
 
@@ -39,7 +58,13 @@ def of(texts: Iterable[str | None], files: Iterable[str]) -> str:
                 found |= dict.fromkeys(_DENSE.findall(token))
             elif token in _NO or token.endswith(("n't", "n’t")):
                 no = True
-            elif kind == "name" or token in _NUMBERS or token.isdigit() or (no and token not in STOP_WORDS["en"]):
+            elif (
+                kind == "name"
+                or token in _NUMBERS
+                or token in _TURNS
+                or token.isdigit()
+                or (no and token not in STOP_WORDS["en"])
+            ):
                 found[f"not {token}" if no else token] = None
                 no = False
         if no:

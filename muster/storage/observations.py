@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from muster.domain import marks, purposes, words
+from muster.domain import fleeting, marks, purposes, words
 from muster.domain.errors import MusterError, NotFound, ProjectArchived, RequestInFlight, UnknownReference
 from muster.domain.memory import NewObservation
 from muster.domain.tenants import Tenant
@@ -93,13 +93,16 @@ def as_words(
     `places` what goes to the one that it joins."""
     purpose = purposes.of(observation.subtitle) if merges else ""
     subtitle = None if purpose else observation.subtitle
+    narrative = observation.narrative
+    if merges and kind == "error" and narrative:
+        narrative = fleeting.without(narrative)
     found = words.index(
-        project_id, observation.title, subtitle, observation.narrative, observation.facts, observation.concepts, files,
+        project_id, observation.title, subtitle, narrative, observation.facts, observation.concepts, files,
         language=observation.language,
     )  # fmt: skip
     near: list[int] = []
     if merges:
-        said = (observation.title, subtitle, observation.narrative, *observation.facts)
+        said = (observation.title, subtitle, narrative, *observation.facts)
         near = [words.word(project_id, term) for term in words.near_terms(kind, marks.of(said, files), found.terms)]
     if purpose:
         found = _with_purpose(found, words.index(project_id, purpose))

@@ -430,6 +430,12 @@ async def test_what_repeats_another_is_one_with_it_whoever_comes_first_and_howev
         ("moved from a.py to b.py", "moved from b.py to a.py"),
         ("has three connections", "has four connections"),
         ("端口可用", "端口不可用"),
+        ("is filled before the deploy", "is filled after the deploy"),
+        ("is copied to the bucket", "is copied from the bucket"),
+        ("may be above the limit", "may be below the limit"),
+        ("is closed if nobody asks", "is closed unless somebody asks"),
+        ("is for admins and owners", "is for admins or owners"),
+        ("wird vor dem Umzug geleert", "wird nach dem Umzug geleert"),
     ],
 )
 async def test_what_differs_in_what_counts_is_not_one(project: Project, one: str, other: str) -> None:
@@ -450,6 +456,7 @@ async def test_what_differs_in_what_counts_is_not_one(project: Project, one: str
         ("the reader locks the queue while the writer waits", "the writer locks the queue while the reader waits"),
         ("der Leser sperrt und der Schreiber wartet", "der Schreiber sperrt und der Leser wartet"),
         ("甲通知乙", "乙通知甲"),
+        ("cookies are kept in Redis", "cookies are kept in Memcached"),
     ],
 )
 async def test_what_says_it_the_other_way_round_is_not_one(project: Project, one: str, other: str) -> None:
@@ -463,6 +470,33 @@ async def test_what_says_it_the_other_way_round_is_not_one(project: Project, one
             await project.put(NewObservation(title=said[0][:60], narrative=said[0]), job=True)
     rows = await project.tenant.rows("SELECT narrative FROM observations WHERE project_id = %s", (project.id,))
     assert sorted(row[0] for row in rows) == sorted((one, other, one + long, other + long))
+
+
+FAILURES = {
+    "pytest": "FAILED tests/test_cart.py::test_total - AssertionError: 12 != 13\n1 failed, {n} passed in {n}.20s",
+    "pytest at length": "collected {n} items\ntests/test_cart.py ....F  [ 87%]\nE   assert 12 == 13\n"
+    "tests/test_cart.py:8: AssertionError\n===== 1 failed, {m} passed, 2 skipped in {n}.20s =====",
+    "jest": "FAIL src/cart.test.ts\n  total adds\n    Expected: 13\n    Received: 12\n"
+    "Tests: 1 failed, {n} passed, {m} total\nTime: {n}.281 s",
+    "go": "--- FAIL: TestTotal (0.0{n}s)\n    cart_test.go:12: got 12 want 13\nFAIL\nFAIL\texample.com/cart\t0.0{n}s",
+    "cargo": "error[E0425]: cannot find value `foo` in this scope\n --> src/main.rs:4:5\n"
+    "error: could not compile `app` due to 1 previous error in {n}.20s",
+    "log": "2026-11-{m} 10:0{n}:07,123 ERROR pool at 0x7f{n}0aa3b5c10 is exhausted\nwrote /tmp/pytest-{n}/report.txt",
+}
+
+
+@pytest.mark.parametrize("printed", FAILURES.values(), ids=FAILURES)
+async def test_the_same_failure_is_one_however_long_it_took(project: Project, printed: str) -> None:
+    for n in (4, 5, 8):
+        text = f"`make test` failed with exit code 1.\n{printed.format(n=n, m=n + 10)}"
+        await project.put(NewObservation(type="error", title="make fails: 12 is not 13", narrative=text), job=True)
+    rows = await project.tenant.rows("SELECT count(*) FROM observations WHERE project_id = %s", (project.id,))
+    assert rows == [(1,)]
+    other = printed.format(n=4, m=14).replace("12", "11").replace("exhausted", "closed").replace("foo", "bar")
+    text = f"`make test` failed with exit code 1.\n{other}"
+    await project.put(NewObservation(type="error", title="make fails: 12 is not 13", narrative=text), job=True)
+    rows = await project.tenant.rows("SELECT count(*) FROM observations WHERE project_id = %s", (project.id,))
+    assert rows == [(2,)], "another failure"
 
 
 @pytest.mark.parametrize("many", [1, 40])

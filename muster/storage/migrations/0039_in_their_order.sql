@@ -1,24 +1,29 @@
--- What repeats another says the same in the same order: "Alice reviews what Bob writes" is not what Bob reviews. And of
--- sessions that store the same in one moment, one comes first.
+-- What repeats another says the same in the same order: "Alice reviews what Bob writes" is not what Bob reviews, nor what
+-- Carol writes. And of sessions that store the same in one moment, one comes first.
 
--- The words of a text in the order in which each first comes, without those that hold it together.
+-- The words of a text in the order in which each first comes, their endings and those that hold it together aside. So are
+-- numbers and names with numbers: these are marks (muster/domain/marks.py), or count for nothing.
 CREATE FUNCTION words_in_order(p_text text) RETURNS TABLE (word text, place bigint) LANGUAGE sql IMMUTABLE AS $$
-    SELECT w, min(n) FROM regexp_split_to_table(
+    SELECT CASE WHEN length(w) > 5 THEN regexp_replace(w, '(ings?|ed|es|s|ly)$', '') ELSE w END, min(n)
+    FROM regexp_split_to_table(
         -- Where words are not parted, each character is one.
         regexp_replace(lower(p_text), '([\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])', ' \1 ', 'g'),
         '[\s!-/:-@\[-`{-~–—…“”‘’«»，。、；：？！（）「」]+') WITH ORDINALITY AS s (w, n)
-    WHERE w <> '' AND w <> ALL ('{a,an,the,and,or,but,so,then,also,too,now,again,of,to,in,on,at,by,for,with,from,into,as,is,are,was,
-        were,be,been,being,am,do,does,did,has,have,had,it,its,this,that,these,those,there,which,who,what,when,where,while,
-        will,would,can,could,should,may,must,not,no}'::text[])
-    GROUP BY w
+    WHERE w <> '' AND w !~ '[0-9]' AND w <> ALL ('{a,an,the,and,or,but,so,then,also,too,now,again,once,still,already,very,of,to,in,
+        on,at,by,for,with,from,into,as,is,are,was,were,be,been,being,am,do,does,did,has,have,had,it,its,this,that,these,those,
+        there,which,who,what,when,where,while,will,would,can,could,should,may,must,not,no,s,t}'::text[])
+    GROUP BY 1
 $$;
 
--- Whether the words that both have come in one order in both.
-CREATE FUNCTION say_in_one_order(p_one text, p_other text) RETURNS boolean LANGUAGE sql IMMUTABLE
+-- Whether the words that both have come in one order in both, and one has no other words in the place of the other's.
+CREATE FUNCTION say_the_same(p_one text, p_other text) RETURNS boolean LANGUAGE sql IMMUTABLE
 SET enable_hashjoin = on AS $$
     SELECT CASE WHEN p_one = p_other THEN true ELSE (
-        SELECT coalesce(array_agg(a.word ORDER BY a.place) = array_agg(a.word ORDER BY b.place), true)
-        FROM words_in_order(p_one) a JOIN words_in_order(p_other) b USING (word)) END
+        SELECT coalesce(array_agg(word ORDER BY one) FILTER (WHERE one + other > 0)
+                        = array_agg(word ORDER BY other) FILTER (WHERE one + other > 0), true)
+               AND NOT (bool_or(one IS NULL) AND bool_or(other IS NULL))
+        FROM (SELECT word, a.place AS one, b.place AS other
+              FROM words_in_order(p_one) a FULL JOIN words_in_order(p_other) b USING (word)) both_of) END
 $$;
 
 CREATE FUNCTION said_by(o observations) RETURNS text LANGUAGE sql STABLE
@@ -87,11 +92,11 @@ BEGIN
     v_new := replace(v_new, 'ELSIF r.observation_id IS NOT NULL THEN
                 v_to[r.n] := r.observation_id;', 'ELSIF r.observation_id IS NOT NULL THEN
                 IF EXISTS (SELECT 1 FROM observations o
-                           WHERE o.id = r.observation_id AND say_in_one_order(v_said[r.n], said_by(o))) THEN
+                           WHERE o.id = r.observation_id AND say_the_same(v_said[r.n], said_by(o))) THEN
                     v_to[r.n] := r.observation_id;
                 END IF;');
     v_new := replace(v_new, 'ELSIF v_to[r.earlier] = v_ids[r.earlier] THEN',
-        'ELSIF v_to[r.earlier] = v_ids[r.earlier] AND say_in_one_order(v_said[r.n], v_said[r.earlier]) THEN');
+        'ELSIF v_to[r.earlier] = v_ids[r.earlier] AND say_the_same(v_said[r.n], v_said[r.earlier]) THEN');
     IF strpos(v_new, 'v_said text[]') = 0 OR strpos(v_new, 'array_agg(x.said') = 0 OR strpos(v_new, 'AS said,') = 0
        OR strpos(v_new, 'narrative text, facts text[])) WITH') = 0 OR strpos(v_new, 'memory_in_turn') = 0
        OR strpos(v_new, 'said_by(o)') = 0 OR strpos(v_new, 'v_said[r.earlier])') = 0 THEN
