@@ -269,6 +269,8 @@ class Told(Shown):
 )
 async def memory_context(request: Request, wish: ContextWish, key: IdempotencyKey = None) -> Any:
     here, tenant = await asking(request)
+    if not wish.task.strip():
+        raise Blank("body.task: it is blank")
 
     async def work(sent: Sent) -> Answer:
         told = await context_for(

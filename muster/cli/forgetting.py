@@ -98,7 +98,11 @@ def export(api: Api, project: str | None, output: Path | None, as_json: bool) ->
         return
     piece: bytes | None = next(pieces, b"")  # before there is a file: it may be refused
     written, last = 0, b""
-    with output.open("wb") as file:
+    try:
+        file = output.open("wb")
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror}") from None
+    with file:
         while piece is not None:
             written, last = written + file.write(piece), (last + piece)[-200:]
             piece = next(pieces, None)

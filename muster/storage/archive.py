@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from muster.domain import archive, privacy
+from muster.domain import archive, privacy, words
 from muster.domain.archive import BadArchive, Begin, End, EventLine, Line, ObservationLine, SessionLine, SettingsLine
 from muster.domain.errors import Unavailable
 from muster.domain.memory import session_key
@@ -149,6 +149,8 @@ class Import:
             line = archive.parse(number, text)
             if self.lines and isinstance(line, Begin):
                 raise BadArchive(f"line {number}: another archive begins here", line=number)
+            if not self.lines and not isinstance(line, Begin):
+                raise BadArchive(f"line {number}: an archive begins with a line of kind muster-memory", line=number)
             self.lines += 1
             if isinstance(line, Begin):
                 self._origin = line.origin
@@ -339,7 +341,15 @@ class Import:
             generator=line.generator,
             seen_at=list(self._seen_at(line, there)),
         )
-        return row | {"seen": line.seen, "last_seen_at": archive.moment(line.last_seen_at)}
+        # For one that is known here: where it was seen, too.
+        worked = (one if one in there else None for one in (line.task_id, line.agent_id))
+        places = [*words.place_terms(None, session_id, *worked), *self._seen_at(line, there)]
+        return row | {
+            "seen": line.seen,
+            "last_seen_at": archive.moment(line.last_seen_at),
+            "places": places,
+            "place_words": [words.word(self.project_id, term) for term in places],
+        }
 
     def _sources(self, original: UUID) -> Iterator[UUID]:
         """Where it may be, whichever it is."""

@@ -36,7 +36,7 @@ async def context_for(
 ) -> Told:
     """`embed` makes the vector of a query; without it, words alone find. Nothing known: an empty text."""
     here = str(project)
-    query = Query(query=task.strip()[:8_000] or here)
+    query = Query(query=task.strip()[:8_000] or here)  # a task may be called nothing
     limit = min(_MOST_FOUND, max(_FOUND, budget_tokens // _ITEM_TOKENS))
     found, about, summaries, decisions = await asyncio.gather(
         search.search(db, who, [here], query, embed, model=model, limit=limit),

@@ -49,6 +49,8 @@ def test_what_is_kept_is_found_and_shown(cli: Cli, project: str) -> None:
     assert cli.json("memory", "context", "feed the numbats", "--project", project)["tokens"] > 0
     pasted = cli("memory", "context", "--project", project, "-", given="feed the numbats\n" + "and more\n" * 20_000)
     assert "Numbats eat termites only" in pasted.stdout, pasted.stderr
+    blank = cli("memory", "context", "--project", project, "-", given=" \n")
+    assert (blank.returncode, "it is blank" in blank.stderr) == (1, True), blank.stderr
     assert cli.json("memory", "stats", "--project", project)["observations"] == 1
     assert "observations" in cli("memory", "stats").stdout
 

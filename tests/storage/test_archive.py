@@ -267,8 +267,11 @@ async def test_a_chunk_is_stored_whole_or_not_at_all(memory: Memory) -> None:
         json.dumps({"kind": "session", "id": str(UUID(int=n)), "started_at": "2026-01-01T00:00:00Z"}).encode()
         for n in range(archive.CHUNK_LINES + 10)
     ]
-    with pytest.raises(BadArchive, match="line 511"):
-        await brought(memory, [*good, b"{}"])
+    begin = b'{"kind":"muster-memory","version":1}'
+    with pytest.raises(BadArchive, match="line 1: an archive begins with"):
+        await brought(memory, good)  # without its first line nobody knows which events are here
+    with pytest.raises(BadArchive, match="line 512"):
+        await brought(memory, [begin, *good, b"{}"])
     assert (await memory.rows("SELECT count(*) FROM memory_sessions"))[0][0] == archive.CHUNK_LINES
 
 

@@ -132,6 +132,45 @@ async def test_it_is_so_in_another_project_that_it_was_brought_to(sessions: tupl
     assert found_there[0] != await found(two, session=two.id)
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_what_more_saw_since_comes_with_a_later_archive(tenant: Tenant, elsewhere: bool) -> None:
+    one = await a_session(tenant)
+    two, there = await a_session(tenant, one.project), (await a_session(tenant)).project
+    into = there if elsewhere else one.project
+    source = await projects.get(one.db, tenant.id, str(one.project))
+
+    async def exported() -> list[bytes]:
+        return b"".join([part async for part in archive.export(one.db, tenant.id, source)]).splitlines()
+
+    async def brought(lines: list[bytes]) -> archive.Import:
+        bringing = archive.Import(one.db, tenant.id, into)
+        await bringing.feed(list(enumerate(lines, 1)))
+        await bringing.end()
+        return bringing
+
+    for session in (one, two):
+        await session.add()
+        await drain(session, Scripted(alike))
+        again = await brought(await exported())
+    assert again.known["observations"] == 1
+    if not elsewhere:
+        lines = await exported()
+        assert two.id
+        await forgetting.everything_of(two.db, asker(tenant), "session", two.id)
+        assert await found(one, session=two.id) == []
+        await brought(lines)
+    rows = await tenant.rows(
+        "SELECT o.seen, count(s.event_id) FROM observations o JOIN observation_sources s ON s.observation_id = o.id "
+        "WHERE o.project_id = %s GROUP BY o.id", (into,),
+    )  # fmt: skip
+    assert rows == [(2, 2)]
+    there_now = await tenant.rows("SELECT id FROM memory_sessions WHERE project_id = %s AND events > 0", (into,))
+    place = Session(tenant, into, there_now[0][0])
+    hits = [await found(place, session=row[0]) for row in there_now]
+    assert hits[0] == hits[1]
+    assert len(hits[0]) == 1
+
+
 async def test_who_forgets_it_forgets_it_for_both(sessions: tuple[Session, Session]) -> None:
     one, two = sessions
     (observation,) = await found(one, session=one.id)
