@@ -120,7 +120,10 @@ class RecordEvent(Project):
         default="mcp", min_length=1, max_length=500, description="Your name for the run that it is part of."
     )
     event_id: str | None = Field(
-        default=None, min_length=1, max_length=500, description="Your id for it. Sent again with it, it is the same."
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Your id for it, in all of the project. Sent again with it, it is the same.",
     )
     occurred_at: AwareDatetime | None = Field(default=None, description="Default: now.")
 
@@ -218,7 +221,8 @@ async def record_event(door: Door, ask: RecordEvent) -> Any:
             "payload": ask.payload,
         },
     )
-    return {"id": made["id"], "session": session["id"]}
+    # One with the same id of yours is that one, wherever it was recorded first.
+    return {"id": made["id"], "session": made["session_id"], "repeated": made["repeated"]}
 
 
 async def list_agents(door: Door, ask: ListAgents) -> Any:

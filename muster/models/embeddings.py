@@ -1,7 +1,8 @@
 """Vectors of texts, from an OpenAI-compatible endpoint: the embedder of our own, or whoever the settings name.
 
 A query must not pay for a provider that is down. After two failures in a row nobody asks it any more but one small
-question in the background, now and then; everybody else is told at once that there are no vectors.
+question in the background, now and then; everybody else is told at once that there are no vectors. Our own embedder is
+asked by itself until it answers, another when somebody wants something of it, since it may cost money.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ MOST_DIMENSIONS = 16_000
 _REMEMBERED = 1_000
 _REMEMBERED_CHARACTERS = 500
 _FAILURES = 2
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _OWN_LONGEST_PAUSE = 1.0, 30.0, 4.0
 _PROBE_SECONDS = 5.0
 _QUESTION = "Are you there?"
 _DOWN = frozenset({ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE, ErrorClass.RATE_LIMIT, ErrorClass.QUOTA})
@@ -66,6 +67,8 @@ class Provider:
             self.trouble = failure
             if failure.kind in _DOWN:
                 self._failed(failure)
+                if self.own and self._failures >= _FAILURES and (self._probe is None or self._probe.done()):
+                    self._probe = asyncio.create_task(self._wait_for_it({**document, "input": [_QUESTION]}))
             raise
         self._failures, self._pause, self._last, self.trouble = 0, _FIRST_PAUSE, None, None
         return answer
@@ -75,13 +78,18 @@ class Provider:
         self._last = failure
         if self._failures >= _FAILURES:
             self._closed_until = time.monotonic() + max(self._pause, failure.retry_after or 0.0)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._pause = min(self._pause * 2, _OWN_LONGEST_PAUSE if self.own else _LONGEST_PAUSE)
 
     def _refusal(self, last: GenerationFailed, document: dict[str, Any]) -> GenerationFailed:
         left = self._closed_until - time.monotonic()
         if left <= 0 and (self._probe is None or self._probe.done()):
             self._probe = asyncio.create_task(self._look({**document, "input": [_QUESTION]}))
         return GenerationFailed(last.kind, last.message, retry_after=max(left, 0.2))
+
+    async def _wait_for_it(self, document: dict[str, Any]) -> None:
+        while self._failures >= _FAILURES:
+            await asyncio.sleep(max(0.0, self._closed_until - time.monotonic()))
+            await self._look(document)
 
     async def _look(self, document: dict[str, Any]) -> None:
         try:

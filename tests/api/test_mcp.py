@@ -107,7 +107,8 @@ async def test_an_event_is_recorded_once(url: str, place: dict[str, Any]) -> Non
     async with a_client(url, place["key"], query="?project=apollo") as client:
         event = {"type": "message", "payload": "the <private>secret</private> wombats moved", "event_id": "1"}
         first = await told(client, "record_event", **event)
-        assert await told(client, "record_event", **event) == first
+        for again in (event, event | {"session": "yet another"}):
+            assert await told(client, "record_event", **again) == first | {"repeated": True}
         other = await told(client, "record_event", **event | {"event_id": "2", "session": "another"})
         assert other["session"] != first["session"]
         assert (await refused(client, "record_event", **event, project="zeus"))["code"] == "unknown_reference"

@@ -161,7 +161,12 @@ async def test_a_dead_provider_costs_a_query_nothing_after_the_first_failures(
     assert (await embeddings.embed(["known"]))[0] == pytest.approx(known[0]), "what is remembered is"
     await provider.stop()
     provider.seconds = 0
+    asked = provider.requests
     await provider.start()  # it is back, and its connections are new
+    if own:  # nobody has to search for that to be seen
+        async with patience(15):
+            while provider.requests == asked:  # noqa: ASYNC110 - a number
+                await asyncio.sleep(0.05)
     async with patience(15):
         while True:
             try:
