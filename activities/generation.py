@@ -126,7 +126,7 @@ class Generation:
         chosen = self._default if chosen == "default" else chosen
         if chosen == "llm" and self._chat is None:
             raise GenerationFailed(
-                ErrorClass.REFUSED, "the project wants the llm generator, and MUSTER_MEMORY_MODEL names no model"
+                ErrorClass.UNSET, "the project wants the llm generator, and MUSTER_MEMORY_MODEL names no model"
             )
         return chosen
 

@@ -54,6 +54,7 @@ _LONGEST_EBB_SECONDS = 60.0
 _EBBS = frozenset(
     {
         ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE, ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.BUDGET,
+        ErrorClass.UNSET,
     }
 )  # fmt: skip
 """After these the next batch would fare no better."""

@@ -171,25 +171,26 @@ def imported_id(workspace_id: UUID, project_id: UUID, kind: str, original: UUID)
     return derived_id(hashlib.sha256(about.encode()).hexdigest())
 
 
+def sent_id(workspace_id: UUID, project_id: UUID, session_id: UUID, line: EventLine) -> UUID:
+    """The id it would be given if it were sent there."""
+    event = NewEvent(
+        project=str(project_id),
+        session=session_id,
+        type=line.type,
+        source=Source(adapter=line.adapter, event_id=line.source_id),
+        occurred_at=line.occurred_at,
+        payload=line.payload,
+        metadata=line.metadata,
+    )
+    return agent_event_id(workspace_id, project_id, session_id, event, line.payload)
+
+
 def event_id(
     workspace_id: UUID, project_id: UUID, session_id: UUID, line: EventLine, origin: tuple[UUID, UUID] | None
 ) -> UUID:
     """The id it would be given if it were sent here, where it had such a one before. So what is sent again is known."""
-
-    def natural(workspace: UUID, project: UUID, session: UUID) -> UUID:
-        event = NewEvent(
-            project=str(project),
-            session=session,
-            type=line.type,
-            source=Source(adapter=line.adapter, event_id=line.source_id),
-            occurred_at=line.occurred_at,
-            payload=line.payload,
-            metadata=line.metadata,
-        )
-        return agent_event_id(workspace, project, session, event, line.payload)
-
-    here = natural(workspace_id, project_id, session_id)
-    if here == line.id or (origin and natural(*origin, line.session) == line.id):
+    here = sent_id(workspace_id, project_id, session_id, line)
+    if here == line.id or (origin and sent_id(*origin, line.session, line) == line.id):
         return here
     return imported_id(workspace_id, project_id, "event", line.id)
 

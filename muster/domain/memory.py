@@ -89,6 +89,8 @@ class ErrorClass(StrEnum):
     """What the model wrote is not what was asked for, also when it was told why."""
     REFUSED = "refused"
     """Another 4xx: a wrong key, an unknown model, too large a request."""
+    UNSET = "unset"
+    """A project wants a model, and the settings name none: parks the lane, until one of the two changes."""
     LOST = "lost"
     """Its worker went away."""
     INTERNAL = "internal"
@@ -97,10 +99,10 @@ class ErrorClass(StrEnum):
 RETRYABLE = frozenset(
     {
         ErrorClass.TIMEOUT, ErrorClass.UNAVAILABLE, ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.BUDGET,
-        ErrorClass.LOST, ErrorClass.INTERNAL,
+        ErrorClass.UNSET, ErrorClass.LOST, ErrorClass.INTERNAL,
     }
 )  # fmt: skip
-PARKS = frozenset({ErrorClass.QUOTA, ErrorClass.BUDGET})
+PARKS = frozenset({ErrorClass.QUOTA, ErrorClass.BUDGET, ErrorClass.UNSET})
 """Failures that stop the lane, and do not count against the job that met them."""
 
 

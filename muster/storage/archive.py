@@ -149,8 +149,6 @@ class Import:
             line = archive.parse(number, text)
             if self.lines and isinstance(line, Begin):
                 raise BadArchive(f"line {number}: another archive begins here", line=number)
-            if not self.lines and not isinstance(line, Begin):
-                raise BadArchive(f"line {number}: an archive begins with a line of kind muster-memory", line=number)
             self.lines += 1
             if isinstance(line, Begin):
                 self._origin = line.origin
@@ -243,6 +241,8 @@ class Import:
                     self._sessions.setdefault(original, candidate)
         events = [line.id for _, line in chunk if isinstance(line, EventLine)]
         events += [self._ours("event", original) for original in events]
+        if self._origin is None:  # an archive without its first line, or one that somebody wrote
+            events += [self._sent(line) for _, line in chunk if isinstance(line, EventLine)]
         told = [line.id for _, line in chunk if isinstance(line, ObservationLine)]
         named_by = [line for _, line in chunk if isinstance(line, SessionLine | ObservationLine)]
         workers = [one for line in named_by for one in (line.agent_id, line.task_id) if one]
@@ -301,7 +301,8 @@ class Import:
             self.excluded += 1
             return None
         ours = self._ours("event", line.id)
-        event_id = next((one for one in (line.id, ours) if one in there), None) or archive.event_id(
+        known = (line.id, ours) if self._origin else (line.id, ours, self._sent(line))
+        event_id = next((one for one in known if one in there), None) or archive.event_id(
             workspace_of(self.who), self.project_id, session_id, line, self._origin
         )
         if event_id not in (line.id, ours):
@@ -318,6 +319,11 @@ class Import:
             "received_at": archive.moment(line.received_at),
             "pending": line.pending,
         }
+
+    def _sent(self, line: EventLine) -> UUID:
+        """The id it has where it was sent here."""
+        session_id = self._sessions.get(line.session) or self._ours("session", line.session)
+        return archive.sent_id(workspace_of(self.who), self.project_id, session_id, line)
 
     def _observation(self, number: int, line: ObservationLine, there: set[UUID]) -> dict[str, Any] | None:
         session_id = self._session_of(number, line.session) if line.session else None

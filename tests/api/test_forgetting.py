@@ -69,9 +69,6 @@ def archive(*texts: str, days: float = 0, importance: float = 0.5, **session: An
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-BEGIN = b'{"kind": "muster-memory", "version": 1}\n'
-
-
 async def brought(api: Api, project: str, content: bytes) -> dict[str, Any]:
     answer = await api.post("/v1/memory/import", params={"project": project}, content=content)
     assert answer.status_code == 200, answer.text
@@ -204,7 +201,7 @@ async def test_a_mistake_is_named_by_its_line(own: Api) -> None:
 async def test_age_and_importance_decide(own: Api) -> None:
     project = await a_project(own)
     settings = json.dumps({"kind": "settings", "settings": {"retain_days": 30, "retain_importance": 0.6}}).encode()
-    await brought(own, project, BEGIN + settings)
+    await brought(own, project, settings)
     await brought(own, project, archive("old", days=50))
     await brought(own, project, archive("old and important", days=50, importance=0.9))
     await brought(own, project, archive("young", days=5))
@@ -217,7 +214,7 @@ async def test_age_and_importance_decide(own: Api) -> None:
 
 async def test_it_goes_by_itself_once_a_day(own: Api, settings: Settings, worker: None) -> None:
     project = await a_project(own)
-    await brought(own, project, BEGIN + json.dumps({"kind": "settings", "settings": {"retain_days": 30}}).encode())
+    await brought(own, project, json.dumps({"kind": "settings", "settings": {"retain_days": 30}}).encode())
     await brought(own, project, archive("old", days=50))
     await brought(own, project, archive("young"))
     schedule = (await Client.connect(**connection(settings))).get_schedule_handle("memory-retention")

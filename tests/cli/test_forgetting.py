@@ -12,7 +12,7 @@ AT = "2026-01-01T00:00:00Z"
 
 
 def archive(*texts: str) -> str:
-    lines: list[dict[str, object]] = [{"kind": "muster-memory", "version": 1}]
+    lines: list[dict[str, object]] = []
     for text in texts:
         session = str(uuid.uuid4())
         lines.append({"kind": "session", "id": session, "started_at": AT, "title": text})
@@ -56,7 +56,7 @@ def test_mistakes_are_explained(cli: Cli, tmp_path: Path) -> None:
     bad, kept = tmp_path / "bad.jsonl", tmp_path / "none.jsonl"
     bad.write_text(archive("first") + '\n{"kind": "opinion"}\n')
     done = cli("memory", "import", str(bad), "--project", project)
-    assert (done.returncode, "line 4: " in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "line 3: " in done.stderr) == (1, True), done.stderr
     assert cli("memory", "forget").returncode == 2
     assert cli("memory", "forget", "--session", "1", "--task", "2").returncode == 2
     assert cli("memory", "export", "nobodys", "-o", str(kept)).returncode == 1

@@ -169,7 +169,8 @@ async def test_what_is_sent_again_elsewhere_is_known(memory: Memory) -> None:
     again = await record(beside, there)
     assert all(repeated for _, repeated in again)
     assert not {one for one, _ in again} & {one for one, _ in before}
-    assert not any((await brought(beside, lines)).added.values())
+    for whole_or_not in (lines, lines[1:]):  # its first line may be lost
+        assert not any((await brought(beside, whole_or_not)).added.values())
     events, _ = await agent_events.page(memory.db, memory.workspace, there)
     assert [event["payload"] for event in events] == ["second", "first", "named"], "the latest first, of one moment too"
     pages = []
@@ -267,11 +268,8 @@ async def test_a_chunk_is_stored_whole_or_not_at_all(memory: Memory) -> None:
         json.dumps({"kind": "session", "id": str(UUID(int=n)), "started_at": "2026-01-01T00:00:00Z"}).encode()
         for n in range(archive.CHUNK_LINES + 10)
     ]
-    begin = b'{"kind":"muster-memory","version":1}'
-    with pytest.raises(BadArchive, match="line 1: an archive begins with"):
-        await brought(memory, good)  # without its first line nobody knows which events are here
-    with pytest.raises(BadArchive, match="line 512"):
-        await brought(memory, [begin, *good, b"{}"])
+    with pytest.raises(BadArchive, match="line 511"):
+        await brought(memory, [*good, b"{}"])
     assert (await memory.rows("SELECT count(*) FROM memory_sessions"))[0][0] == archive.CHUNK_LINES
 
 

@@ -202,7 +202,7 @@ async def test_a_budget_that_ends_while_the_culprit_is_looked_for_parks_the_rest
     assert await session.look() == ([], None)
 
 
-@pytest.mark.parametrize("kind", [ErrorClass.QUOTA, ErrorClass.BUDGET])
+@pytest.mark.parametrize("kind", [ErrorClass.QUOTA, ErrorClass.BUDGET, ErrorClass.UNSET])
 async def test_what_is_used_up_parks_the_lane(session: Session, kind: ErrorClass) -> None:
     jobs_there = [await session.add() for _ in range(200)]
     maker = Scripted(failing(*[GenerationFailed(kind, "used up")] * 200))
