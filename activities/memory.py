@@ -225,8 +225,7 @@ class Drain:
                 if not isinstance(error, GenerationFailed):
                     log.exception("a batch of %d jobs could not be worked on", len(part.jobs))
                 failed = jobs.failed_with(error)
-                divisible = failed.kind == ErrorClass.MALFORMED or failed.less_would_do
-                if divisible and len(part.jobs) > 1 and halvings > 0:
+                if _less_may_do(failed) and len(part.jobs) > 1 and halvings > 0:
                     halvings -= 1
                     parts[:0] = part.halves()
                     continue
@@ -253,20 +252,41 @@ class Drain:
         # What came in one request may be more than one call takes.
         size = claimed.batch_events
         parts = [claimed.events[start : start + size] for start in range(0, len(claimed.events), size)]
+        spoilt: list[tuple[int, GenerationFailed]] = []
+        halvings = 2 * len(claimed.events).bit_length()
 
-        async def make(part: list[Event]) -> Made:
-            earlier = claimed.earlier if part is parts[0] else []
-            return await self._call(
-                lambda: self._of.maker.make(request.workspace_id, request.project_id, part, earlier)
-            )
+        async def make(part: list[Event], earlier: list[Event]) -> list[Made]:
+            """Where one job holds many events, its batch is halved as those of many jobs are."""
+            nonlocal halvings
+            try:
+                make_it = self._of.maker.make
+                return [await self._call(lambda: make_it(request.workspace_id, request.project_id, part, earlier))]
+            except GenerationFailed as failure:
+                if len(claimed.jobs) > 1 or not _less_may_do(failure):
+                    raise
+                if len(part) == 1 or halvings <= 0:
+                    if failure.less_would_do:
+                        raise
+                    spoilt.append((len(part), failure))
+                    return []
+            halvings -= 1
+            middle = len(part) // 2
+            return [*await make(part[:middle], earlier), *await make(part[middle:], [])]
 
-        calls = [asyncio.create_task(make(part)) for part in parts]
+        calls = [asyncio.create_task(make(part, [] if n else claimed.earlier)) for n, part in enumerate(parts)]
         try:
-            return await asyncio.gather(*calls)
+            made = [one for some in await asyncio.gather(*calls) for one in some]
         finally:
             for call in calls:
                 call.cancel()
             await asyncio.wait(calls)
+        if spoilt:
+            count, why = sum(events for events, _ in spoilt), spoilt[0][1]
+            if not made:
+                raise why
+            left_out = f"nothing could be made of {count} of its {len(claimed.events)} events: {why.message}"
+            made[0] = made[0].model_copy(update={"left_out": left_out[:1000]})
+        return made
 
     async def _reindex(self, job: str) -> Done:
         if self._of.reindexer is None:
@@ -313,8 +333,11 @@ class Drain:
                 counts[job] += 1
                 told.update({job, *jobs_of})
         note = next((some.note for some in made if some.note), None) or "nothing of it was worth keeping"
+        left_out = next((some.left_out for some in made if some.left_out), None)
         concludes = summary and session.get("ended_at") is not None
-        done = [Done(job, told[job], None if told[job] else note[:1000], concludes) for job in claimed.jobs]
+        done = [
+            Done(job, told[job], left_out or (None if told[job] else note[:1000]), concludes) for job in claimed.jobs
+        ]
         return done, rows
 
     async def _store(self, claimed: Claimed, done: list[Done], rows: list[dict[str, Any]]) -> None:
@@ -367,6 +390,10 @@ class Drain:
             self._db, request.workspace_id, request.project_id, request.session_id,
             every=SUMMARY_EVENTS, job=job, source=source,
         )  # fmt: skip
+
+
+def _less_may_do(failure: GenerationFailed) -> bool:
+    return failure.kind == ErrorClass.MALFORMED or failure.less_would_do
 
 
 def _when(claimed: Claimed, sources: list[UUID]) -> datetime | None:

@@ -264,6 +264,7 @@ class Made(BaseModel):
 
     observations: list[NewObservation] = Field(default_factory=list)
     note: str | None = Field(default=None, description="Why there is nothing, where there is nothing.")
+    left_out: str | None = Field(default=None, description="What nothing could be made of, and why.")
     generator: str = Field(default=RULES, description="Its name and version, as observations keep it.")
     input_tokens: int = 0
     output_tokens: int = 0

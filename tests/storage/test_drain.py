@@ -113,7 +113,7 @@ async def test_a_job_of_more_events_than_a_call_takes_is_made_in_parts_and_done_
     assert (await session.job(job))["observations"] == 120
     # One part fails: nothing of the others is kept, since it would be made, and paid for, under other words again.
     job = await session.add(120, kind=JobKind.EVENT_BATCH)
-    maker = Scripted(failing(GenerationFailed(ErrorClass.MALFORMED, "no")))
+    maker = Scripted(failing(GenerationFailed(ErrorClass.REFUSED, "no")))
     assert (await drain(session, maker, JobKind.EVENT_BATCH)).observations == 0
     assert (await session.job(job))["error"] == "no"
     assert await session.observed() == 120
@@ -163,6 +163,30 @@ async def test_what_spoils_an_answer_fails_alone(session: Session) -> None:
     assert {rows[n]["error"] for n in failed} == {"not what was asked for"}
     assert (found.jobs, found.observations, await session.observed()) == (48, 48, 48)
     assert {row["attempts"] for row in rows} == {1}
+
+
+async def test_what_spoils_the_answer_about_a_posted_batch_is_left_out_and_named(session: Session) -> None:
+    """One job holds all of its events: those that can be told of are."""
+    job = await session.add(40, kind=JobKind.EVENT_BATCH)
+    await session.tenant.rows(
+        "UPDATE agent_events SET payload = '\"poison\"' WHERE id = "
+        "(SELECT id FROM agent_events WHERE job_id = %s ORDER BY id OFFSET 20 LIMIT 1)", (job,),
+    )  # fmt: skip
+    maker = Scripted(spoiled("poison"))
+    found = await drain(session, maker, JobKind.EVENT_BATCH)
+    row = await session.job(job)
+    assert (row["status"], row["outcome"], row["observations"], found.observations) == ("completed", "observed", 39, 39)
+    assert row["note"] == "nothing could be made of 1 of its 40 events: not what was asked for"
+    assert len(maker.calls) <= 13
+
+
+async def test_a_posted_batch_of_which_nothing_can_be_made_fails(session: Session) -> None:
+    job = await session.add(40, kind=JobKind.EVENT_BATCH)
+    maker = Scripted(spoiled("it said"))
+    await drain(session, maker, JobKind.EVENT_BATCH)
+    row = await session.job(job)
+    assert (row["status"], row["error"]) == ("failed", "not what was asked for")
+    assert len(maker.calls) <= 25
 
 
 async def test_a_model_that_always_answers_wrongly_is_not_asked_for_ever(session: Session) -> None:
