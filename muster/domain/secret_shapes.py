@@ -127,11 +127,12 @@ _SET = re.compile(
 _OPENSSL = re.compile(r"(-pass(?:in|out)?[ \t=]{1,4}[\"']?pass:)[^\s\"'`|;&]{1,512}+")
 _SQL = re.compile(r"((?:\bpassword|\bidentified(?: with \w{1,40})? by)[ \t]{1,8})'([^'\n]{1,200}+)(?=')", re.IGNORECASE)
 _BLOCK = re.compile(
-    r"(^[ \t-]{0,40}+[\"']?[\w.-]{0,64}?(?:passw(?:or)?d|passphrase|secret|token|api_?key)[\"']?:"
-    r"[ \t]{0,8}[|>][-+0-9]{0,2}[ \t]{0,8}\r?\n[ \t]{1,40}+)\S[^\n]{0,4096}+",
+    r"(^[ \t-]{0,40}+[\"']?[\w.-]{0,64}?(?:passw(?:or)?d|passphrase|secret|token|credentials?"
+    r"|(?:api|private|client|signing|encryption|access|ssh|tls)[_-]?key)[\"']?:"
+    r"[ \t]{0,8}[|>][-+0-9]{0,2}[ \t]{0,8}\r?\n([ \t]{1,40}+))\S[^\n]{0,4096}+(?:\n\2[^\n]{0,4096}+){0,200}+",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A block of YAML."""
+"""A block of YAML, as far as it is indented."""
 _TAGGED = re.compile(
     r"(<[\w.:-]{0,64}?(?:passw(?:or)?d|secret|token|api[_-]?key)>)([^<>\s]{4,512}+)(?=</)", re.IGNORECASE
 )
@@ -160,6 +161,14 @@ _PHRASE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """One that has several words, to the end of its line."""
+_SPOKEN = re.compile(
+    r"(?P<name>\b(?:password|passwort|kennwort|passcode|passphrase|pwd)[ \t]{1,3}(?:(?:is|was|lautet|ist)[ \t]{1,3}now"
+    r"|(?:was|is|has been|wurde)[ \t]{1,3}(?:changed|set|reset)[ \t]{1,3}to|is|was|lautet|ist)[ \t]{1,3}[\"'`]?)"
+    r"(?P<value>[^\s\"'`,;()<>\[\]]{6,128}+)",
+    re.IGNORECASE,
+)
+"""What somebody says it is. Of a word it is not known whether it is one, or says something about it."""
+_ABOUT_IT = re.compile(r"(?:sha|md|base|argon|b?crypt|pbkdf|utf|aes|oauth|rfc|v)-?\d", re.IGNORECASE)
 _FLAG = re.compile(
     r"(?<![^\s\"'])(?P<flag>-[a-zA-Z]{0,3}u[ \t]?|--(?:proxy-)?user[ =]|-p[ \t]?)(?P<open>\\?[\"']?)"
     r"(?P<value>[^\s\"'`\\|;&]{1,512}+)"
@@ -199,6 +208,15 @@ def _elsewhere(found: re.Match[str]) -> str:
 def _phrase(found: re.Match[str]) -> str:
     kept = found[0] if found["value"] in SAID else _named(found, "password", any_value=True)
     return kept if kept.endswith(mark("password")) else found[0]
+
+
+def _spoken(found: re.Match[str]) -> str:
+    said = found["value"]
+    value = said.rstrip(".:!?")
+    named = any(map(str.isalpha, value)) and any(map(str.isdigit, value)) and "-" not in value
+    if not named or _ABOUT_IT.match(value) or CODE.search(value):
+        return found[0]
+    return f"{found['name']}{mark('password')}{said[len(value) :]}"
 
 
 def _is_none(found: re.Match[str], quote: str, inner: str) -> bool:
@@ -346,6 +364,7 @@ _SHAPES: tuple[Shape, ...] = (
         ("secret", "token", "credential", "key", "auth", "_pat"), _WEAK,
         lambda found: _named(found, "secret", any_value=False), "secret",
     ),
+    Shape(("passw", "kennwort", "passcode", "phrase", "pwd"), _SPOKEN, _spoken, "password"),
     Shape(NEEDLES_ELSEWHERE, _ELSEWHERE, _elsewhere, "password"),
     HASHES,
 )  # fmt: skip
