@@ -7,10 +7,12 @@ BEGIN
             seen integer, last_seen_at timestamptz, sources uuid[], places text[], place_words bigint[]),
         LATERAL (
             SELECT m.id, m.occurred_at FROM observations m
-            WHERE m.workspace_id = p_workspace AND m.project_id = p_project AND (m.id = x.id OR (
-                m.occurred_at = x.occurred_at AND m.type = x.type AND m.title = x.title
-                AND m.narrative IS NOT DISTINCT FROM x.narrative))
-            ORDER BY m.id = x.id DESC LIMIT 1) o
+            WHERE m.workspace_id = p_workspace AND m.project_id = p_project AND m.id = x.id
+            UNION ALL
+            SELECT m.id, m.occurred_at FROM observations m
+            WHERE m.workspace_id = p_workspace AND m.project_id = p_project AND m.occurred_at = x.occurred_at
+              AND m.type = x.type AND m.title = x.title AND m.narrative IS NOT DISTINCT FROM x.narrative
+            LIMIT 1) o
         ORDER BY o.id
     LOOP
         PERFORM 1 FROM observations o WHERE o.workspace_id = p_workspace AND o.id = r.id FOR NO KEY UPDATE;
@@ -39,7 +41,7 @@ BEGIN
     v_new := replace(v_new, '    v_observations := observation_put(p_workspace, p_project, v_rows);',
         '    PERFORM memory_known_again(p_workspace, p_project, (
         SELECT coalesce(jsonb_agg(x), ''[]'') FROM jsonb_array_elements(p_observations) x
-        WHERE NOT EXISTS (SELECT 1 FROM jsonb_array_elements(v_rows) n WHERE n ->> ''id'' = x ->> ''id'')));
+        WHERE NOT x ->> ''id'' = ANY (ARRAY(SELECT n ->> ''id'' FROM jsonb_array_elements(v_rows) n))));
     v_observations := observation_put(p_workspace, p_project, v_rows);');
     IF strpos(v_new, 'memory_known_again') = 0 THEN
         RAISE EXCEPTION 'memory_import is not what it was';
