@@ -105,7 +105,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_running(home: Path) -> No
         found = {*family(os.getpid()), *processes_of(home)}
         # Servers that other tests share have children of their own, which come and go.
         others = {os.getpid()}.union(*map(family, before))
-        return [argv_of(pid) for pid in found - others if Path(f"/proc/{pid}").exists()]
+        return [argv_of(pid) for pid in found - others if Path(f"/proc/{pid}").exists() and not is_ending(pid)]
 
     for begun in ("--version", "initdb", "--boot", "--single"):
         seen = False
@@ -119,6 +119,18 @@ async def test_a_start_that_is_given_up_leaves_nothing_running(home: Path) -> No
             assert making.cancelled() or making.exception() is None
             assert those() == []
             shutil.rmtree(home / "postgres")
+
+
+def is_ending(pid: int) -> bool:
+    """Whether it was killed, or has ended, and the system has not come to it yet."""
+    try:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        flags = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[6])
+    except (OSError, ValueError, IndexError):
+        return not Path(f"/proc/{pid}").exists()
+    kill = 1 << (signal.SIGKILL - 1)
+    pending = (int(status[name], 16) for name in ("SigPnd", "ShdPnd"))
+    return bool(flags & 0x4) or status["State"][0] in "ZX" or any(signals & kill for signals in pending)
 
 
 def argv_of(pid: int) -> str:
