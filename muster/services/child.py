@@ -308,19 +308,24 @@ async def run_to_end(
 ) -> tuple[int, str]:
     """A program that ends by itself: its exit code and what it printed. Where nobody waits for it any more, it ends at
     once, and with it what it has started itself."""
-    process = await asyncio.create_subprocess_exec(
-        *launcher_argv(run_as, argv),
-        # One that is told nothing may be gone before it could be.
-        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=env,
-        start_new_session=True,
-        cwd="/",
+    # By itself: who gives up in the middle of that would be left with what it has started already.
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *launcher_argv(run_as, argv),
+            # One that is told nothing may be gone before it could be.
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+            cwd="/",
+        )
     )
     try:
+        process = await asyncio.shield(starting)
         output, _ = await process.communicate(stdin.encode() or None)
     except asyncio.CancelledError:
+        process = await starting
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

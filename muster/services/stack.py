@@ -7,6 +7,7 @@ async with Stack(settings) as addresses:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
@@ -211,19 +212,18 @@ async def all_or_none(jobs: list[Coroutine[Any, Any, None]]) -> None:
 async def _answers(title: str, setting: str, address: str, probe: Callable[[], Awaitable[str]]) -> str:
     """Exactly that server, or no start: tried again until the time is up, since it may be starting too."""
     problem: BaseException | None = None
-    try:
-        async with asyncio.timeout(EXTERNAL_SECONDS):
-            while True:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(EXTERNAL_SECONDS) as limit:
+            while not limit.expired():  # a client that is told to stop may call that a failure of its own
                 try:
                     return await probe()
                 except Exception as error:  # every client names its failures differently
                     problem = error
                 await asyncio.sleep(0.3)
-    except TimeoutError:
-        why = f" ({probes.why(problem)})" if problem else ""
-        if "Namespace" in why and "not found" in why:
-            setting = "TEMPORAL_NAMESPACE"
-        raise StartupError(f"{title} at {address} does not answer{why}; see {setting}") from None
+    why = f" ({probes.why(problem)})" if problem else ""
+    if "Namespace" in why and "not found" in why:
+        setting = "TEMPORAL_NAMESPACE"
+    raise StartupError(f"{title} at {address} does not answer{why}; see {setting}")
 
 
 __all__ = ["Addresses", "Stack", "StartupError"]

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -21,16 +22,17 @@ import pytest
 import redis.asyncio
 from temporalio.client import Client
 
-from muster.services import identity, probes
+from muster.domain.ids import new_id
+from muster.services import identity, probes, stack
 from muster.services.addresses import Addresses
-from muster.services.child import Child, Program
+from muster.services.child import Child, Program, RunAs, run_to_end
 from muster.services.errors import StartupError
 from muster.services.home import Home
 from muster.services.ports import Claims
 from muster.services.postgres import Postgres
 from muster.services.stack import Stack
 from muster.settings import Settings
-from tests.pace import Stopwatch, stretched
+from tests.pace import Stopwatch, patience, stretched
 
 from . import cluster
 from .conftest import FREE_PORTS, all_answer, eventually, family, nobody_left, processes_of, sql
@@ -95,6 +97,44 @@ async def test_temporal_is_tuned_and_bound_to_loopback(shared: tuple[Stack, Addr
     assert listening == {"0100007F"}
 
 
+async def test_a_server_is_given_up_also_by_a_client_that_does_not_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to stop in the middle of a refusal, it says that it was refused."""
+    monkeypatch.setattr(stack, "EXTERNAL_SECONDS", 0.2)
+
+    async def refused() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ConnectionError("wrong password") from None
+        return "never"
+
+    async with patience(10):
+        with pytest.raises(StartupError, match=r"It at nowhere does not answer \(.*wrong password.*see SETTING"):
+            await stack._answers("It", "SETTING", "nowhere", refused)
+
+
+async def test_who_is_given_up_while_it_is_begun_takes_what_it_began_along() -> None:
+    """Before anybody has so much as a handle on it."""
+    mark = str(new_id())
+    for turns in (0, 1, 2, 5, 20):
+        script = "sleep 61.5 & sleep 61.5"
+        running = asyncio.create_task(run_to_end(RunAs(), ["/bin/sh", "-c", script], dict(os.environ) | {"MARK": mark}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        time.sleep(0.1)  # noqa: ASYNC251 - the loop is late, as on a busy machine: it has begun, and nobody knows
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+        assert [pid for pid in os.listdir("/proc") if pid.isdigit() and mark.encode() in environment_of(pid)] == []
+
+
+def environment_of(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
 async def test_a_start_that_is_given_up_leaves_nothing_running(home: Path) -> None:
     """Also not what makes the cluster, which is a program that starts others."""
     folder = Home(home)
@@ -105,7 +145,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_running(home: Path) -> No
         found = {*family(os.getpid()), *processes_of(home)}
         # Servers that other tests share have children of their own, which come and go.
         others = {os.getpid()}.union(*map(family, before))
-        return [argv_of(pid) for pid in found - others if Path(f"/proc/{pid}").exists() and not is_ending(pid)]
+        return [argv_of(pid) for pid in found - others if Path(f"/proc/{pid}").exists()]
 
     for begun in ("--version", "initdb", "--boot", "--single"):
         seen = False
@@ -119,18 +159,6 @@ async def test_a_start_that_is_given_up_leaves_nothing_running(home: Path) -> No
             assert making.cancelled() or making.exception() is None
             assert those() == []
             shutil.rmtree(home / "postgres")
-
-
-def is_ending(pid: int) -> bool:
-    """Whether it was killed, or has ended, and the system has not come to it yet."""
-    try:
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        flags = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[6])
-    except (OSError, ValueError, IndexError):
-        return not Path(f"/proc/{pid}").exists()
-    kill = 1 << (signal.SIGKILL - 1)
-    pending = (int(status[name], 16) for name in ("SigPnd", "ShdPnd"))
-    return bool(flags & 0x4) or status["State"][0] in "ZX" or any(signals & kill for signals in pending)
 
 
 def argv_of(pid: int) -> str:
