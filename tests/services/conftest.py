@@ -164,8 +164,8 @@ def muster(home: Path) -> Iterator[Muster]:
         command("stop")
 
 
-def family(pid: int) -> list[int]:
-    """The process and all that descend from it, but for those that have ended and are only not looked after yet."""
+def family(*pids: int) -> list[int]:
+    """The processes and all that descend from them, but for those that have ended and are only not looked after yet."""
     parents: dict[int, int] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -173,7 +173,10 @@ def family(pid: int) -> list[int]:
                 state, parent = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:2]
                 if state != "Z":
                     parents[int(entry)] = int(parent)
-    found = [pid]
+    children: dict[int, list[int]] = {}
+    for child, parent in parents.items():
+        children.setdefault(parent, []).append(child)
+    found = list(pids)
     for member in found:
-        found += [child for child, parent in parents.items() if parent == member]
+        found += [child for child in children.get(member, ()) if child not in found]
     return found

@@ -144,7 +144,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_running(home: Path) -> No
     def those() -> list[str]:
         found = {*family(os.getpid()), *processes_of(home)}
         # Servers that other tests share have children of their own, which come and go.
-        others = {os.getpid()}.union(*map(family, before))
+        others = {os.getpid(), *family(*before)}
         return [argv_of(pid) for pid in found - others if Path(f"/proc/{pid}").exists()]
 
     for begun in ("--version", "initdb", "--boot", "--single"):
