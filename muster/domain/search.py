@@ -206,6 +206,15 @@ def compares_all(rows: int, vectors: int, depth: int) -> bool:
     return rows <= EXACT or 0.6 * rows <= 10 * depth * max(vectors, rows) / rows
 
 
+def effort(rows: int, vectors: int, depth: int) -> int:
+    """How many candidates an index over all these vectors keeps in view (`hnsw.ef_search`). The same recall needs
+    more the more vectors there are, some 30 for each power of ten; and the smaller a scope's share of them is,
+    since the index has to pass by the others."""
+    every = max(vectors, rows, 1)
+    for_all = max(DEPTH, 30 * math.log10(every) - 50)
+    return int(min(800, for_all * depth / DEPTH * (every / max(rows, 1)) ** 0.35))
+
+
 Hits = Sequence[tuple[str, float]]
 """Ids, best first. As text: they are looked up by the hundred, and Python hashes text at no cost."""
 

@@ -28,6 +28,7 @@ from muster.domain.search import (
     Query,
     Ranked,
     compares_all,
+    effort,
     fuse,
     kind_of,
     known,
@@ -215,15 +216,13 @@ async def _by_meaning(
         )
         rows = min(rows, counted[0][0]) if counted[0][0] <= EXACT else rows
     exact = compares_all(rows, place.vectors, depth)
-    # The smaller the share of all vectors, the more the index has to pass by.
-    effort = int(min(800, max(5 * depth / 3, 100) * (max(place.vectors, rows) / max(rows, 1)) ** 0.35))
     found = await db.read_prepared(
         who,
         "SELECT m.observation_id::text, m.distance FROM enter(%s) w, memory_by_meaning(w, %s::uuid[], %s::text, "
         "%s::halfvec, %s::text[], %s::timestamptz, %s::timestamptz, %s::boolean, %s::integer, %s::integer) m",
         (
-            array(place.counts), model, Halfvec(vector), _filters(chosen), query.after, query.before, exact, effort,
-            depth,
+            array(place.counts), model, Halfvec(vector), _filters(chosen), query.after, query.before, exact,
+            effort(rows, place.vectors, depth), depth,
         ),
     )  # fmt: skip
     return [(row[0], row[1]) for row in found], exact

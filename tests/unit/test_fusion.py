@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from muster.domain.search import DEPTH, Hits, Kind, fuse
+from muster.domain.search import DEPTH, Hits, Kind, effort, fuse
 
 IDS = [str(UUID(int=number)) for number in range(1, 401)]
 
@@ -84,3 +84,11 @@ def test_scores_lie_between_nothing_and_one() -> None:
             for kind in ("identifier", "question"):
                 for one in fuse(by_words, by_meaning, 10.0, kind):  # type: ignore[arg-type]
                     assert 0 <= one.score <= 1
+
+
+def test_the_index_is_looked_through_further_where_there_is_more_to_miss() -> None:
+    alone = [effort(rows, rows, DEPTH) for rows in (1, 5_000, 10_000, 100_000, 1_000_000)]
+    assert alone == [60, 60, 70, 100, 130]
+    assert effort(10_000, 110_000, DEPTH) > 2 * effort(10_000, 10_000, DEPTH)  # others' are passed by
+    assert effort(10_000, 10_000, 5 * DEPTH) == 5 * 70  # the pages behind
+    assert effort(10, 10**7, 500) == 800
