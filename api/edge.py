@@ -27,7 +27,7 @@ access = logging.getLogger("api.access")
 
 _TRACE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _OURS, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
-_LINGER_BYTES, _LINGER_SECONDS = 4_000_000, 1.0
+_LINGER_BYTES, _LINGER_SECONDS = 64_000_000, 3.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 

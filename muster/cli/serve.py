@@ -91,8 +91,8 @@ class Connection(HttpToolsProtocol):
     head_seconds = 10.0
     """For the head of a request to arrive, counted from its first byte, or from the connection's beginning."""
     head_bytes = 64 * 1024
-    request_bytes = 16 * 1024 * 1024
-    """Of one request on the wire, far above any body: chunks may be wrapped in much that is no body."""
+    wrapping_bytes = 16 * 1024 * 1024
+    """Of one request on the wire, without its body, which has a limit of its own: chunks may be wrapped in much."""
     unread_seconds = 60.0
     """After which the kernel ends a connection whose client does not take what was sent to it."""
 
@@ -102,7 +102,7 @@ class Connection(HttpToolsProtocol):
     _turned = False
     """A head or a body was completed by what has just come."""
     _taken = 0
-    """Bytes since then."""
+    """Bytes since then that are no body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -128,7 +128,7 @@ class Connection(HttpToolsProtocol):
         self._taken += len(data)
         if self.transport.is_closing():
             return
-        if self._inside and self._taken > self.request_bytes:
+        if self._inside and self._taken > self.wrapping_bytes:
             self.transport.close()
         elif not self._inside and self._taken > self.head_bytes:
             self._refuse(431, "request_too_large", f"the head of a request may have {self.head_bytes} bytes")
@@ -141,6 +141,10 @@ class Connection(HttpToolsProtocol):
         self._stop_clock()
         cast(dict[str, Any], self.scope)[HANG_UP] = self.transport.abort
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._taken -= len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._turned, self._inside = True, False

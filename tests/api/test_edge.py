@@ -149,6 +149,22 @@ async def test_a_workspace_may_take_less_than_the_instance(api: Api) -> None:
     assert other.status_code == 201
 
 
+async def test_who_sends_all_of_it_before_reading_is_told_too(url: str, settings: Settings) -> None:
+    """As most clients do. A connection that is closed upon what still comes is reset, and the answer lost."""
+    size, piece = 20_000_000, b"x" * 100_000
+    for framing, sent in (
+        (f"Content-Length: {size}", piece),
+        ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n" % (len(piece), piece)),
+    ):
+        async with connected(url) as (reader, writer):
+            writer.write(head(settings, framing))
+            for _ in range(size // len(piece)):
+                writer.write(sent)
+                await writer.drain()
+            status, headers, body = await answered(reader)
+            assert (status, headers["connection"], json.loads(body)["code"]) == (413, "close", "body_too_large")
+
+
 # -- Time ------------------------------------------------------------------------------------------------------------
 
 

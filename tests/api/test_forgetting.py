@@ -186,6 +186,14 @@ async def test_an_archive_may_be_larger_than_a_body(own: Api, settings: Settings
     assert answer.json()["known"]["events"] == many, answer.text
 
 
+async def test_an_archive_has_no_size(own: Api) -> None:
+    """Only what wraps a body is limited on the wire: here lines of nothing, more than anything else may send."""
+    project = await a_project(own)
+    lines = archive("told").splitlines()
+    content = b"\n".join([lines[0], *[b" " * 100_000] * 400, *lines[1:]])
+    assert (await brought(own, project, content))["added"]["observations"] == 1
+
+
 async def test_a_mistake_is_named_by_its_line(own: Api) -> None:
     project = await a_project(own)
     content = archive("told").replace(b'"kind": "observation"', b'"kind": "opinion"')
