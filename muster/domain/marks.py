@@ -1,15 +1,17 @@
 """What two texts must agree in to be the same memory, however alike they are otherwise: numbers, names of things and
-paths, in the order in which they come, what is said not to be, and small words that turn a statement round.
+paths, in the order in which they come, what is said not to be, small words that turn a statement round, and the signs
+of what is compared or reckoned.
 
-Words are weighed when near duplicates are looked for, and a port, a version, a `not` or a `before` in a long text
-weighs nothing.
+Words are weighed when near duplicates are looked for, and a port, a version, a `not`, a `before` or a `<` in a long
+text weighs nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 
 from muster.domain import words
 from muster.domain.stems import STOP_WORDS
@@ -46,12 +48,35 @@ _DENSE = re.compile(
     "[不没沒無无未非勿別别零〇一二三四五六七八九十百千万萬亿億两兩前后後上下内外]|ない|なく|なかっ|ませ|않|못|없|아니|안|ไม่"
 )
 """The same where words are not parted."""
+_SPELT = str.maketrans({
+    "→": "->", "⇒": "=>", "←": "<-", "≥": ">=", "≤": "<=", "≠": "!=", "×": "*", "÷": "/", "−": "-", "＝": "=",
+    "＞": ">", "＜": "<", "％": "%",
+})  # fmt: skip
+_SIGN = re.compile(
+    r"""
+      (?:===?|!==?|<=>|<=|>=|=>|->|<-(?!\d)|&&|\|\||<<|>>|[-+*/%&|^]=|:=)
+      # Of one character: between two that it holds together, and not where a word or a list is begun.
+    | (?<=[\w)\]"'`])(?P<gap>[ \t]?)[<>=+^&|*](?P=gap)(?=[\w(\["'`$.-])
+    | (?<=[\w)\]"'`])[ ](?:\*\*|[/%])[ ](?=[\w(\["'`$.])
+    | (?<=\w)\*\*(?=\w)
+    | (?<![\w).\]-])[-+](?=\.?\d)
+    | (?<=\d)[ ]?[%€£¥‰°](?!\w)
+    | [$€£¥](?=\d)
+    | (?<![\w!<>=\[])!(?=[\w(])
+    | (?<=/)\*{1,2}
+    """,
+    re.VERBOSE,
+)
+_GROUP = re.compile(r"\([^()\n]{1,80}\)")
+_BEFORE, _AFTER = re.compile(r"\w{1,24}\W{0,3}$"), re.compile(r"\W{0,3}\w{1,24}")
+_NEAR = 28
 
 
 def of(texts: Iterable[str | None], files: Iterable[str]) -> str:
     """In short. Each counts once, where it first comes: said again, it is no other."""
     found: dict[str, None] = {}
     for text in texts:
+        found |= dict.fromkeys(_signs(text or ""))
         no = False
         for token, kind in words.spelled(text or ""):
             if kind == "dense":
@@ -71,3 +96,23 @@ def of(texts: Iterable[str | None], files: Iterable[str]) -> str:
             found["not"] = None
     text = "\n".join([*found, *sorted(files)])
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+def _signs(text: str) -> Iterator[str]:
+    """Each with what it stands between, and the brackets around it: `a < b` is not `b < a`, nor is `(a + b) * c`
+    `a + (b * c)`."""
+    text = text.translate(_SPELT)
+    signs = [sign.span() for sign in _SIGN.finditer(text)]
+    for begin, end in signs:
+        before = _BEFORE.search(text[max(0, begin - _NEAR) : begin])
+        after = _AFTER.match(text[end : end + _NEAR])
+        yield "".join(
+            char
+            for part in (before[0] if before else "", text[begin:end], after[0] if after else "")
+            for char in part.lower()
+            if char.isalnum() or char in "<>=!+-*/%^&|$€£¥‰°:"
+        )
+    for group in _GROUP.finditer(text) if signs else ():
+        first = bisect_right(signs, group.span())
+        if first < len(signs) and signs[first][1] < group.end():
+            yield "".join(group[0].lower().split())

@@ -457,6 +457,9 @@ async def test_what_differs_in_what_counts_is_not_one(project: Project, one: str
         ("der Leser sperrt und der Schreiber wartet", "der Schreiber sperrt und der Leser wartet"),
         ("甲通知乙", "乙通知甲"),
         ("cookies are kept in Redis", "cookies are kept in Memcached"),
+        ("retries when latency >= budget", "retries when latency <= budget"),
+        ("the fee is price * rate", "the fee is price / rate"),
+        ("it runs if `ready` is set", "it runs if `!ready` is set"),
     ],
 )
 async def test_what_says_it_the_other_way_round_is_not_one(project: Project, one: str, other: str) -> None:
