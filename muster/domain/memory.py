@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -223,16 +224,20 @@ class Event(BaseModel):
     metadata: dict[str, JsonValue] | None = None
 
 
+_Said = Annotated[str, AfterValidator(lambda text: text if text.isascii() else unicodedata.normalize("NFC", text))]
+"""Composed: some systems write an accent as a character of its own, and the words are the same."""
+
+
 class NewObservation(BaseModel):
     """A memory, before it has a place. Generators make these."""
 
     model_config = ConfigDict(frozen=True)
 
     type: str = "discovery"
-    title: str
-    subtitle: str | None = None
-    narrative: str | None = None
-    facts: list[str] = Field(default_factory=list)
+    title: _Said
+    subtitle: _Said | None = None
+    narrative: _Said | None = None
+    facts: list[_Said] = Field(default_factory=list)
     concepts: list[str] = Field(default_factory=list)
     files_read: list[str] = Field(default_factory=list)
     files_modified: list[str] = Field(default_factory=list)

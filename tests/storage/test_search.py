@@ -475,6 +475,13 @@ async def test_what_says_it_the_other_way_round_is_not_one(project: Project, one
     assert sorted(row[0] for row in rows) == sorted((one, other, one + long, other + long))
 
 
+async def test_an_accent_that_is_a_character_of_its_own_is_the_same(project: Project) -> None:
+    for text in ("The café opens at eight", "The cafe\u0301 opens at eight"):
+        await project.put(NewObservation(title=text), job=True)
+    rows = await project.tenant.rows("SELECT title FROM observations WHERE project_id = %s", (project.id,))
+    assert rows == [("The café opens at eight",)]
+
+
 FAILURES = {
     "pytest": "FAILED tests/test_cart.py::test_total - AssertionError: 12 != 13\n1 failed, {n} passed in {n}.20s",
     "pytest at length": "collected {n} items\ntests/test_cart.py ....F  [ 87%]\nE   assert 12 == 13\n"
