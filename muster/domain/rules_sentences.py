@@ -57,6 +57,7 @@ _MONTH = re.compile(
     r"nov(?:ember|embre)?\b|de[cz](?:ember)?\b|décembre\b",
     re.IGNORECASE,
 )
+_OPENING = "([{\"'“„‘«*_"
 _DAY = re.compile(r"\d{1,2}\.")
 _LETTER = re.compile(r"[^\W\d_]\.")
 _OF_LETTERS = re.compile(r"(?:[^\W\d_]\.){1,4}[^\W\d_]")
@@ -73,9 +74,10 @@ def sentences(text: str, limit: int = 400) -> list[str]:
     found: list[str] = []
     start = 0
     for cut in _SENTENCE_END.finditer(text):
-        if cut["perhaps"] and _is_wrapped(text, cut.start()):
-            continue
-        if text[cut.start() - 1 : cut.start()] in (".", "…") and cut.group().strip(" \t\"'”’)]\n") == "":
+        if cut["perhaps"]:
+            if _is_wrapped(text, cut.start()):
+                continue
+        elif text[cut.start() - 1 : cut.start()] in (".", "…") and cut.group().strip(" \t\"'”’)]\n") == "":
             if _is_marker(text, cut):
                 start = cut.end()
                 continue
@@ -91,7 +93,11 @@ def sentences(text: str, limit: int = 400) -> list[str]:
 def _is_wrapped(text: str, at: int) -> bool:
     """Whether a sentence goes on in the next line, which begins as no new one does."""
     line = text[text.rfind("\n", 0, at) + 1 : at].rstrip()
-    word = text[at + 1 : at + 1 + _WIDTH].split(maxsplit=1)[0]
+    rest = text[at + 1 : at + 1 + _WIDTH]
+    word = rest.split(maxsplit=1)[0]
+    if line.endswith((".", "!", "?")) and not line.endswith(".."):
+        words = line[-2 * _WORD_CHARS :].split()
+        return _is_short(words[-1][:-1].lstrip(_OPENING), words[-2] if len(words) > 1 else "", rest)
     return line.endswith((",", ":", "(", "-", "–", "—")) or len(line) + 1 + len(word) > _WIDTH
 
 
@@ -125,7 +131,7 @@ def _goes_on(text: str, cut: re.Match[str]) -> bool:
         return len(words) > 1
     if not last.endswith(".") or last.endswith(".."):
         return False
-    return _is_short(last[:-1].lstrip("([{\"'“„‘«*_"), words[-2] if len(words) > 1 else "", rest)
+    return _is_short(last[:-1].lstrip(_OPENING), words[-2] if len(words) > 1 else "", rest)
 
 
 def _is_short(word: str, before: str, rest: str) -> bool:

@@ -28,6 +28,9 @@ __all__ = ["asks_for_work", "is_courtesy"]
 
 PIECE_CHARS = 1600
 MAX_PIECES = 14
+"""Of a message. One that has more keeps how it begins and ends, and what weighs most of the rest."""
+_FIRST_PIECES, _LAST_PIECES = 4, 2
+_PIECES_READ = 60
 
 _LABELS = {
     "decision": "decision|decided|resolution|agreed|entscheidung|beschluss|décision|decisión|decisione|decisão|"
@@ -37,7 +40,7 @@ _LABELS = {
     "根本原因|原因|修复|解决",
     "error": "bug|(?:known )?(?:issue|problem)|error|failure|fehler|erreur|problème|problema|"
     "错误|バグ|エラー|버그|오류",
-    "discovery": "note|nb|fyi|important|remember|learned|lesson(?: learned)?|finding|til|hinweis|wichtig|merke|"
+    "discovery": "note|nb|fyi|important|remember|learned|lesson(?: learned)?|findings?|found|til|hinweis|wichtig|merke|"
     "nota|importante|注意|重要|メモ|참고|중요",
     "request": "to[- ]?do|task|action(?: item)?|next step|aufgabe|à faire|tarea|待办|할 일",
 }
@@ -111,14 +114,25 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
     if not question and len(text) < 40 and not any(map(str.isalpha, text)):
         act.note = "hardly a word in it"
         return []
-    parts = pieces(text, PIECE_CHARS, MAX_PIECES)
-    made = []
-    for number, part in enumerate(parts, 1):
-        made.append(_one(act, part, question if number == 1 else "", before, number, len(parts)))
+    parts = pieces(text, PIECE_CHARS, _PIECES_READ)
+    made = _most_telling([
+        _one(act, part, question if number == 1 else "", before, number, len(parts))
+        for number, part in enumerate(parts, 1)
+    ])  # fmt: skip
     if about and before is not None:
         named = {"title": one_line(f"{done}: {about}", 200), "sources": [act.event.id, before.event.id]}
         return [one.model_copy(update={"type": "bugfix", **named}) for one in made]
     return made
+
+
+def _most_telling(made: list[NewObservation]) -> list[NewObservation]:
+    if len(made) <= MAX_PIECES:
+        return made
+    between = range(_FIRST_PIECES, len(made) - _LAST_PIECES)
+    kept = sorted(between, key=lambda n: (-made[n].importance, -len(made[n].facts), n))[
+        : MAX_PIECES - _FIRST_PIECES - _LAST_PIECES
+    ]
+    return [*made[:_FIRST_PIECES], *(made[n] for n in sorted(kept)), *made[-_LAST_PIECES:]]
 
 
 def _only_done(text: str) -> str:

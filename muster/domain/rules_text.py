@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from muster.domain.context import without_told
 
-READ_CHARS = 24_000
+READ_CHARS = 64_000
 """Of one text. What is longer is read at its ends."""
 
 TITLE_CHARS = 120
@@ -42,7 +42,7 @@ def clipped(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     head = limit * 3 // 5
-    return f"{text[:head]}\n…\n{text[-(limit - head - 3) :]}" if limit > 40 else text[:limit]
+    return f"{text[:head]}\n\n…\n\n{text[-(limit - head - 5) :]}" if limit > 40 else text[:limit]
 
 
 def readable(text: str) -> str:

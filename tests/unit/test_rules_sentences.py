@@ -69,6 +69,18 @@ def test_a_sentence_goes_on_behind_what_is_cut_short(sentence: str) -> None:
             "The two queues are kept apart, since the slow one held up\nthe other one for minutes.",
             ["The two queues are kept apart, since the slow one held up the other one for minutes."],
         ),
+        (
+            "We decided to run the migration again on all of the shards there are.\nstep 71: done",
+            ["We decided to run the migration again on all of the shards there are.", "step 71: done"],
+        ),
+        (
+            "It runs on every machine that has more of memory than it needs, e.g.\nthe one here",
+            ["It runs on every machine that has more of memory than it needs, e.g. the one here"],
+        ),
+        (
+            "She waits for whoever was asked to come to it on the day before...\nand then she goes",
+            ["She waits for whoever was asked to come to it on the day before... and then she goes"],
+        ),
     ],
 )
 def test_a_sentence_ends_where_it_ends(text: str, found: list[str]) -> None:

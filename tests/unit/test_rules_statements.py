@@ -151,3 +151,27 @@ def test_a_hostile_sentence_takes_no_longer_than_it_is() -> None:
             says(text)
         is_courtesy(text)
     assert began.fair < 5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Found: the wallaby sensor reports metres as feet.",
+        "Root cause: the wallaby sensor reports metres as feet.",
+        "We decided that the wallaby sensor is replaced.",
+    ],
+)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+def test_what_counts_in_a_long_message_is_kept_wherever_it_stands(said: str, share: float) -> None:
+    lines = [f"plain remark {n} about nothing in particular" for n in range(1200)]
+    lines.insert(int(len(lines) * share), said)
+    found = made(event({"role": "assistant", "text": "\n".join(lines)}))
+    assert len(found) <= 14
+    assert any("wallaby" in one.title for one in found)
+
+
+def test_the_end_of_a_very_long_message_is_kept() -> None:
+    lines = [f"plain remark {n} about nothing in particular" for n in range(4000)]
+    found = made(event({"role": "assistant", "text": "\n".join([*lines, "We decided that the wallaby goes."])}))
+    assert "wallaby" in found[-1].content
+    assert not any("…" in line for one in found for line in one.content.splitlines() if "remark" in line)
