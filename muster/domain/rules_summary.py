@@ -15,7 +15,7 @@ from muster.domain.rules_talk import asked_in
 from muster.domain.rules_text import language_of, one_line, unique
 
 MAX_SOURCES = 200
-LINES_OF_EACH = 8
+LINES_OF_EACH = 12
 
 _DONE = frozenset({"feature", "bugfix", "refactor", "change"})
 _LEARNED = frozenset({"discovery", "fact", "preference"})
@@ -34,28 +34,27 @@ def summarise(
     told = [observation for observation in observations if observation.type != "summary"]
     acts = [act for act in read_all(events) if act.kind is not Kind.NOTHING]
     asked = _asked(acts, told)
-    done = _titles(told, _DONE)
-    decided = _titles(told, {"decision"})
-    learned = [one_line(o.title, 160) for o in sorted(told, key=lambda o: -o.importance) if o.type in _LEARNED]
+    done, more_done = _telling(told, _DONE)
+    decided, more_decided = _telling(told, {"decision"})
     # What failed before these events may have passed before them, too.
     known = {event.id for event in events}
     failing = rules_open.failing([o for o in told if not (o.sources and known.isdisjoint(o.sources))], acts)
     over = [o for o in failing if rules_open.passed_since(o, acts)]
-    learned += [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     left = (*(one_line(o.title, 160) for o in failing if o not in over), *rules_open.left_to_do(acts))
     opened = unique(left, LINES_OF_EACH)
-    learned = unique((line for line in learned if line not in (*asked, *opened)), LINES_OF_EACH)
-    ending = _ending(acts)
+    learned, more_learned = _telling(told, _LEARNED, besides=(*asked, *opened))
+    passed = [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     sections = (
-        ("Asked", asked), ("Done", done), ("Decided", decided), ("Learned", learned), ("Open", opened),
-        ("How it ended", ending),
+        ("Asked", asked), ("Done", [*done, *_more(more_done)]), ("Decided", [*decided, *_more(more_decided)]),
+        ("Learned", unique((*learned, *_more(more_learned), *passed), 2 * LINES_OF_EACH)), ("Open", opened),
+        ("How it ended", _ending(acts)),
     )  # fmt: skip
     if not any(lines for name, lines in sections if name != "How it ended"):
         return Made(note="nothing happened in it that a summary could tell")
     narrative = "\n\n".join(
         f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines
     )
-    gist = title or (asked or done or decided or learned or opened)[0]
+    gist = title or (asked or done or decided or learned or passed or opened)[0]
     modified = unique((path for o in told for path in o.files_modified), MAX_FILES)
     return Made(
         observations=[
@@ -77,15 +76,29 @@ def summarise(
     )
 
 
-def _titles(told: Iterable[NewObservation], kinds: Iterable[str]) -> list[str]:
-    """Those that count most, in the order in which they came."""
+def _telling(
+    told: Iterable[NewObservation], kinds: Iterable[str], besides: Iterable[str] = ()
+) -> tuple[list[str], int]:
+    """Those that count most, in the order in which they came, and how many more there are. Of what counts the same, the
+    latest, and of what came before it some from everywhere."""
     worth: dict[str, float] = {}
     for observation in told:
-        if observation.type in kinds:
-            line = one_line(observation.title, 160)
+        if observation.type in kinds and (line := one_line(observation.title, 160)) not in besides:
             worth[line] = max(worth.get(line, 0.0), observation.importance)
-    most = set(sorted(worth, key=lambda line: -worth[line])[:LINES_OF_EACH])
-    return unique((line for line in worth if line in most), LINES_OF_EACH)
+    if len(worth) <= LINES_OF_EACH:
+        return list(worth), 0
+    least = sorted(worth.values(), reverse=True)[LINES_OF_EACH - 1]
+    chosen = {line for line, importance in worth.items() if importance > least}
+    equals = [line for line, importance in worth.items() if importance == least]
+    room = LINES_OF_EACH - len(chosen)
+    latest = room - room // 2
+    earlier = equals[:-latest]
+    chosen |= {*equals[-latest:], *(earlier[n * len(earlier) // (room // 2)] for n in range(room // 2))}
+    return [line for line in worth if line in chosen], len(worth) - len(chosen)
+
+
+def _more(count: int) -> list[str]:
+    return [f"and {count} more"] if count else []
 
 
 def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -326,3 +327,16 @@ def test_an_answer_is_not_asked_and_a_next_step_not_learned() -> None:
     assert "yes" not in asked
     assert "Grep" not in learned
     assert made(event({"prompt": "yes"}, "prompt")) == []
+
+
+def test_a_long_session_is_told_from_everywhere_and_how_it_stands() -> None:
+    said = [f"We decided that hall {n} is painted white." for n in range(30)]
+    events = [event({"role": "assistant", "text": text}) for text in (*said, "We decided that all halls are sold.")]
+    (one,) = summarise(None, events, made(*events)).observations
+    decided = (one.narrative or "").partition("Decided:\n")[2].split("\n\n")[0].splitlines()
+    assert decided[-2:] == ["- We decided that all halls are sold.", "- and 19 more"]
+    halls = [int(re.findall(r"\d+", line)[0]) for line in decided[:-2]]
+    assert halls == sorted(halls)
+    assert halls[0] < 3
+    assert any(10 < hall < 20 for hall in halls)
+    assert halls[-5:] == [25, 26, 27, 28, 29]
