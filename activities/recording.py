@@ -39,6 +39,7 @@ ALONG_SECONDS = 30.0
 _AT_ONCE = 2
 _TEXT_CHARS = 64_000
 _WORDS = 60
+_JOB_EVENTS = 200
 _SWEPT_SECONDS = 30.0
 _SWEPT = 200
 
@@ -130,7 +131,7 @@ class Recording:
             project_id, session_id = await self._session(running.workspace_id, agent_id, agent)
             made = _Events(agent_id, agent, project_id, session_id)
             events = [made.started(), *map(made.piece, pieces)]
-            await self._recorder.record(running.workspace_id, events, batch=True)
+            await self._record(running.workspace_id, events)
             running.told = True
             self._poke(running.workspace_id, project_id, session_id)
         return not running.transcript.is_full
@@ -151,13 +152,20 @@ class Recording:
         events = [made.started(), *map(made.piece, transcript.pieces()), *made.ended(result)]
         if _said_nothing(agent):
             # Nothing in it to think about, and a workflow that did would cost more than the life that it is about.
-            await self._recorder.record(workspace_id, events, batch=True, generate=False)
+            await self._record(workspace_id, events, generate=False)
             await recording.close_session(self._db, workspace_id, session_id)
             return session_id
-        await self._recorder.record(workspace_id, events, batch=True)
+        await self._record(workspace_id, events)
         await sessions.end(self._db, workspace_id, session_id)
         self._poke(workspace_id, project_id, session_id)
         return session_id
+
+    async def _record(self, workspace_id: UUID, events: list[NewEvent], *, generate: bool = True) -> None:
+        """In jobs of a size that is soon done. What is recorded already stays as it is."""
+        for first in range(0, len(events), _JOB_EVENTS):
+            await self._recorder.record(
+                workspace_id, events[first : first + _JOB_EVENTS], batch=True, generate=generate
+            )  # fmt: skip
 
     async def _recordable(self, workspace_id: UUID, agent_id: UUID, *, runs: bool = False) -> dict[str, Any] | None:
         agent = await recording.recordable(self._db, workspace_id, agent_id, runs=runs)

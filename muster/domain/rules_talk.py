@@ -289,6 +289,29 @@ def _weighs(line: str) -> bool:
     )
 
 
+_CUE = re.compile(
+    r"found|cause|decid|decision|agree|because|error|fail|exception|warn|fix|resol|solution|learn|lesson|turns? out|"
+    r"conclu|broke|bug|conven|always|never|must|prefer|instead",
+    re.IGNORECASE,
+)
+
+
+def noted(text: str, most: int) -> list[str]:
+    """Of much that was printed, the lines that somebody would note down."""
+    found: dict[str, None] = {}
+    asked = 0
+    for line in text.split("\n"):
+        if is_labelled(line):
+            found[line] = None
+        elif asked < 4 * most and _CUE.search(line):
+            asked += 1
+            if _weighs(line):
+                found[line] = None
+        if len(found) == most:
+            break
+    return list(found)
+
+
 def _importance(kind: str, part: str) -> float:
     weight = _IMPORTANCE.get(kind, 0.4) + (0.05 if _BECAUSE.search(part[:2000]) else 0.0)
     return round(weight - (0.15 if len(part) < 30 and part.isascii() and kind in ("fact", "discovery") else 0.0), 2)

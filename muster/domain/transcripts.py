@@ -15,13 +15,19 @@ from typing import Any, NamedTuple
 from muster.domain.agents import OutputLine
 from muster.domain.privacy import Lines, without_private_across
 from muster.domain.rules_shapes import Calls, parts_of
+from muster.domain.rules_talk import noted
 from muster.domain.shapes import Part
 
 PIECE_CHARS = 4000
 BLOCK_CHARS = 1200
 """A piece this long ends at the next blank line."""
 MAX_PIECES = 120
+"""Of what is printed. Of the rest, lines that tell something are kept: so many pieces have some."""
+MAX_GLEANED = 60
+MAX_DOCUMENTS = 1000
+"""Messages and tool uses, which say more."""
 _FIRST_PIECES = 40
+_GLEANED_LINES = 8
 _PAUSE = timedelta(seconds=60)
 _BEGINNING = timedelta(minutes=30)
 """Of what is printed; a piece of it lasts no longer than a pause, since it is told while its agent runs."""
@@ -43,11 +49,14 @@ class Piece(NamedTuple):
 
 
 class Transcript:
-    """Fed with all lines; keeps the first pieces and the last, since a bounded number has to do."""
+    """Fed with all lines; keeps the first pieces and the last, since a bounded number has to do, and what tells most of
+    those between."""
 
     def __init__(self) -> None:
         self._head: list[Piece] = []
-        self._tail: deque[Piece] = deque(maxlen=MAX_PIECES - _FIRST_PIECES)
+        self._tail: deque[Piece] = deque()
+        self._documents: deque[Piece] = deque(maxlen=MAX_DOCUMENTS - _FIRST_PIECES)
+        self._gleaned: deque[Piece] = deque(maxlen=MAX_GLEANED)
         self._count = self._taken = 0
         self._span, self._of_span = (0, 0), 0
         self._lines: dict[str, list[OutputLine]] = {"stdout": [], "stderr": []}
@@ -111,14 +120,16 @@ class Transcript:
         """In their order. Call it once, at the end."""
         for stream in self._lines:
             self._end(stream)
-        left_out = self._count - len(self._head) - len(self._tail)
-        found = sorted((*self._head, *self._tail), key=lambda piece: piece.first)
+        found = sorted(
+            (*self._head, *self._gleaned, *self._documents, *self._tail), key=lambda piece: (piece.first, piece.number)
+        )
+        left_out = self._count - self._taken - len(found) + len(self._gleaned)
         # Of lines that are documents, each is looked through by itself.
         seen = [n for n, piece in enumerate(found) if piece.payload.get("stream") != "stderr"]
         for n, payload in zip(seen, without_private_across([found[n].payload for n in seen]), strict=True):
             said = {key: value for key, value in found[n].payload.items() if key in ("role", "stream")}
             found[n] = found[n]._replace(payload=payload | said)
-        if left_out and self._tail:
+        if left_out and found:
             found[-1].payload["pieces_left_out"] = left_out
         return found
 
@@ -149,8 +160,16 @@ class Transcript:
         self._span, piece = span, piece._replace(number=self._of_span)
         if self._taken + len(self._head) < _FIRST_PIECES:
             self._head.append(piece)
+        elif piece.type != "agent.output":
+            self._documents.append(piece)
         else:
             self._tail.append(piece)
+            if len(self._tail) > MAX_PIECES - _FIRST_PIECES:
+                self._glean(self._tail.popleft())
+
+    def _glean(self, piece: Piece) -> None:
+        if lines := noted(piece.payload["text"], _GLEANED_LINES):
+            self._gleaned.append(piece._replace(payload={**piece.payload, "text": "\n\n".join(lines), "gleaned": True}))
 
     # -- Lines that are documents -------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from muster.domain.memory import Event
 from muster.domain.rules import observe
 from muster.domain.states import AgentStatus, Reason
 from muster.domain.tasks import KillWish, MemoryWish
-from muster.domain.transcripts import MAX_PIECES
+from muster.domain.transcripts import MAX_DOCUMENTS
 from muster.storage import agents, moves, recording
 from muster.storage.database import Database
 from tests.pace import patience
@@ -241,7 +241,7 @@ async def test_a_long_life_is_recorded_on_the_way(tenant: Tenant) -> None:
 
 async def test_of_a_long_life_no_more_is_recorded_on_the_way_than_will_be_at_its_end(tenant: Tenant) -> None:
     life, project = Life(tenant), await a_project(tenant)
-    calls = [("stdout", TOOL_USE.replace("make", f"make part-{number}")) for number in range(200)]
+    calls = [("stdout", TOOL_USE.replace("make", f"make part-{number}")) for number in range(MAX_DOCUMENTS + 50)]
     agent = await life.agent(project, calls)
     assert not await life.recording.along(agent, _Running(tenant.id)), "the rest is told when it ends"
     on_the_way = await life.events()
@@ -250,7 +250,7 @@ async def test_of_a_long_life_no_more_is_recorded_on_the_way_than_will_be_at_its
     at_the_end = await life.events()
     assert all(event in at_the_end for event in on_the_way)
     uses = [payload["tool_input"]["command"] for kind, payload in at_the_end if kind == "tool_use"]
-    assert (len(uses), len(set(uses))) == (MAX_PIECES, MAX_PIECES)
+    assert (len(uses), len(set(uses))) == (MAX_DOCUMENTS, MAX_DOCUMENTS)
 
 
 async def test_who_is_not_recorded_is_not_on_the_way(tenant: Tenant) -> None:

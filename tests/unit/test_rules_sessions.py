@@ -210,6 +210,20 @@ def test_a_flood_of_output_is_bounded() -> None:
     assert pieces[-1].payload["pieces_left_out"] > 0
 
 
+def test_what_tells_something_in_the_middle_of_a_flood_is_kept() -> None:
+    lines = [f"noise line number {n}" for n in range(80_000)]
+    lines[60_000] = "Found: the quokka cache evicts entries too early, since its clock is in seconds."
+    lines[60_500] = "We decided that the quokka cache counts in milliseconds."
+    transcript = Transcript()
+    transcript.feed(OutputLine(n=n, stream="stdout", at=AT, text=text) for n, text in enumerate(lines, 1))
+    pieces = transcript.pieces()
+    assert len(pieces) == MAX_PIECES + 2
+    assert [piece.first for piece in pieces] == sorted(piece.first for piece in pieces)
+    found = made(*(event(piece.payload, piece.type, "muster") for piece in pieces if "quokka" in str(piece.payload)))
+    assert [one.type for one in found] == ["discovery", "decision"]
+    assert all("noise" not in one.content for one in found)
+
+
 # -- Summaries ------------------------------------------------------------------------------------------------------
 
 
