@@ -3,6 +3,7 @@ anew, by whatever model there is."""
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator
@@ -215,6 +216,8 @@ class Lines:
 
     def _numbered(self, line: bytes) -> Iterator[tuple[int, bytes]]:
         self.number += 1
+        if self.number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)  # as some editors begin a file
         if line.strip():
             yield self.number, line
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -274,7 +275,7 @@ async def test_a_chunk_is_stored_whole_or_not_at_all(memory: Memory) -> None:
 
 
 def test_lines_come_in_any_pieces() -> None:
-    text = '{"a": 1}\n\n{"b": "ü"}\r\n{"c": 3}'.encode()
+    text = codecs.BOM_UTF8 + '{"a": 1}\n\n{"b": "ü"}\r\n{"c": 3}'.encode()
     for size in (1, 3, 100):
         lines = archive.Lines()
         found: list[tuple[int, bytes]] = []
