@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,21 +34,35 @@ def mcp(project: str | None) -> None:
     $ MUSTER_URL=https://muster.example.org MUSTER_API_KEY=mst_… muster mcp --project apollo
     """
     with contextlib.suppress(KeyboardInterrupt), Api() as api:
-        asyncio.run(_serve(_Outside(api, project or os.environ.get("MUSTER_PROJECT_ID"))))
+        # A key that is refused is told to whoever starts this, and not to a model that cannot help it.
+        allowed = _allowed(api)
+        asyncio.run(_serve(_Outside(api, project or os.environ.get("MUSTER_PROJECT_ID")), allowed))
 
 
-async def _serve(door: _Outside) -> None:
+def _allowed(api: Api) -> frozenset[str] | None:
+    """The tools that this key may use, as /mcp tells; None where that does not answer."""
+    try:
+        found = api.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, ANSWER_SECONDS)
+        return frozenset(tool["name"] for tool in found["result"]["tools"])
+    except Problem as problem:
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            raise
+        return None
+    except (Unreachable, KeyError, TypeError):
+        return None
+
+
+async def _serve(door: _Outside, allowed: frozenset[str] | None) -> None:
     from mcp.server.stdio import stdio_server
 
     from api import mcp_server, tools
     from muster.domain.version import VERSION
 
-    allowed: frozenset[str] | None = None
-
     async def offered(_: Any) -> tuple[Door, frozenset[str]]:
         nonlocal allowed
         if allowed is None:
-            allowed = await door.allowed()
+            with contextlib.suppress(Problem):  # each call will say so
+                allowed = await asyncio.to_thread(_allowed, door.api)
         return door, frozenset(tools.TOOLS) if allowed is None else allowed
 
     server = mcp_server.server(VERSION, offered)
@@ -62,7 +77,7 @@ class _Outside:
     """The API by its address, with this process's key."""
 
     def __init__(self, api: Api, project: str | None) -> None:
-        self._api = api
+        self.api = api
         self.project = project
 
     async def request(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
@@ -70,22 +85,11 @@ class _Outside:
 
         try:
             if method == "GET":
-                return await asyncio.to_thread(self._api.get, path, **(query or {}))
-            return await asyncio.to_thread(self._api.post, path, body, ANSWER_SECONDS, **(query or {}))
+                return await asyncio.to_thread(self.api.get, path, **(query or {}))
+            return await asyncio.to_thread(self.api.post, path, body, ANSWER_SECONDS, **(query or {}))
         except Problem as problem:
             told = {"code": problem.code, "detail": problem.format_message(), "retryable": problem.retryable}
             raise Refused(problem.status, told) from None
         except Unreachable as error:
             told = {"code": "unavailable", "detail": error.format_message(), "retryable": True}
             raise Refused(503, told) from None
-
-    async def allowed(self) -> frozenset[str] | None:
-        """The tools that this key may use, as /mcp tells; None where that does not answer."""
-        from api.tools import Refused
-
-        ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-        try:
-            found = await self.request("POST", "/mcp", body=ask)
-            return frozenset(tool["name"] for tool in found["result"]["tools"])
-        except (Refused, KeyError, TypeError):
-            return None

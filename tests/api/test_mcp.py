@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import uuid
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -201,3 +203,9 @@ async def test_the_command_offers_the_same(url: str, place: dict[str, Any], sett
         assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
         assert (await refused(client, "agent_status", agent_id=place["project"]["id"]))["code"] == "not_found"
         assert "items" in await told(client, "list_agents")
+    wrong = await asyncio.create_subprocess_exec(
+        sys.executable, *command, env=env | {"MUSTER_API_KEY": place["key"][:-1] + "_"}, stderr=PIPE, stdin=PIPE
+    )
+    _, said = await wrong.communicate()
+    assert wrong.returncode == 1
+    assert b"MUSTER_API_KEY" in said
