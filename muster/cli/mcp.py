@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 120.0
 """A kill is answered once it is proven, after its grace."""
+_TOOLS_SECONDS = 5.0
 
 
 @click.command()
@@ -42,7 +43,7 @@ def mcp(project: str | None) -> None:
 def _allowed(api: Api) -> frozenset[str] | None:
     """The tools that this key may use, as /mcp tells; None where that does not answer."""
     try:
-        found = api.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, ANSWER_SECONDS)
+        found = api.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, _TOOLS_SECONDS)
         return frozenset(tool["name"] for tool in found["result"]["tools"])
     except Problem as problem:
         if problem.status == HTTPStatus.UNAUTHORIZED:
