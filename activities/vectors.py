@@ -245,7 +245,7 @@ class _Work:
             if in_a_row == _REFUSALS:
                 for one in texts:
                     self.refused.pop(one.id, None)
-                raise GenerationFailed(last.kind, last.message)
+                raise GenerationFailed(last.kind, f"{in_a_row} texts one after the other were refused: {last.message}")
 
     async def _embed(self, model: str, texts: Sequence[Text]) -> None:
         vectors = await self._embeddings.named(model).embed([text.content for text in texts], seconds=_CALL_SECONDS)
