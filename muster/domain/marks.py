@@ -52,15 +52,17 @@ _SPELT = str.maketrans({
     "→": "->", "⇒": "=>", "←": "<-", "≥": ">=", "≤": "<=", "≠": "!=", "×": "*", "÷": "/", "−": "-", "＝": "=",
     "＞": ">", "＜": "<", "％": "%",
 })  # fmt: skip
+_MAY_BE_SIGN = re.compile("[<>=!&|+*/%^:$€£¥‰°-]")
 _SIGN = re.compile(
     r"""
-      (?:===?|!==?|<=>|<=|>=|=>|->|<-(?!\d)|&&|\|\||<<|>>|[-+*/%&|^]=|:=)
+      ===?|!==?|<=>|<=|>=|=>|->|<-(?!\d)|&&|\|\||<<|>>|[-+*/%&|^]=|:=
       # Of one character: between two that it holds together, and not where a word or a list is begun.
-    | (?<=[\w)\]"'`])(?P<gap>[ \t]?)[<>=+^&|*](?P=gap)(?=[\w(\["'`$.-])
-    | (?<=[\w)\]"'`])[ ](?:\*\*|[/%])[ ](?=[\w(\["'`$.])
+    | (?<=[\w)\]"'`])[<>=+^&|*](?=[\w(\["'`$.-])
+    | (?<=[\w)\]"'`][ ])[<>=+^&|*](?=[ ][\w(\["'`$.-])
+    | (?<=[\w)\]"'`][ ])(?:\*\*|[/%])(?=[ ][\w(\["'`$.])
     | (?<=\w)\*\*(?=\w)
     | (?<![\w).\]-])[-+](?=\.?\d)
-    | (?<=\d)[ ]?[%€£¥‰°](?!\w)
+    | (?:(?<=\d)|(?<=\d[ ]))[%€£¥‰°](?!\w)
     | [$€£¥](?=\d)
     | (?<![\w!<>=\[])!(?=[\w(])
     | (?<=/)\*{1,2}
@@ -102,7 +104,10 @@ def _signs(text: str) -> Iterator[str]:
     """Each with what it stands between, and the brackets around it: `a < b` is not `b < a`, nor is `(a + b) * c`
     `a + (b * c)`."""
     text = text.translate(_SPELT)
-    signs = [sign.span() for sign in _SIGN.finditer(text)]
+    signs: list[tuple[int, int]] = []
+    for place in _MAY_BE_SIGN.finditer(text):
+        if (not signs or place.start() >= signs[-1][1]) and (sign := _SIGN.match(text, place.start())):
+            signs.append(sign.span())
     for begin, end in signs:
         before = _BEFORE.search(text[max(0, begin - _NEAR) : begin])
         after = _AFTER.match(text[end : end + _NEAR])
