@@ -50,9 +50,9 @@ _DENSE = re.compile(
 """The same where words are not parted."""
 _SPELT = str.maketrans({
     "→": "->", "⇒": "=>", "←": "<-", "≥": ">=", "≤": "<=", "≠": "!=", "×": "*", "÷": "/", "−": "-", "＝": "=",
-    "＞": ">", "＜": "<", "％": "%",
+    "＞": ">", "＜": "<", "％": "%", "？": "? ",
 })  # fmt: skip
-_MAY_BE_SIGN = re.compile("[<>=!&|+*/%^:$€£¥‰°-]")
+_MAY_BE_SIGN = re.compile("[<>=!&|+*/%^:$€£¥‰°?-]")
 _SIGN = re.compile(
     r"""
       ===?|!==?|<=>|<=|>=|=>|->|<-(?!\d)|&&|\|\||<<|>>|[-+*/%&|^]=|:=
@@ -66,6 +66,7 @@ _SIGN = re.compile(
     | [$€£¥](?=\d)
     | (?<![\w!<>=\[])!(?=[\w(])
     | (?<=/)\*{1,2}
+    | (?<=\w)\?(?!\S)  # asks, and does not say
     """,
     re.VERBOSE,
 )
@@ -115,7 +116,7 @@ def _signs(text: str) -> Iterator[str]:
             char
             for part in (before[0] if before else "", text[begin:end], after[0] if after else "")
             for char in part.lower()
-            if char.isalnum() or char in "<>=!+-*/%^&|$€£¥‰°:"
+            if char.isalnum() or char in "<>=!+-*/%^&|$€£¥‰°:?"
         )
     for group in _GROUP.finditer(text) if signs else ():
         first = bisect_right(signs, group.span())
