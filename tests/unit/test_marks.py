@@ -21,7 +21,9 @@ def told(text: str) -> str:
         ("price * rate", "price / rate"), ("price + rate", "price - rate"), ("x = y - 1", "x = y + 1"),
         ("x^2", "x*2"), ("(a + b) * c", "a + (b * c)"), ("a && b", "a || b"), ("flags & mask", "flags | mask"),
         ("`!ready` is set", "`ready` is set"), ("5% of it", "5 of it"), ("costs $5", "costs €5"),
-        ("src/*", "src/**"), ("A -> B", "A <- B"), ("Is the replica stale?", "The replica is stale."), ("if a < b: swap(a, b)", "if a > b: swap(a, b)"),
+        ("src/*", "src/**"), ("A -> B", "A <- B"),
+        ("Is the replica stale?", "The replica is stale."),
+        ("if a < b: swap(a, b)", "if a > b: swap(a, b)"),
     ],
 )  # fmt: skip
 def test_a_sign_decides(one: str, other: str) -> None:
