@@ -15,7 +15,7 @@ from muster.domain.rules_talk import asked_in
 from muster.domain.rules_text import language_of, one_line, unique
 
 MAX_SOURCES = 200
-LINES_OF_EACH = 12
+LINES_OF_EACH = 8
 
 _DONE = frozenset({"feature", "bugfix", "refactor", "change"})
 _LEARNED = frozenset({"discovery", "fact", "preference"})
