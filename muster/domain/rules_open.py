@@ -90,7 +90,7 @@ def _passes(later: Act, failed: Act) -> bool:
         commands.covers(later.command, placed(failed))
         or (
             commands.program(later.command) == commands.program(failed.command)
-            and commands.picks(later.command, placed(failed), outcomes.failure(failed.text).tests, failed.text)
+            and commands.picks(later.command, placed(failed), outcomes.failure(failed.text).listed, failed.text)
         )
         or _does_so_another_way(later.command, failed)
     )

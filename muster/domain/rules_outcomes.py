@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from muster.domain import rules_commands as commands
+from muster.domain import rules_runners as runners
 from muster.domain.rules_text import lines_of, one_line, unique
 
 _PY_LAST = re.compile(
@@ -81,6 +82,8 @@ class Failure(NamedTuple):
     """Files, the innermost last named first."""
     tests: list[str]
     excerpt: str
+    listed: list[str]
+    """Of the tests, those that a command can name as they are named here."""
 
 
 _COMPLAINS = re.compile(
@@ -226,13 +229,15 @@ def has_trace(output: str) -> bool:
 
 def failure(output: str) -> Failure:
     """What went wrong, by the most telling line there is; lines further down are nearer to the cause."""
-    lines = [line.rstrip() for line in lines_of(output)][-600:]
+    lines = runners.without_passed([line.rstrip() for line in lines_of(output)])[-600:]
+    if told := runners.tests_of(lines):
+        return _of_tests(lines, told)
     tests: list[str] = []
     why, why_at = "", -1
     for number, line in enumerate(lines):
         if match := _FAILED_TEST.match(line[:400]):
             name = next(group for group in (match[1], match[3], match[4], match[5]) if group)
-            tests.append(one_line(name, 200))
+            tests.append(one_line(runners.without_time(name), 200))
             why = why or (match[2] or "")
         elif not why and (asserted := _asserted(line, lines[number + 1 : number + 2], after_a_test=bool(tests))):
             why, why_at = asserted, number
@@ -253,16 +258,41 @@ def failure(output: str) -> Failure:
     ):
         found, at = why, why_at if why_at >= 0 else at
     found = _DOTS.sub(": ", found)
+    if file := _only_counts(found) and next((match[1] for line in lines if (match := _FAILED_FILE.match(line))), ""):
+        found = f"{file} fails"
     if not found:
         said = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
         if said:
             at = said[-1]
             found = lines[at]
+    near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
+    tests = unique(tests, 12)
+    return Failure(one_line(found, 220), _places(lines), tests, "\n".join(near)[:1500], tests)
+
+
+def _places(lines: list[str]) -> list[str]:
     places = [match[1] for line in reversed(lines) if (match := _PY_FILE.match(line[:1000]))]
     places += [path for line in lines for path, _ in _PLACE.findall(line[:1000])]
-    near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
     ours = [path for path in places if "site-packages" not in path and "node_modules" not in path and path[:1] != "<"]
-    return Failure(one_line(found, 220), unique(ours or places, 8), unique(tests, 12), "\n".join(near)[:1500])
+    return unique(ours or places, 8)
+
+
+def _of_tests(lines: list[str], told: list[runners.Told]) -> Failure:
+    """By what is said of each test, whatever is said of all of them."""
+    said = "\n".join("\n".join(lines[one.at : one.end]).strip("\n") for one in told)
+    names = [one.name for one in told]
+    listed = [one.name for one in told if one.listed]
+    return Failure(one_line(told[0].what, 220), _places(lines), names, said[:1500], listed)
+
+
+_COUNTS = re.compile(
+    r"(?:Tests?|Test (?:Suites|Files)|Tests run):?\s.*\d|\W*[1-9]\d* (?:failed|failing|failures?)\b[^:]*$"
+)
+_FAILED_FILE = re.compile(r"\s*FAIL\s+(\S{1,300}\.\w{1,8})(?:\s|$)")
+
+
+def _only_counts(found: str) -> bool:
+    return _COUNTS.match(found) is not None
 
 
 _PANICKED = re.compile(r"^thread '[^'\n]{1,200}' (?:\(\d+\) )?panicked at (?:'(.+)', )?\S")

@@ -283,6 +283,6 @@ def _mends(act: Act, cycle: Cycle) -> bool:
             continue
         if commands.program(act.command) != commands.program(failed.command) or not cycle.fixes:
             return False
-        if not commands.picks(act.command, placed(failed), outcomes.failure(failed.text).tests, failed.text):
+        if not commands.picks(act.command, placed(failed), outcomes.failure(failed.text).listed, failed.text):
             return False
     return True
