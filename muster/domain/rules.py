@@ -6,15 +6,15 @@ by what its commands are (`rules_commands`) and said (`rules_outcomes`); a sessi
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from uuid import UUID
 
 from muster.domain import purposes
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import line_of
+from muster.domain.rules_progress import progress_in, shape, without_progress
 from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import asks_for_work, is_labelled, said
@@ -22,7 +22,6 @@ from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
 from muster.domain.rules_work import Work
 
 MAX_OUTPUT_PIECES = 6
-_NUMBER = re.compile(r"\d+")
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
@@ -137,9 +136,13 @@ def _has_words(text: str) -> bool:
 
 
 def _spoken(act: Act, text: str) -> list[NewObservation]:
+    progress, text = progress_in(text), without_progress(text)
+    if not _has_words(text):
+        act.note = "output that only counts"
+        return []
     if report := outcomes.passed(text):
         return [_plain(act, "discovery", f"Output: {report}", text, 0.4)]
-    talk = [_said(act, part) for part in pieces(text, 2400, MAX_OUTPUT_PIECES)]
+    talk = [_said(act, part, progress) for part in pieces(text, 2400, MAX_OUTPUT_PIECES)]
     return [
         observation.model_copy(update={"type": "discovery", "importance": 0.4})
         if observation.type in ("fact", "request", "question")
@@ -149,12 +152,13 @@ def _spoken(act: Act, text: str) -> list[NewObservation]:
     ]
 
 
-def _said(act: Act, part: str) -> list[NewObservation]:
-    """Lines of progress, that differ in their numbers only, are kept, and are no title where there is another."""
+def _said(act: Act, part: str, progress: Set[str]) -> list[NewObservation]:
+    """Lines of progress, that differ in their numbers only, are no title where there is another."""
     made = said(Act(act.event, Kind.MESSAGE, text=part), None)
-    shapes = [_NUMBER.sub("0", line) for line in part.split("\n")]
-    often = {shape for shape, times in Counter(shapes).items() if times > 2}
-    rest = "\n".join(line for line, shape in zip(part.split("\n"), shapes, strict=True) if shape not in often)
+    lines = part.split("\n")
+    times = Counter(map(shape, lines))
+    often = {known for known in times if known in progress or times[known] > 2}
+    rest = "\n".join(line for line in lines if shape(line) not in often)
     if not often or not _has_words(rest) or [one.type for one in made] != ["fact"]:
         return made
     told = said(Act(act.event, Kind.MESSAGE, text=rest), None)

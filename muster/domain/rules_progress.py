@@ -1,0 +1,60 @@
+"""Lines of progress in plain output: they follow one pattern and differ in their numbers only, many times over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+OFTEN = 5
+"""Lines of one shape in one text that are progress."""
+_COUNTED = 12
+"""So many that only count say nothing more by their first and last."""
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_WHOLE = re.compile(r"\d{1,15}")
+_LONGEST = 400
+"""Of a line; what is longer is more than progress."""
+
+
+def shape(line: str) -> str:
+    return _NUMBER.sub("0", line.strip())
+
+
+def progress_in(text: str) -> set[str]:
+    """The shapes that come often."""
+    return set(_often(text.split("\n")))
+
+
+def _often(lines: Sequence[str]) -> dict[str, list[int]]:
+    """And the places of the lines that have them."""
+    places: dict[str, list[int]] = {}
+    for n, line in enumerate(lines):
+        if len(line) <= _LONGEST and any(map(str.isdigit, line)):
+            places.setdefault(shape(line), []).append(n)
+    return {known: found for known, found in places.items() if len(found) >= OFTEN}
+
+
+def without_progress(text: str) -> str:
+    """Of the lines of each shape that comes often, the first and the last; none, where these only count."""
+    lines = text.split("\n")
+    left_out: set[int] = set()
+    for found in _often(lines).values():
+        only_counts = len(found) >= _COUNTED and _only_counts([lines[n] for n in found])
+        left_out.update(found if only_counts else found[1:-1])
+    if not left_out:
+        return text
+    return "\n".join(line for n, line in enumerate(lines) if n not in left_out).strip("\n")
+
+
+def _only_counts(lines: Sequence[str]) -> bool:
+    """Whether each number stays as it is, or grows by the same each time: these tell no results."""
+    rows = [_NUMBER.findall(line) for line in lines]
+    return all(
+        len(set(column)) == 1 or (all(map(_WHOLE.fullmatch, column)) and _steps(list(map(int, column))))
+        for column in zip(*rows, strict=False)
+    )
+
+
+def _steps(numbers: Sequence[int]) -> bool:
+    by = numbers[1] - numbers[0]
+    return by != 0 and all(later - one == by for one, later in pairwise(numbers))
