@@ -23,6 +23,8 @@ from muster.storage import observations, projects, search
 from muster.storage.context import context_for
 from muster.storage.database import Database
 from muster.storage.pages import BadCursor
+from tests.unit.failing_runs import RUNS, Run
+from tests.unit.observing import only, tool
 
 from .conftest import NewTenant, Tenant
 from .crowd import Crowd
@@ -507,6 +509,20 @@ async def test_the_same_failure_is_one_however_long_it_took(project: Project, pr
     await project.put(NewObservation(type="error", title="make fails: 12 is not 13", narrative=text), job=True)
     rows = await project.tenant.rows("SELECT count(*) FROM observations WHERE project_id = %s", (project.id,))
     assert rows == [(2,)], "another failure"
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+async def test_a_test_that_fails_again_is_one_whatever_runs_it(project: Project, run: Run) -> None:
+    def failing(output: str) -> NewObservation:
+        one = only(tool("Bash", {"command": run.command}, {"stdout": output, "stderr": ""}, exit_code=1))
+        return one.model_copy(update={"sources": []})
+
+    again = [failing(run.output(n, t)) for n, t in ((9, 45), (11, 51), (40, 17))]
+    others = [failing(run.output(9, 45).replace(old, new)) for old, new in run.others]
+    for one in (*again, *others):
+        await project.put(one, job=True)
+    rows = await project.tenant.rows("SELECT title FROM observations WHERE project_id = %s", (project.id,))
+    assert len(rows) == 1 + len(others), rows
 
 
 @pytest.mark.parametrize("many", [1, 40])
