@@ -10,8 +10,14 @@ OFTEN = 5
 """Lines of one shape in one text that are progress."""
 _COUNTED = 12
 """So many that only count say nothing more by their first and last."""
+_MANY = 30
+"""Of results, all are kept; of more than that, the first and the last."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WHOLE = re.compile(r"\d{1,15}")
+_TELLS = re.compile(
+    r"fail|fehl|error|warn|refus|den(?:y|ied)|lost|skip|miss|found|crash|timed? ?out|invalid|corrupt|drop|reject|leak",
+    re.IGNORECASE,
+)
 _LONGEST = 400
 """Of a line; what is longer is more than progress."""
 
@@ -35,12 +41,16 @@ def _often(lines: Sequence[str]) -> dict[str, list[int]]:
 
 
 def without_progress(text: str) -> str:
-    """Of the lines of each shape that comes often, the first and the last; none, where these only count."""
+    """Of the lines of a shape that comes very often, the first and the last; none, where they only count and tell of
+    nothing that went wrong."""
     lines = text.split("\n")
     left_out: set[int] = set()
-    for found in _often(lines).values():
-        only_counts = len(found) >= _COUNTED and _only_counts([lines[n] for n in found])
-        left_out.update(found if only_counts else found[1:-1])
+    for known, found in _often(lines).items():
+        only_counts = not _TELLS.search(known) and _only_counts([lines[n] for n in found])
+        if only_counts and len(found) >= _COUNTED:
+            left_out.update(found)
+        elif only_counts or len(found) > _MANY:
+            left_out.update(found[1:-1])
     if not left_out:
         return text
     return "\n".join(line for n, line in enumerate(lines) if n not in left_out).strip("\n")

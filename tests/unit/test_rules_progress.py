@@ -27,14 +27,21 @@ def test_lines_that_only_count_are_nothing(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("line", "values"),
     [
-        ("epoch {n} loss {value}", ["0.9", "0.71", "0.62", "0.6", "0.55", "0.41"] * 4),
-        ("order {n}: {value} euros", ["12", "99", "3", "17", "45", "8"] * 4),
-        ("| {n} | {value} ms |", ["12.1", "99.3", "3.4", "17", "45", "8"] * 4),
+        ("epoch {n} loss {value}", ["0.9", "0.71", "0.62", "0.6", "0.55", "0.41"] * 8),
+        ("order {n}: {value} euros", ["12", "99", "3", "17", "45", "8"] * 8),
+        ("| {n} | {value} ms |", ["12.1", "99.3", "3.4", "17", "45", "8"] * 8),
     ],
 )
 def test_results_keep_their_first_and_last(line: str, values: list[str]) -> None:
     lines = [line.format(n=n, value=value) for n, value in enumerate(values, 1)]
     assert without_progress("\n".join(lines)) == f"{lines[0]}\n{lines[-1]}"
+    assert without_progress("\n".join(lines[:20])) == "\n".join(lines[:20]), "so many are read"
+
+
+def test_what_went_wrong_many_times_is_told() -> None:
+    text = counted("shard-{n} failed", 20)
+    assert without_progress(text) == text
+    assert without_progress(counted("shard-{n} failed", 40)) == "shard-1 failed\nshard-40 failed"
 
 
 @pytest.mark.parametrize(

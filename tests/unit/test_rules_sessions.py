@@ -196,9 +196,7 @@ def test_progress_is_no_title() -> None:
     ((kind, title),), _ = printed(text)
     assert (kind, title) == ("discovery", "Best accuracy 0.90 at epoch 20")
     found = made(event({"stream": "stdout", "text": text}, "agent.output", "muster"))
-    assert "Epoch 1/20 loss=2.00" in (found[0].narrative or "")
-    assert "Epoch 20/20 loss=0.10" in (found[0].narrative or "")
-    assert "Epoch 7/20" not in (found[0].narrative or "")
+    assert "Epoch 7/20" in (found[0].narrative or "")
     assert printed(epochs)[0][0][1].startswith("Epoch ")
 
 
