@@ -104,7 +104,7 @@ def _first(said: list[str]) -> str:
             found.append(_REMARK.sub("", line))
         if len(found) == _REASON_LINES:
             break
-    return ", ".join(" ".join(line.split()).rstrip(",") for line in found if line)
+    return ", ".join(" ".join(line.split()).rstrip(",") for line in found if line).replace(":, ", ": ")
 
 
 # -- Each of them -----------------------------------------------------------------------------------------------------

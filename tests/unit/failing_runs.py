@@ -488,14 +488,14 @@ RUNS = {
     ),
     "ctest, GoogleTest": Run(
         "ctest --output-on-failure", CTEST_GTEST,
-        "ctest fails: sums_the_prices: /app/cart_test.cc:30: Failure, Expected equality of these values:, "
+        "ctest fails: sums_the_prices: /app/cart_test.cc:30: Failure, Expected equality of these values: "
         "cart.total(), Which is: 12",
         (("12", "11"), ("113", "14"), ("sums_the_prices", "adds_the_tax")),
     ),
     "rspec": Run("bundle exec rspec", RSPEC, "rspec fails: Cart sums the prices: expected: 113, got: 12"),
     "rspec, an error": Run(
         "rspec", RSPEC_ERROR,
-        "rspec fails: Cart sums the prices: NoMethodError:, undefined method `price' for nil:NilClass",
+        "rspec fails: Cart sums the prices: NoMethodError: undefined method `price' for nil:NilClass",
         (("nil:NilClass", "an Order"), ("sums the prices", "adds the tax")),
     ),
     "pytest": Run("pytest", PYTEST, "pytest fails: assert 12 == 113", (("12", "11"), ("sums_the", "adds_the"))),
