@@ -12,7 +12,7 @@ from uuid import UUID
 from muster.domain.calls import Followed, trace
 from muster.domain.errors import EventTooLarge, MusterError
 from muster.domain.memory import MAX_EVENT_BYTES, JobKind, NewEvent, agent_event_id, job_id
-from muster.domain.privacy import Removed, as_json, scrub, scrub_text
+from muster.domain.privacy import Removed, as_json, scrub_event, scrub_text
 from muster.domain.secret_shapes import is_suspicious
 
 
@@ -86,15 +86,10 @@ def sifted(place: Place, n: int, event: NewEvent, *, named: bool) -> Sifted:
     text = (raw + raw_metadata).decode()
     if not place.exclude_paths and not place.exclude_tools and not is_suspicious(text):
         return Sifted(raw, raw_metadata, payload, _NOTHING)
-    payload, removed = scrub(payload, place.exclude_paths, place.exclude_tools, text=text)
+    payload, metadata, removed = scrub_event(payload, metadata, place.exclude_paths, place.exclude_tools, text=text)
     if removed.kinds:
         raw = as_json(payload)
-    if metadata is not None and removed.excluded is None:
-        # The tool or the path may be told there.
-        metadata, more = scrub(metadata, place.exclude_paths, place.exclude_tools, text=text)
-        if more.kinds:
-            raw_metadata = as_json(metadata)
-        removed = Removed(_sum(removed.kinds, more.kinds), more.excluded)
+        raw_metadata = as_json(metadata) if metadata is not None else raw_metadata
     return Sifted(raw, raw_metadata, payload, removed)
 
 
@@ -183,7 +178,3 @@ def bundles(
         source_id = hashlib.sha256(",".join(ids).encode()).hexdigest()
         job = job_id(JobKind.EVENT_BATCH, workspace_id, project_id, "agent_events", source_id)
         yield Bundle(job, JobKind.EVENT_BATCH, "agent_events", source_id, [n for n, _ in members])
-
-
-def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
-    return {kind: one.get(kind, 0) + other.get(kind, 0) for kind in {**one, **other}} if other else one

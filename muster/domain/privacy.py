@@ -45,6 +45,24 @@ def scrub(
     return _scrubbed(value, kinds), Removed(kinds)
 
 
+def scrub_event(
+    payload: Any, metadata: Any, exclude_paths: Sequence[str] = (), exclude_tools: Sequence[str] = (), *, text: str
+) -> tuple[Any, Any, Removed]:
+    """Both that an event holds: private text that begins in the one may end in the other. `text`: both as JSON."""
+    if exclude_paths or exclude_tools:
+        excluded = Excluded.of(tuple(exclude_paths), tuple(exclude_tools))
+        for value in (payload, metadata):  # the tool or the path may be told in either
+            if (found := excluded.meets(value)) is not None:
+                return None, None, Removed({}, found)
+    if not is_suspicious(text):
+        return payload, metadata, Removed({})
+    kinds: dict[str, int] = {}
+    if "private" in text.lower():
+        both = _Across(kinds).kept({"payload": payload, "metadata": metadata})
+        payload, metadata = both["payload"], both["metadata"]
+    return _scrubbed(payload, kinds), _scrubbed(metadata, kinds), Removed(kinds)
+
+
 def scrub_text(text: str) -> str:
     return _scrub_string(text, {}) if is_suspicious(text) else text
 

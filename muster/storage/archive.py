@@ -296,7 +296,10 @@ class Import:
 
     def _event(self, number: int, line: EventLine, there: set[UUID]) -> dict[str, Any] | None:
         session_id = self._session_of(number, line.session)
-        kept, removed = privacy.scrub([line.payload, line.metadata], *(self._rules or ([], [])))
+        text = privacy.as_json([line.payload, line.metadata]).decode()
+        payload, metadata, removed = privacy.scrub_event(
+            line.payload, line.metadata, *(self._rules or ([], [])), text=text
+        )
         if removed.excluded:
             self.excluded += 1
             return None
@@ -313,8 +316,8 @@ class Import:
             "type": line.type,
             "adapter": line.adapter,
             "source_id": line.source_id,
-            "payload": kept[0],
-            "metadata": kept[1],
+            "payload": payload,
+            "metadata": metadata,
             "occurred_at": archive.moment(line.occurred_at),
             "received_at": archive.moment(line.received_at),
             "pending": line.pending,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from muster.domain.privacy import scrub, scrub_text
+from muster.domain.privacy import as_json, scrub, scrub_event, scrub_text
 from tests.pace import Stopwatch
 
 KEY = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
@@ -306,6 +306,24 @@ def test_all_that_is_within_what_stands_under_it_is_gone(sent: dict[str, Any], k
 def test_private_text_that_ends_in_another_field_is_gone(sent: Any, kept: Any) -> None:
     assert scrub(sent)[0] == kept
     assert scrub(kept)[0] == kept
+
+
+@pytest.mark.parametrize(
+    ("payload", "metadata", "kept"),
+    [
+        ({"a": "<private> AA1"}, {"m": "BB1</private> CC"}, ({"a": ""}, {"m": " CC"})),
+        ("x\n<private>1\n2", {"m": "3", "n": ["4</private>y"]}, ("x\n", {"m": "", "n": ["y"]})),
+        (["<private>1", "2"], {"m": "</private>y"}, ([""], {"m": "y"})),
+        ({"a": "<private>1"}, {"m": "2"}, ({"a": ""}, {"m": "2"})),
+        ({"a": "<private>1"}, None, ({"a": ""}, None)),
+        ({"a": "1</private>"}, {"m": "2 <private>3"}, ({"a": "1"}, {"m": "2 "})),
+    ],
+)
+def test_private_text_of_an_event_may_end_in_its_metadata(payload: Any, metadata: Any, kept: tuple[Any, Any]) -> None:
+    text = as_json([payload, metadata]).decode()
+    said_payload, said_metadata, removed = scrub_event(payload, metadata, text=text)
+    assert (said_payload, said_metadata) == kept
+    assert removed.kinds
 
 
 def test_a_token_in_an_address_is_marked_once() -> None:
