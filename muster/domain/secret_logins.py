@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from muster.domain.secret_code import is_code
-from muster.domain.secret_tokens import Shape, mark, only_last
-from muster.domain.secret_values import CODE, PLACE, TYPES, is_label
+from muster.domain.secret_tokens import NOT_WITHIN_A_WORD, Shape, mark, only_last
+from muster.domain.secret_values import CODE, PLACE, TYPES, is_jagged, is_label, may_be_told
 
 _NUMBERED = r"(?:[ \t]{0,8}[0-9]{1,6}(?:→|\t|\\t|\|))?"
 """As lines are shown with their numbers."""
@@ -61,6 +61,23 @@ _BESIDE = re.compile(
 """What stands in settings beside a password."""
 _NEAR = 300
 _PW = re.compile(r"((?<![A-Za-z0-9])(?:[A-Z0-9]{1,20}_){0,4}PW=\\{0,3}[\"']?)(?!\[removed:)([^\s\"'`\\;&|<>]{4,512}+)")
+_OF_SOMEBODY = re.compile(
+    rf"({NOT_WITHIN_A_WORD}(?:password|passwort|kennwort|passcode|passphrase|pwd|pw)"
+    r"[ \t]{1,3}(?:for|of|f\u00fcr|von)[ \t]{1,3}"
+    r"(?:(?:user|account|the|database|db)[ \t]{1,3}){0,2}(?:\\{0,7}[\"'`])?[\w.@/:\\-]{1,100}?"
+    r"(?:\\{0,7}[\"'`])?[ \t]{0,3}"
+    r"(?::|=|[ \t]is)[ \t]{1,3}(?:\\{0,7}[\"'`])?)(?P<value>[^\s\"'`\\,;()<>\[\]]{5,128}+)",
+    re.IGNORECASE,
+)
+_BOTH = re.compile(
+    rf"({NOT_WITHIN_A_WORD}"
+    r"(?:user(?:name)?|login|email|account|name)[ \t]{0,2}/[ \t]{0,2}(?:pass(?:word|wd)?|passwort|pwd|pw)\b"
+    r"(?:\\{0,7}[\"'`])?[ \t]{0,4}(?:[:=]|is\b|are\b)[ \t]{0,4}"
+    r"(?:\\{0,7}[\"'`])?[^\s\"'`\\/,;]{1,100}+(?:\\{0,7}[\"'`])?"
+    r"[ \t]{0,4}/[ \t]{0,4}(?:\\{0,7}[\"'`])?)(?P<value>[^\s\"'`\\,;()<>\[\]]{4,128}+)",
+    re.IGNORECASE,
+)
+"""Who somebody is and the password, divided by a slash."""
 _RESULTS = frozenset("yes no on off true false none null all some every passed failed skipped done".split())  # noqa: SIM905
 
 
@@ -73,9 +90,22 @@ def _line(found: re.Match[str]) -> str:
     if not beside:
         digits, letters = sum(map(str.isdigit, value)), sum(map(str.isalpha, value))
         marked = any(char in "!@#$%^&*?~+" for char in value)
+        if is_jagged(value):
+            return f"{before}{mark('password')}"
         if letters < 4 or not digits or not (marked or (digits > 1 and value.isalnum() and len(value) >= 8)):
             return found[0]
     return f"{before}{mark('password')}"
+
+
+def _of_somebody(found: re.Match[str]) -> str:
+    value = found["value"].rstrip(".:!?")
+    return f"{found[1]}{mark('password')}{found['value'][len(value) :]}" if may_be_told(value) else found[0]
+
+
+def _both(found: re.Match[str]) -> str:
+    value = found["value"].rstrip(".:")
+    none = CODE.match(value) or PLACE.fullmatch(value) or value.lower() in TYPES | _RESULTS | _CALLED
+    return found[0] if none or len(value) < 4 else f"{found[1]}{mark('password')}{found['value'][len(value) :]}"
 
 
 def _below(found: re.Match[str]) -> str:
@@ -116,17 +146,20 @@ def _htpasswd(found: re.Match[str]) -> str:
     return f"{found[1]}{found[2][: word.start()]}{mark('password')}{found[2][word.end() :]}"
 
 
+_CALLED = frozenset(("password", "passwd", "pass", "pwd", "passwort", "token", "auth", "login"))
 LOGINS: tuple[Shape, ...] = (
     Shape(("machine", "default", "login"), _NETRC, only_last("password"), "password"),
     Shape((":543", ":6432:", ":*:"), _PGPASS, only_last("password"), "password"),
     Shape(("passw", "passphrase"), _BELOW, _below, "password"),
     Shape(("htpasswd",), _HTPASSWD, _htpasswd, "password"),
+    Shape(("passw", "kennwort", "passcode", "passphrase", "pwd", "pw "), _OF_SOMEBODY, _of_somebody, "password"),
+    Shape(("/pass", "/ pass", "/pw", "/ pw"), _BOTH, _both, "password"),
     Shape(("pw=",), _PW, _pw, "password"),
     Shape(("pass:", "pass=", "pass ", "pass\t", "pw:", "pw=", "pw ", "pw\t"), _LINE, _line, "password"),
 )
 HASHES = Shape(("$",), _HASH, lambda _: mark("hash"), "hash")
 """Of passwords."""
-_PW_IS = re.compile(r"pw(?:\\t|[ \t]){0,8}[:=]")
+_PW_IS = re.compile(r"pw(?:\\t|[ \t\"'`\\]){0,8}(?:[:=]|(?:is|are|was|has|wurde|lautet|ist|for|of|f\u00fcr|von)\b)")
 _LOGIN_OF_DATABASE = re.compile(r":(?:543[0-9]|6432|\*):[\w.*-]{1,63}:[\w.*@-]{1,63}:[^\s:]")
 
 

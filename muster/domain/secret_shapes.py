@@ -41,6 +41,7 @@ from muster.domain.secret_values import (
     is_folder,
     is_label,
     may_be_secret,
+    may_be_told,
 )
 
 # A name, what stands between it and its value, and the value: quoted, also within what is quoted itself, or up to where
@@ -162,13 +163,13 @@ _PHRASE = re.compile(
 )
 """One that has several words, to the end of its line."""
 _SPOKEN = re.compile(
-    r"(?P<name>\b(?:password|passwort|kennwort|passcode|passphrase|pwd)[ \t]{1,3}(?:(?:is|was|lautet|ist)[ \t]{1,3}now"
+    rf"(?P<name>{NOT_WITHIN_A_WORD}(?:password|passwort|kennwort|passcode|passphrase|pwd|pw)"
+    r"[ \t]{1,3}(?:(?:is|was|lautet|ist)[ \t]{1,3}now"
     r"|(?:was|is|has been|wurde)[ \t]{1,3}(?:changed|set|reset)[ \t]{1,3}to|is|was|lautet|ist)[ \t]{1,3}[\"'`]?)"
-    r"(?P<value>[^\s\"'`,;()<>\[\]]{6,128}+)",
+    r"(?P<value>[^\s\"'`\\,;()<>\[\]]{6,128}+)",
     re.IGNORECASE,
 )
 """What somebody says it is. Of a word it is not known whether it is one, or says something about it."""
-_ABOUT_IT = re.compile(r"(?:sha|md|base|argon|b?crypt|pbkdf|utf|aes|oauth|rfc|v)-?\d", re.IGNORECASE)
 _FLAG = re.compile(
     r"(?<![^\s\"'])(?P<flag>-[a-zA-Z]{0,3}u[ \t]?|--(?:proxy-)?user[ =]|-p[ \t]?)(?P<open>\\?[\"']?)"
     r"(?P<value>[^\s\"'`\\|;&]{1,512}+)"
@@ -213,8 +214,7 @@ def _phrase(found: re.Match[str]) -> str:
 def _spoken(found: re.Match[str]) -> str:
     said = found["value"]
     value = said.rstrip(".:!?")
-    named = any(map(str.isalpha, value)) and any(map(str.isdigit, value)) and "-" not in value
-    if not named or _ABOUT_IT.match(value) or CODE.search(value):
+    if not may_be_told(value):
         return found[0]
     return f"{found['name']}{mark('password')}{said[len(value) :]}"
 
@@ -364,7 +364,7 @@ _SHAPES: tuple[Shape, ...] = (
         ("secret", "token", "credential", "key", "auth", "_pat"), _WEAK,
         lambda found: _named(found, "secret", any_value=False), "secret",
     ),
-    Shape(("passw", "kennwort", "passcode", "phrase", "pwd"), _SPOKEN, _spoken, "password"),
+    Shape(("passw", "kennwort", "passcode", "phrase", "pwd", "pw "), _SPOKEN, _spoken, "password"),
     Shape(NEEDLES_ELSEWHERE, _ELSEWHERE, _elsewhere, "password"),
     HASHES,
 )  # fmt: skip

@@ -95,6 +95,28 @@ def _is_random(value: str) -> bool:
     )  # fmt: skip
 
 
+_PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_JAGGED = 10
+
+
+def is_jagged(value: str) -> bool:
+    """Letters and digits whose case changes too often for words joined by capitals."""
+    if not (_JAGGED <= len(value) <= 200 and value.isascii() and value.isalnum()):
+        return False
+    return len(_PIECE.findall(value)) * 11 > len(value) * 5
+
+
+ABOUT_IT = re.compile(r"(?:sha|md|base|argon|b?crypt|pbkdf|utf|aes|oauth|rfc|uuid|v)-?\d", re.IGNORECASE)
+"""What says how one is made, or of which version it is."""
+
+
+def may_be_told(value: str) -> bool:
+    """Of what is said of a password: whether it is the password, and not a word about it."""
+    if CODE.search(value) or ABOUT_IT.match(value) or "-" in value:
+        return False
+    return is_jagged(value) or (any(map(str.isalpha, value)) and any(map(str.isdigit, value)))
+
+
 def may_be_secret(value: str) -> bool:
     """Of what is called a secret or a token. Much that is, is a word: the name of a secret, a kind of token."""
     if len(value) < 8 or " " in value:

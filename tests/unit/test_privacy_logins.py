@@ -74,7 +74,25 @@ GONE = [
     "パスワード: quietbadger",
     "비밀번호: quietbadger",
     '{"contraseña": "quietbadger", "a": 1}',
+    "the pw is quietbadger43",
+    "Password for bob: quietbadger43",
+    "[sudo] password for ada: quietbadger43\nok",
+    "pw for user bob@example.org: quietbadger43",
+    "user/pass: bob / quietbadger",
+    "user/password: bob/quietbadger",
+    "Username / Password = bob / quietbadger43",
+    "login/pw: bob/quietbadger.",
 ]
+JAGGED = ["tDMdTEyKWQbDyb", "FShjStrSrLQ7zJ", "x7Kq9ZtR2mW4vB8nYcD3fGhJ"]
+
+
+@pytest.mark.parametrize("value", JAGGED)
+@pytest.mark.parametrize("text", ["pw: {}", "pass: {}", "the pw is {}", "Password for bob: {}", "user/pass: a / {}"])
+def test_random_letters_are_gone(text: str, value: str) -> None:
+    for sent in (text.format(value), f"first\n{text.format(value)}\nlast"):
+        assert value not in scrub_text(sent)
+        assert value not in scrub_text(json.dumps({"out": sent}))
+        assert is_suspicious(sent)
 
 
 @pytest.mark.parametrize("text", GONE)
@@ -107,6 +125,13 @@ def test_it_is_gone(text: str) -> None:
         "mot de passe : doit contenir 8 lettres", "mot de passe : obligatoire", "la contraseña: nunca se guarda",
         "senha = req.body.senha", "senha: string", "f(senha=senha)", "desenhar: uma coisa", "пароль: не указан",
         "密码：必须至少8位", "비밀번호: 필수", "Kennwort: bitte neu setzen", "パスワード：必須", "senha == user.senha",
+        "pass: shouldReturnUser", "pass: 12", "pw: playwright", "pass: testHTTPStringLength", "pass: parsesJSONAndYAML",
+        "pass: UserServiceTest", "pass: it2CanDoThis", "pw: usesCSSGrid", "the pw is required",
+        "the pw is sha256 hashed",
+        "Password for bob: not set", "Password for bob: expired", "password for the database: ${DB_PASSWORD}",
+        "[sudo] password for ada: ", "Password for 'https://ada@example.org': ", "user/pass: <user> / <password>",
+        "user/password: $USER/$PASS", "user/password/token", "the user/pass are asked for", "username/password login",
+        "user/pass: string/string",
         "echo $PW | docker login --password-stdin", "echo hello | sudo tee x", "echo a:b | sudo tee x",
     ],
 )  # fmt: skip
@@ -121,6 +146,7 @@ def test_what_is_none_stays(text: str) -> None:
      "password:\n  ", "a_password:\n a\n", "passphrase: a ", "passphrase: a a a", "zip -P a ", "zip -P ", "-p 7z ",
      "openssl enc ", "echo a | sudo ", 'echo "', "echo 'a' | chpasswd ", "sudo -S ", "redis-cli -a",
      "senha ", "senha: a ", "密码：", "mot de passe : ", "mot", "contrase",
+     "pw is a1 ", "password for ", "password for a: ", "user/pass: a/", "user/pass: ", "pw for user ", "a/",
      "contrase\\", "u043f", "\\u043f"],
 )  # fmt: skip
 def test_it_takes_as_long_as_the_text_is(piece: str) -> None:
