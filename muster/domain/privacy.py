@@ -13,6 +13,7 @@ from muster.domain.exclusions import Excluded
 from muster.domain.secret_kubernetes import is_kubernetes_secret, without_data
 from muster.domain.secret_names import holds_secrets, is_list_of_tokens, is_secret, without_any
 from muster.domain.secret_shapes import is_suspicious, without_secrets
+from muster.domain.secret_stores import without_stored_words
 from muster.domain.secret_tokens import KEY_BEGIN, KEY_END, mark
 
 as_json = TypeAdapter(Any).dump_json
@@ -109,7 +110,7 @@ def _is_pair(value: Any) -> bool:
 
 
 _OPTION = re.compile(r"--?[A-Za-z][\w=.-]*")
-_BEFORE, _BEFORE_CHARACTERS = 6, 400
+_BEFORE, _BEFORE_CHARACTERS = 12, 400
 """Of a list, what is looked at beside a string: the command, its option, the name above."""
 
 
@@ -117,6 +118,7 @@ def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
     """What is divided among the strings of a list: words of a command, lines of a text. Each stays what it was, but for
     what goes; what is within something private goes as a whole."""
     seam = " " if any(map(_OPTION.fullmatch, strings)) else "\n"
+    strings = without_stored_words(strings, kinds)
     lines = Lines(kinds)
     done: list[str] = []
     for string in strings:
@@ -130,7 +132,10 @@ def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
             if kept != before + text:
                 for kind, count in found.items():
                     kinds[kind] = kinds.get(kind, 0) + count
+                whole = seam == " " and not any(map(str.isspace, text))
                 text = kept[len(before) :] if kept.startswith(before) else mark("secret")
+                if whole and text.startswith("[removed:"):  # a shell would end the word where it does not
+                    text = text[: text.index("]") + 1]
         done.append(text if len(text) < 8 else without_secrets(text, kinds))
     return done
 
