@@ -14,6 +14,7 @@ from muster.domain.secret_kubernetes import is_kubernetes_secret, without_data
 from muster.domain.secret_names import holds_secrets, is_list_of_tokens, is_secret, without_any
 from muster.domain.secret_shapes import is_suspicious, without_secrets
 from muster.domain.secret_stores import without_stored_words
+from muster.domain.secret_tables import without_tables
 from muster.domain.secret_tokens import KEY_BEGIN, KEY_END, mark
 
 as_json = TypeAdapter(Any).dump_json
@@ -137,6 +138,8 @@ def _together(strings: list[str], kinds: dict[str, int]) -> list[str]:
                 if whole and text.startswith("[removed:"):  # a shell would end the word where it does not
                     text = text[: text.index("]") + 1]
         done.append(text if len(text) < 8 else without_secrets(text, kinds))
+    if len(done) > 1 and not any("\n" in string for string in done):  # lines, perhaps of a table
+        return without_tables("\n".join(done), kinds).split("\n")
     return done
 
 

@@ -24,6 +24,7 @@ from muster.domain.secret_kubernetes import without_kubernetes
 from muster.domain.secret_logins import HASHES, LOGINS, may_hold_logins
 from muster.domain.secret_names import is_secret
 from muster.domain.secret_stores import may_be_stored, without_stored
+from muster.domain.secret_tables import may_hold_tables, without_tables
 from muster.domain.secret_tokens import (
     NOT_WITHIN_A_WORD,
     Shape,
@@ -374,6 +375,7 @@ _SHAPES: tuple[Shape, ...] = (
 def without_secrets(text: str, kinds: dict[str, int]) -> str:
     """`kinds` counts what went."""
     text = without_stored(without_kubernetes(without_tokens(text, kinds), kinds), kinds)
+    text = without_tables(text, kinds)
     return without_shapes(_SHAPES, text, kinds)
 
 
@@ -419,4 +421,10 @@ def is_suspicious(text: str) -> bool:
         return True
     if named and ("set" in low or "config" in low) and _SETTING.search(low):
         return True
-    return may_hold_logins(low) or may_be_commands(low) or may_be_stored(low) or may_hold_tokens(text)
+    return (
+        may_hold_logins(low)
+        or may_be_commands(low)
+        or may_be_stored(low)
+        or may_hold_tables(low)
+        or may_hold_tokens(text)
+    )

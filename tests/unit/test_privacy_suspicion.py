@@ -41,6 +41,13 @@ TEXTS = (
     "https://{v}@x.example/", "line\n{v}", "line\t{v}", "\x1b[32m{v}", "{n} {v}", "{n}({v})", "f('{n}', '{v}')",
     "setenv('{n}', '{v}')", "{n}: str = '{v}'", "{n} = b'{v}'", "${{{n}:-{v}}}", "curl -u {v} x", "wget --user {v}",
     "kind: Secret\ndata:\n  {n}: {v}", "-H '{n}: {v}'", "login ada {n} {v}", "AKIAIOSFODNN7EXAMPL3:{v}",
+    "{n}  {v}", "{n}\t{v}", "| {n} | {v} |", "{n} | {v}", "user,{n}\nbob,{v}", "user\t{n}\tcity\nbob\t{v}\tx",
+    "| a | {n} |\n|---|---|\n| b | {v} |", "a | {n}\n--+--\n b | {v}", "user  {n}  x\nbob  {v}  y", "`{n}`  {v}",
+    "{n},user\n{v},bob", '"user","{n}"\r\n"bob","{v}"', "gh secret set {n} --body {v}", "net user ada {v} /add",
+    "net user {v} {v}", "the {n} is {v}", "{n} for bob: {v}", "user/{n}: bob / {v}", "echo {v} | vercel env add {n}",
+    "aws ssm put-parameter --type SecureString --value {v}", "fly secrets set {n}={v}", "pass insert {n} <<< {v}",
+    "echo {v} | pass insert x", "echo {v} | vault kv put a b=-", "echo {v} | glab variable set {n}",
+    "echo {v} | gh auth login --with-token", "printf %s {v} | wrangler secret put {n}", "{n}: tDMdTEyKWQbDyb",
 )  # fmt: skip
 
 
