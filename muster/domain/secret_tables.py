@@ -290,22 +290,41 @@ _NEEDLES = (
     "pass", "pwd", "auth", "secret", "key", "token", "cookie", "credential", "pat", "jwt", "otp", "pw", "pin", "codes",
     "phrase", "mnemonic", "kennwort", "contrase", "senha", "wachtwoord", "adgangskode", "senord",
 )  # fmt: skip
-_COLUMN = re.compile(
-    r"(?:(?:api|private|secret|access|signing|encryption|account|ssh)[_.-]?keys?"
-    r"|(?:access|refresh|auth|id|bearer|session)[_.-]?tokens?|[a-z0-9]pass|(?<![a-z0-9])(?:jwt|otp|pw)"
-    r"|(?<=[nrt])(?:jwt|otp|pw)|(?:recovery|backup)[_-]?codes|mnemonic)"
-    r"[\"'`*\\]{0,9}(?:[ \t]{0,80}+(?:\||│|\r?\n|\\{1,15}[nr])|[ ]{2}|\t|\\{1,15}t|,)"
+_KEYS = re.compile(r"(?:api|private|secret|access|signing|encryption|account|ssh)[_.-]?$")
+_TOKENS = re.compile(r"(?:access|refresh|auth|id|bearer|session)[_.-]?$")
+_ALONE = re.compile(r"(?:[^a-z0-9]|\\[nrt]|^)$")
+_ENDS = r"[\"'`*\\]{0,9}(?:[ \t]{0,80}+(?:\||│|\r?\n|\\{1,15}[nr])|[ ]{2}|\t|\\{1,15}t|,)"
+_HEADED = tuple(
+    (word, re.compile(word + _ENDS), before)
+    for words, before in (
+        (("key", "keys"), _KEYS),
+        (("token", "tokens"), _TOKENS),
+        (("pass",), re.compile(r"[a-z0-9]$")),
+        (("jwt", "otp", "pw"), _ALONE),
+        (("codes",), re.compile(r"(?:recovery|backup)[_-]?$")),
+        (("mnemonic",), re.compile("")),
+    )
+    for word in words
 )
-_OF_ROW = re.compile(
-    r"(?:token|key|_pat|auth|pass|jwt|otp|pw|pin)s?[`*]{0,3}(?:[ \t]{0,80}+(?:\||│)|[ ]{2}|\t|\\{1,15}t)"
-    r"[ \t]{0,80}+[\"'`*\\]{0,9}[^\s|]{4}"
+"""How a column's name ends, and what stands before that."""
+_LED = tuple(
+    (
+        word,
+        re.compile(
+            word + r"s?[`*]{0,3}(?:[ \t]{0,80}+(?:\||│)|[ ]{2}|\t|\\{1,15}t)[ \t]{0,80}+[\"'`*\\]{0,9}[^\s|]{4}"
+        ),
+    )
+    for word in ("token", "key", "_pat", "auth", "pass", "jwt", "otp", "pw", "pin")
 )
+"""How the name ends that a row begins with."""
+_BEFORE = 12
 
 
 def may_hold_tables(low: str) -> bool:
     """In lower case. What other looks would find, too, is left to them."""
-    if not any(
-        word in low for word in ("key", "token", "_pat", "auth", "pass", "jwt", "otp", "pw", "pin", "codes", "mnem")
-    ):
-        return False
-    return _COLUMN.search(low) is not None or _OF_ROW.search(low) is not None
+    for word, pattern, before in _HEADED:
+        if word in low:
+            for found in pattern.finditer(low):
+                if before.search(low[max(0, found.start() - _BEFORE) : found.start()]):
+                    return True
+    return any(word in low and pattern.search(low) is not None for word, pattern in _LED)
