@@ -40,7 +40,7 @@ _HTPASSWD = re.compile(
 _WORDS = re.compile(r""""[^"\n]*"|'[^'\n]*'|[^\s"']+""")
 _LINE = re.compile(
     "(" + _BEGIN + _NUMBERED + r"[ \t]{0,40}+(?:- )?(?:[a-z0-9]{1,40}[_.-]){0,3}(?:pass|pw)[ \t]{0,8}[:=][ \t]{0,8})"
-    r"([^\s\"'`\\,;]{4,200}+)(?=[ \t]{0,8}(?:$|\r|\\[nr]|[ \t]#|\"))",
+    r"([^\s\"'`\\,;]{4,200}+)(?=[ \t]{0,8}(?:$|\r|\\{1,7}[nr]|[ \t]#|\\{0,7}\"))",
     re.MULTILINE,
 )
 """In lower case: programs that test say PASS."""

@@ -92,6 +92,7 @@ def test_random_letters_are_gone(text: str, value: str) -> None:
     for sent in (text.format(value), f"first\n{text.format(value)}\nlast"):
         assert value not in scrub_text(sent)
         assert value not in scrub_text(json.dumps({"out": sent}))
+        assert value not in scrub_text(json.dumps(json.dumps({"out": sent})))
         assert is_suspicious(sent)
 
 
