@@ -274,16 +274,16 @@ class Import:
 
     def _session(self, line: SessionLine, there: set[UUID]) -> dict[str, Any]:
         session_id = self._sessions.setdefault(line.id, self._ours("session", line.id))
-        (external_id, title, metadata), _ = privacy.scrub([line.external_id, line.title, line.metadata])
+        kept, _ = privacy.scrub({"external_id": line.external_id, "title": line.title, "metadata": line.metadata})
         return {
             "id": str(session_id),
             "key": session_key(line.platform, line.external_id, session_id),
-            "external_id": external_id,
+            "external_id": kept["external_id"],
             "platform": line.platform,
-            "title": title,
+            "title": kept["title"],
             "agent_id": str(line.agent_id) if line.agent_id in there else None,
             "task_id": str(line.task_id) if line.task_id in there else None,
-            "metadata": metadata,
+            "metadata": kept["metadata"],
             "started_at": archive.moment(line.started_at),
             "ended_at": archive.moment(line.ended_at),
         }

@@ -217,7 +217,10 @@ async def test_what_was_not_made_yet_is_made_there(memory: Memory) -> None:
 
 
 async def test_private_text_is_not_brought_in(own_url: str, memory: Memory) -> None:
-    session = {"kind": "session", "id": str(new_id()), "started_at": "2026-01-01T00:00:00Z"}
+    session = {
+        "kind": "session", "id": str(new_id()), "started_at": "2026-01-01T00:00:00Z",
+        "external_id": "a <private>sesame", "title": "sesame</private> b",
+    }  # fmt: skip
     at = {"occurred_at": "2026-01-01T00:00:00Z"}
     lines = [
         {"kind": "muster-memory", "version": 1},
