@@ -40,6 +40,8 @@ _LEAST_TOKENS = 200
 _EVENT_TOKENS = 600
 """At most; with less of it, an event is not told well."""
 _LOOK_SECONDS = 0.25
+_MUCH_BYTES = 30_000
+"""Of events, which the rules read in a tenth of a second or so."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Generation:
         """`generator` is what projects get that choose none. Without `chat` there is no model to choose."""
         self._db, self._default, self._chat = db, generator, chat
         self._caps = caps or Caps()
+        self._much = asyncio.Semaphore()
 
     @classmethod
     def of(
@@ -86,7 +89,7 @@ class Generation:
     ) -> Made:
         """`earlier`: what came right before, and was made something of already. Raises GenerationFailed."""
         if await self._generator(workspace_id, project_id) == "rules":
-            return rules.observe(events, earlier)
+            return await self._read(events, partial(rules.observe, events, earlier))
         readable = [event for event in events if rules.worth_reading(event)]
         if not readable:
             return Made(note="there are no words in it, or all of them were taken out as private", generator=self._name)
@@ -111,15 +114,22 @@ class Generation:
         """Of what is new in a session: all that was made of it, and the latest `events`. Raises GenerationFailed."""
         about = session or {}
         title = about.get("title") if isinstance(about.get("title"), str) else None
-        basis = rules_summary.summarise(
-            title, events, observations,
+        basis = await self._read(events, partial(
+            rules_summary.summarise, title, events, observations,
             ended=about.get("ended_at") is not None, count=about.get("events", 0) - about.get("since", 0),
-        )  # fmt: skip
+        ))  # fmt: skip
         if not basis.observations or await self._generator(workspace_id, project_id) == "rules":
             return basis
         asks = _Asks(self, workspace_id, project_id)
         answer = await asks.ask(SUMMARISE, partial(retold, title, events, observations), Summarised)
         return asks.made([summary_of(answer, events, observations, basis.observations[0])], None)
+
+    async def _read(self, events: Sequence[Event], read: Callable[[], Made]) -> Made:
+        """Much takes seconds, which heartbeats and kills do not wait for."""
+        if sum(len(privacy.as_json(event.payload)) for event in events) < _MUCH_BYTES:
+            return read()
+        async with self._much:
+            return await asyncio.to_thread(read)
 
     async def _generator(self, workspace_id: UUID, project_id: UUID) -> str:
         chosen = await memory_usage.generator_of(self._db, workspace_id, project_id)

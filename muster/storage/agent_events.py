@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
@@ -25,6 +26,7 @@ _TRIES = 5
 _FLIGHTS = 2
 """Statements under way for those who share one: while one is being written to disk, the next gathers."""
 _FLIGHT_EVENTS = 500
+_TURN_SECONDS = 0.02
 _CALL = "SELECT memory_record(%s, %s, %s, %s, %s, %s)"
 
 
@@ -179,7 +181,11 @@ class Recorder:
         """Their projects, and what may be kept of each by itself."""
         workspace_id, places, each = workspace_of(who), [], []
         fresh: dict[str, Place] = {}
+        turn = time.monotonic()
         for n, event in enumerate(events):
+            if time.monotonic() - turn > _TURN_SECONDS:  # others wait
+                await asyncio.sleep(0)
+                turn = time.monotonic()
             ref = event.project
             place = fresh.get(ref) or self._places.get((workspace_id, ref))
             if place is None:
