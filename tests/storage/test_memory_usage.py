@@ -107,6 +107,19 @@ async def test_a_batch_is_one_call_and_sources_are_set(tenant: Tenant, provider:
     assert all(f"Statement number {n}" in provider.prompts[0] for n in range(50))
 
 
+async def test_reading_much_keeps_nobody_waiting(tenant: Tenant) -> None:
+    """Heartbeats and kills are in the same loop."""
+    project = await a_project(tenant)
+    text = "\n".join(f"plain remark {n} about nothing in particular" for n in range(1300))
+    reading = asyncio.create_task(Generation(tenant.db).make(tenant.id, project, [event({"text": text})] * 8))
+    turns = 0
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0.005)
+    assert len(reading.result().observations) > 10
+    assert turns > 8, "a few in each event's time"
+
+
 async def test_nothing_worth_keeping_is_an_answer(tenant: Tenant, provider: Provider, chat: Chat) -> None:
     provider.answer = called({"nothing": "small talk"})
     made = await Generation(tenant.db, generator="llm", chat=chat).make(
