@@ -93,7 +93,7 @@ _MAY_BE_OPTION = re.compile(r"(?:[\s\"']|\\[nrt])-(?:[apwnk]|-pass[\s=])")
 
 def may_be_commands(low: str) -> bool:
     """In lower case."""
-    if ("sudo" in low or any(word in low for word in _READ)) and ("echo" in low or "printf" in low):
+    if ("echo" in low or "printf" in low) and ("sudo" in low or any(word in low for word in _READ)):
         return True
     if "<<<" in low and any(word in low for word in _READ):
         return True

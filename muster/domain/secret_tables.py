@@ -294,37 +294,40 @@ _KEYS = re.compile(r"(?:api|private|secret|access|signing|encryption|account|ssh
 _TOKENS = re.compile(r"(?:access|refresh|auth|id|bearer|session)[_.-]?$")
 _ALONE = re.compile(r"(?:[^a-z0-9]|\\[nrt]|^)$")
 _ENDS = r"[\"'`*\\]{0,9}(?:[ \t]{0,80}+(?:\||│|\r?\n|\\{1,15}[nr])|[ ]{2}|\t|\\{1,15}t|,)"
-_HEADED = tuple(
-    (word, re.compile(word + _ENDS), before)
-    for words, before in (
-        (("key", "keys"), _KEYS),
-        (("token", "tokens"), _TOKENS),
-        (("pass",), re.compile(r"[a-z0-9]$")),
-        (("jwt", "otp", "pw"), _ALONE),
-        (("codes",), re.compile(r"(?:recovery|backup)[_-]?$")),
-        (("mnemonic",), re.compile("")),
-    )
-    for word in words
-)
-"""How a column's name ends, and what stands before that."""
-_LED = tuple(
+_LEADS = r"s?[`*]{0,3}(?:[ \t]{0,80}+(?:\||│)|[ ]{2}|\t|\\{1,15}t)[ \t]{0,80}+[\"'`*\\]{0,9}[^\s|]{4}"
+_LETTER = re.compile(r"[a-z0-9]$")
+_WORDS: tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str], re.Pattern[str] | None], ...] = tuple(
     (
         word,
-        re.compile(
-            word + r"s?[`*]{0,3}(?:[ \t]{0,80}+(?:\||│)|[ ]{2}|\t|\\{1,15}t)[ \t]{0,80}+[\"'`*\\]{0,9}[^\s|]{4}"
-        ),
+        re.compile(f"{word}s?{_ENDS}") if before else None,
+        before or _LETTER,
+        re.compile(word + _LEADS) if leads else None,
     )
-    for word in ("token", "key", "_pat", "auth", "pass", "jwt", "otp", "pw", "pin")
+    for word, before, leads in (
+        ("key", _KEYS, True),
+        ("token", _TOKENS, True),
+        ("pass", _LETTER, True),
+        ("auth", None, True),
+        ("pin", None, True),
+        ("pw", _ALONE, True),
+        ("jwt", _ALONE, True),
+        ("otp", _ALONE, True),
+        ("_pat", None, True),
+        ("codes", re.compile(r"(?:recovery|backup)[_-]?$"), False),
+        ("mnemonic", re.compile(""), False),
+    )
 )
-"""How the name ends that a row begins with."""
+"""How a column's name ends, and what stands before that; and how the name ends that a row begins with."""
 _BEFORE = 12
 
 
 def may_hold_tables(low: str) -> bool:
     """In lower case. What other looks would find, too, is left to them."""
-    for word, pattern, before in _HEADED:
+    for word, ends, before, leads in _WORDS:
         if word in low:
-            for found in pattern.finditer(low):
+            if leads is not None and leads.search(low):
+                return True
+            for found in ends.finditer(low) if ends is not None else ():
                 if before.search(low[max(0, found.start() - _BEFORE) : found.start()]):
                     return True
-    return any(word in low and pattern.search(low) is not None for word, pattern in _LED)
+    return False
