@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 from abc import ABC, abstractmethod
@@ -337,14 +338,23 @@ class RunnerConformance(ABC):
     async def test_nothing_stays_open(self, runner: Runner) -> None:
         await Life(job_for(self.prints("x"))).run(runner)
         gc.collect()  # what other tests left is not to be closed meanwhile
-        before = set(os.listdir("/proc/self/fd"))
+        before = _open_files()
         for spec in (
             self.prints("x"), self.fails(), self.cannot_start(), self.leaves_a_child(), self.prints_much(200_000),
             self.with_timeout(self.runs_for_long(), 0.1),
         ):  # fmt: skip
             await Life(job_for(spec)).run(runner)
-        for _ in range(40):  # a process that has ended is taken leave of in the loop's next turns
-            if not (opened := set(os.listdir("/proc/self/fd")) - before):
+        for _ in range(40):  # what has ended is taken leave of in the loop's next turns
+            if (after := _open_files()).keys() == before.keys():
                 break
             await asyncio.sleep(0.05)
-        assert not opened
+        assert after.keys() == before.keys(), f"{before} {after}"
+
+
+def _open_files() -> dict[str, str]:
+    """By number, what each is; but for the one that looks."""
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+    return found
