@@ -124,8 +124,9 @@ async def search(
             coming.cancel()
     # By vectors alone is by their distances alone.
     kind = told.kind if by_words else "keywords"
-    best = fuse(told.hits, near[0] if near else [], told.worth, kind, most=limit + _SPARE + len(seen))
-    ranked = [one for one in best if _mark(one.id) not in seen][: limit + _SPARE]
+    most = max(limit, _LEAST) + _SPARE
+    best = fuse(told.hits, near[0] if near else [], told.worth, kind, most=most + len(seen))
+    ranked = [one for one in best if _mark(one.id) not in seen][:most]
     items = await watch.on("read", _read(db, who, ranked, kind, told.wanted, limit + 1, explain))
     more = len(items) > limit and given + limit < MAX_DEPTH
     items = items[:limit]
@@ -234,6 +235,8 @@ def _filters(chosen: Plan) -> list[str] | None:
 
 _SPARE = 15
 """Read beyond those that are given: what they say may put others before them."""
+_LEAST = 10
+"""Who asks for fewer is given the first of these, in the same order."""
 _TOLD = (
     "id", "type", "title", "subtitle", "narrative", "facts", "concepts", "files_read", "files_modified", "project_id",
     "session_id", "task_id", "agent_id", "importance", "summary", "seen", "occurred_at",

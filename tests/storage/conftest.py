@@ -32,6 +32,7 @@ from muster.storage.database import Database
 from muster.storage.moves import Changes
 from tests.services import cluster
 
+from .memories import Project, new_project
 from .sessions import Session, a_session
 
 # What a developer's own shell may point at must not reach the tests.
@@ -216,6 +217,11 @@ def new_tenant(db: Database, shared_url: str) -> NewTenant:
 @pytest.fixture
 async def tenant(new_tenant: NewTenant) -> Tenant:
     return await new_tenant()
+
+
+@pytest.fixture
+async def project(tenant: Tenant) -> Project:
+    return await new_project(tenant)
 
 
 @pytest.fixture

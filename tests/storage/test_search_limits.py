@@ -13,15 +13,9 @@ from muster.storage import observations, search
 from muster.storage.context import context_for
 from muster.storage.observations import Where
 
-from .conftest import Tenant
-from .test_search import Project, new_project
+from .memories import Project
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-async def project(tenant: Tenant) -> Project:
-    return await new_project(tenant)
 
 
 async def first(project: Project, query: str, **more: Any) -> str | None:

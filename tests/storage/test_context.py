@@ -1,0 +1,69 @@
+"""What an agent is told before it starts."""
+
+from __future__ import annotations
+
+from muster.domain.memory import NewObservation
+from muster.storage.context import context_for
+
+from .memories import Project, new_project
+
+
+async def test_context_keeps_to_its_budget_and_tells_what_matters(project: Project) -> None:
+    await project.put(
+        NewObservation(title="We pool connections", type="decision", narrative="Because opening costs 20 ms. " * 20),
+        NewObservation(title="Pool exhausted under load", type="bugfix", facts=["The limit was 5", "It is 20 now"]),
+        NewObservation(title="pool exhausted  under load!", type="bugfix"),
+        NewObservation(title="The pool's file", files_modified=["src/pool.py"]),
+    )
+    await project.put(NewObservation(title="Session of Monday", type="summary"), summary=True)
+    db, who = project.tenant.db, project.tenant.id
+    told = await context_for(db, who, project.id, "make the connection pool larger", files=["src/pool.py"])
+    titles = [item["title"] for item in told.items]
+    assert len(titles) == 4  # of the two that say the same, one
+    assert {"Session of Monday", "The pool's file", "We pool connections"} < set(titles)
+    assert "## Decisions" in told.markdown
+    assert "## Errors and fixes" in told.markdown
+    assert all(item["id"] in told.markdown for item in told.items)
+    for budget in (100, 150, 200, 400, 1000):
+        told = await context_for(db, who, project.id, "make the connection pool larger", budget_tokens=budget)
+        assert told.tokens <= budget
+        assert len(told.markdown) / 4 <= budget
+    empty = await new_project(project.tenant)
+    assert (await context_for(db, who, empty.id, "anything")).markdown == ""
+
+
+async def test_what_fits_a_task_best_comes_first_whatever_it_is(project: Project) -> None:
+    others = [NewObservation(title=f"Widget report {word}", type="decision", narrative=f"Of the {word} widget")
+              for word in ("amber", "cobalt", "ochre", "teal", "umber")]  # fmt: skip
+    await project.put(
+        *others,
+        NewObservation(title="The zeppelin importer drops rows of last year", narrative="It reads 100 at a time."),
+        NewObservation(title="Why does the zeppelin importer drop rows?", type="question"),
+    )
+    told = await context_for(project.tenant.db, project.tenant.id, project.id, "Mend the rows of the zeppelin importer")
+    groups = list(dict.fromkeys(item["group"] for item in told.items))
+    assert told.items[0]["title"].startswith("The zeppelin importer drops")
+    assert groups[0] == "Facts"
+    assert [item["title"] for item in told.items if item["group"] == "Questions asked"] == [
+        "Why does the zeppelin importer drop rows?"
+    ]
+    places = [told.markdown.index(f"## {group}") for group in groups]
+    assert places == sorted(places)
+
+
+async def test_a_large_budget_is_used_and_a_small_one_goes_to_the_files(project: Project) -> None:
+    await project.put(
+        *(
+            NewObservation(title=f"The pool number {n} has {n * 7} connections and a name of its own")
+            for n in range(70)
+        ),
+        NewObservation(title="Never sort in here", files_modified=["src/sorting.py"]),
+    )
+    db, who = project.tenant.db, project.tenant.id
+    told = await context_for(db, who, project.id, "make the connection pool larger", budget_tokens=8000)
+    assert len(told.items) > 60
+    told = await context_for(
+        db, who, project.id, "make the connection pool larger", files=["src/sorting.py"], budget_tokens=130
+    )
+    assert "Never sort in here" in [item["title"] for item in told.items]
+    assert len(told.items) < 4
