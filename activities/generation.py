@@ -116,7 +116,7 @@ class Generation:
         title = about.get("title") if isinstance(about.get("title"), str) else None
         basis = await self._read(events, partial(
             rules_summary.summarise, title, events, observations,
-            ended=about.get("ended_at") is not None, count=about.get("events", 0) - about.get("since", 0),
+            ended=about.get("ended_at") is not None, count=about.get("until", 0) - about.get("since", 0),
         ))  # fmt: skip
         if not basis.observations or await self._generator(workspace_id, project_id) == "rules":
             return basis

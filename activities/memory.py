@@ -342,7 +342,7 @@ class Drain:
 
     async def _store(self, claimed: Claimed, done: list[Done], rows: list[dict[str, Any]]) -> None:
         request = self._request
-        summarised = claimed.session["events"] if claimed.session and request.kind == JobKind.SUMMARY else None
+        summarised = claimed.session["until"] if claimed.session and request.kind == JobKind.SUMMARY else None
         # With patience: the model was paid for it, and said twice it is stored once.
         found = await patiently(
             lambda: jobs.complete(

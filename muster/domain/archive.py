@@ -183,7 +183,7 @@ def sent_id(workspace_id: UUID, project_id: UUID, session_id: UUID, line: EventL
         payload=line.payload,
         metadata=line.metadata,
     )
-    return agent_event_id(workspace_id, project_id, session_id, event, line.payload)
+    return agent_event_id(workspace_id, project_id, session_id, event, line.payload, line.metadata)
 
 
 def event_id(

@@ -70,6 +70,8 @@ class Sifted(NamedTuple):
     metadata: bytes
     value: Any
     """The payload, once more."""
+    about: Any
+    """And the metadata."""
     removed: Removed
 
 
@@ -85,12 +87,12 @@ def sifted(place: Place, n: int, event: NewEvent, *, named: bool) -> Sifted:
         )
     text = (raw + raw_metadata).decode()
     if not place.exclude_paths and not place.exclude_tools and not is_suspicious(text):
-        return Sifted(raw, raw_metadata, payload, _NOTHING)
+        return Sifted(raw, raw_metadata, payload, metadata, _NOTHING)
     payload, metadata, removed = scrub_event(payload, metadata, place.exclude_paths, place.exclude_tools, text=text)
     if removed.kinds:
         raw = as_json(payload)
         raw_metadata = as_json(metadata) if metadata is not None else raw_metadata
-    return Sifted(raw, raw_metadata, payload, removed)
+    return Sifted(raw, raw_metadata, payload, metadata, removed)
 
 
 class Calls(NamedTuple):
@@ -138,7 +140,7 @@ def named(
         event = event.model_copy(update={"occurred_at": occurred_at})
     source = event.source
     # By its id there as it was sent: two that look alike without their secrets are two.
-    event_id = agent_event_id(workspace_id, place.id, event.session, event, sifted.value)
+    event_id = agent_event_id(workspace_id, place.id, event.session, event, sifted.value, sifted.about)
     return event_id, {
         "id": event_id,
         "project": place.id,

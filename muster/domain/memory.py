@@ -141,15 +141,24 @@ def session_key(platform: str, external_id: str | None, session_id: UUID) -> str
     return _digest(platform, external_id) if external_id else str(session_id)
 
 
-def agent_event_id(workspace_id: UUID, project_id: UUID, session_id: UUID, event: NewEvent, payload: Any) -> UUID:
-    """An event that is sent again has the same id: by its source's id for it, else by all that it says."""
+def agent_event_id(
+    workspace_id: UUID, project_id: UUID, session_id: UUID, event: NewEvent, payload: Any, metadata: Any
+) -> UUID:
+    """An event that is sent again has the same id: by its source's id for it, else by all that it says. `payload` and
+    `metadata` as they are stored."""
     source = event.source
     if source.event_id:
         about: tuple[object, ...] = ("source", source.adapter, source.event_id)
     else:
-        text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        about = ("content", source.adapter, str(session_id), event.type, event.occurred_at.isoformat(), text)
+        moment = event.occurred_at.isoformat()
+        about = ("content", source.adapter, str(session_id), event.type, moment, _sorted(payload))
+        if metadata is not None:
+            about = (*about, _sorted(metadata))
     return derived_id(_digest(str(workspace_id), str(project_id), *about))
+
+
+def _sorted(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def observation_id(job: str, index: int, content_hash: str) -> UUID:

@@ -82,7 +82,7 @@ async def elsewhere(new_tenant: NewTenant) -> Place:
 async def test_an_event_comes_with_its_job(place: Place) -> None:
     event = place.event(source=Source(adapter="test", event_id="e-1"), metadata={"a": [1, None]})
     (recorded,) = await place.record(event, request_id="r-1")
-    assert recorded.id == agent_event_id(place.tenant.id, place.id, place.session, event, event.payload)
+    assert recorded.id == agent_event_id(place.tenant.id, place.id, place.session, event, event.payload, event.metadata)
     assert not recorded.repeated
     assert recorded.job is not None
     assert recorded.job["id"] == job_id(JobKind.EVENT, place.tenant.id, place.id, "agent_event", str(recorded.id)), (
@@ -113,6 +113,11 @@ async def test_an_event_is_one_however_often_it_is_sent(place: Place) -> None:
         assert [one.job for one in again] == [first[0].job, first[1].job, first[0].job]
         assert all(one.repeated for one in again)
     assert await place.everything() == before
+    # What is said beside it is part of what it says.
+    (told,), (otherwise,) = [await place.record(place.event("else", metadata={"call": n, "by": "b"})) for n in (1, 2)]
+    assert len({first[1].id, told.id, otherwise.id}) == 3
+    (again,) = await place.record(place.event("else", metadata={"by": "b", "call": 2}))
+    assert (again.id, again.repeated) == (otherwise.id, True)
     # Elsewhere it is another: in another session by what it says, in another project by any name.
     other = place.event("else", session=await place.new_session())
     assert not (await place.record(other))[0].repeated

@@ -350,6 +350,32 @@ async def test_a_summary_tells_all_that_came_at_once_and_the_last_one_of_the_who
     assert told == [(250,)]
 
 
+async def test_what_comes_right_after_an_end_is_told_by_the_next_one(session: Session) -> None:
+    """As where a session is ended after each turn, and the next turn's events come while those of the last are worked on."""
+    maker = Scripted(each)
+
+    async def ends() -> None:
+        await session.tenant.rows("UPDATE memory_sessions SET ended_at = now() WHERE id = %s", (session.id,))
+        await session.add(0, kind=JobKind.SUMMARY)
+
+    jobs_of = [await session.add() for _ in range(6)]
+    await ends()
+    jobs_of += [await session.add() for _ in range(10)]
+    token = new_id()
+    first = await session.claim(token)
+    later = [job for job in first.jobs if job in jobs_of[8:]]
+    await session.complete(token, first.of([job for job in first.jobs if job not in later]))
+    await drain(session, maker, JobKind.SUMMARY)
+    assert maker.summarised == [(8, 8)], "of what is settled"
+    await session.complete(token, first.of(later))
+    await session.add(3, kind=JobKind.EVENT_BATCH)
+    await ends()
+    await drain(session, maker, JobKind.EVENT_BATCH)
+    await drain(session, maker, JobKind.SUMMARY)
+    assert [events for events, _ in maker.summarised[1:]] == [11]
+    assert await session.tenant.rows("SELECT events, summarised FROM memory_sessions") == [(19, 19)]
+
+
 async def test_events_that_are_gone_are_nothing(session: Session) -> None:
     job = await session.add(0)
     maker = Scripted(each)

@@ -236,8 +236,26 @@ async def test_a_summary_waits_for_what_came_before_it(session: Session) -> None
     # What came after it does not hold it up, or a busy session would have no summary.
     assert (await session.look())[0] == [JobKind.EVENT_BATCH, JobKind.SUMMARY]
     claimed = await session.claim(new_id(), kind=JobKind.SUMMARY)
-    assert len(claimed.events) == 3
+    assert len(claimed.events) == 1, "of the others nothing is known yet"
     assert len(claimed.observations) == 1
+
+
+async def test_a_summary_waits_also_where_what_came_before_it_is_held(session: Session) -> None:
+    await session.add(2)
+    await session.add(0, kind=JobKind.SUMMARY)
+    who = asker(session.tenant)
+    await jobs.switch(session.db, who, JobKind.EVENT, paused=True, reason="a moment")
+    assert await session.look() == ([], None)
+    assert (await session.claim(new_id(), kind=JobKind.SUMMARY)).jobs == []
+    places = await jobs.overdue(session.db, seconds=-1, after=UUID(int=0), limit=10_000)
+    assert session.id not in [place.session_id for place in places]
+    await jobs.switch(session.db, who, JobKind.EVENT, paused=False, reason=None)
+    assert (await session.look())[0] == [JobKind.EVENT]
+    places = await jobs.overdue(session.db, seconds=-1, after=UUID(int=0), limit=10_000)
+    assert session.id in [place.session_id for place in places]
+    token = new_id()
+    await session.complete(token, await session.claim(token))
+    assert len((await session.claim(new_id(), kind=JobKind.SUMMARY)).events) == 2
 
 
 async def test_a_long_session_is_summarised_on_the_way(session: Session) -> None:
