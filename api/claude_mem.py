@@ -13,6 +13,7 @@ from pydantic import Field
 
 from api.answers import Json, problems
 from api.auth import ANY_KEY, OPEN, needs, router_of
+from api.bodies import Lenient
 from api.claude_mem_words import (
     OWN_PLATFORM,
     ClaudeMemEvent,
@@ -45,6 +46,7 @@ from muster.storage import projects, sessions
 PREFIX = "/compat/claude-mem"
 
 router = router_of("claude-mem", prefix=PREFIX)
+router.route_class = Lenient
 
 BATCH_PATH = f"{PREFIX}/v1/events/batch"
 EVENT_PATH = f"{PREFIX}/v1/events"

@@ -17,6 +17,7 @@ from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.errors import Forbidden
 from muster.domain.ids import memory_workflow_id
 from muster.domain.memory import ErrorClass, JobKind, JobOutcome, JobStatus
+from muster.domain.privacy import scrub_text
 from muster.domain.tasks import Spec, Text
 from muster.domain.tenants import Scope, Tenant
 from muster.storage import jobs, projects
@@ -244,6 +245,7 @@ async def list_lanes(request: Request) -> Any:
 
 
 async def _switched(here: Context, tenant: Tenant, kind: JobKind, *, paused: bool, reason: str | None) -> Answer:
+    reason = scrub_text(reason) if reason else reason
     await jobs.switch(here.db, tenant, kind, paused=paused, reason=reason)
     if not paused:
         for place in await jobs.places(here.db, tenant, kind):

@@ -13,6 +13,7 @@ from api import answers
 from api.agent_events import JobBrief, Wait, wait_for
 from api.answers import Cursor, Json, Limit, Shown, problems
 from api.auth import needs, router_of
+from api.bodies import Lenient
 from api.context import asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.memory import NewSession
@@ -21,6 +22,7 @@ from muster.domain.tenants import Scope
 from muster.storage import projects, sessions
 
 router = router_of("memory")
+router.route_class = Lenient
 
 
 class Session(Shown):

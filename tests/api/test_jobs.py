@@ -102,6 +102,8 @@ async def test_a_lane_is_paused_and_resumed(own: tuple[Api, Api]) -> None:
             answer = await api.post(f"/v1/memory/lanes/{kind}/pause", json=said)
             assert answer.status_code == 200, answer.text
             assert (answer.json()["paused"], answer.json()["reason"]) == (True, "too dear")
+    kept = await api.post("/v1/memory/lanes/event_batch/pause", json={"reason": "<private>Bo</private> pays"})
+    assert kept.json()["reason"] == " pays"
     project = await remember(api, "We decided that the parser is written anew.")
     (job,) = await jobs(api, project=project)
     await asyncio.sleep(2.0)

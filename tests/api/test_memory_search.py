@@ -152,7 +152,14 @@ async def test_half_a_character_is_no_reason_to_refuse(place: tuple[Api, Api, di
     assert answer.json()["title"] == "Wombats \ufffd dig \\ud83d \U0001f600"
     changed = await api.patch(f"{answer.headers['location']}", content=b'{"narrative": "\\uDE00 deep"}', headers=typed)
     assert changed.json()["narrative"] == "\ufffd deep"
+    sent = b'{"project": "apollo", "external_id": "bilby-1", "title": "Cut \\ud83d", "metadata": {"a": "\\udc00"}}'
+    begun = await api.post("/v1/sessions", content=sent, headers=typed)
+    assert begun.status_code == 201, begun.text
+    assert (begun.json()["title"], begun.json()["metadata"]) == ("Cut \ufffd", {"a": "\ufffd"})
     hooked = "/compat/claude-mem/v1"
+    sent = b'{"projectId": "apollo", "externalSessionId": "bilby-2", "contentSessionId": "b", "title": "\\ud83d"}'
+    begun = await api.post(f"{hooked}/sessions/start", content=sent, headers=typed)
+    assert begun.status_code in (200, 201), begun.text
     sent = b'{"projectId": "apollo", "kind": "manual", "content": "Bilbies eat \\ud83d"}'
     kept = await api.post(f"{hooked}/memories", content=sent, headers=typed)
     assert kept.status_code == 201, kept.text

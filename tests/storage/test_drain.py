@@ -351,7 +351,7 @@ async def test_a_summary_tells_all_that_came_at_once_and_the_last_one_of_the_who
 
 
 async def test_what_comes_right_after_an_end_is_told_by_the_next_one(session: Session) -> None:
-    """As where a session is ended after each turn, and the next turn's events come while those of the last are worked on."""
+    """As where a session is ended after each turn: the events of the next come while those of the last are in work."""
     maker = Scripted(each)
 
     async def ends() -> None:
