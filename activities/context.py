@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -123,7 +124,16 @@ async def _awaited(telling: Awaitable[str]) -> str:
 
 
 def _question(job: dict[str, Any]) -> str:
-    return "\n".join(part for part in (job["title"], job["prompt"]) if part)[:_QUESTION_LENGTH]
+    """What it is about. A title that is the command itself, as one is that nobody gave, says how and not what."""
+    title, prompt = job["title"], job["prompt"]
+    if prompt and title and _is_command(title, (job.get("runner") or {}).get("argv") or []):
+        title = None
+    return "\n".join(part for part in (title, prompt) if part)[:_QUESTION_LENGTH]
+
+
+def _is_command(title: str, argv: list[str]) -> bool:
+    said = " ".join(title.split()).removesuffix("…").rstrip()
+    return bool(argv and said) and " ".join(shlex.join(argv).split()).startswith(said)
 
 
 def _own_folder() -> tuple[Path, int]:

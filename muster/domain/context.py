@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
 
-DECISIONS, ERRORS, FACTS, QUESTIONS, SUMMARIES, FILES = (
-    "Decisions", "Errors and fixes", "Facts", "Questions asked", "Recent summaries", "About these files",
+DECISIONS, ERRORS, FACTS, QUESTIONS, REQUESTS, SUMMARIES, FILES = (
+    "Decisions", "Errors and fixes", "Facts", "Questions asked", "Asked for before", "Recent summaries",
+    "About these files",
 )  # fmt: skip
-GROUPS = (DECISIONS, ERRORS, FACTS, QUESTIONS, FILES, SUMMARIES)
+GROUPS = (DECISIONS, ERRORS, FACTS, QUESTIONS, REQUESTS, FILES, SUMMARIES)
+ASKED = frozenset((QUESTIONS, REQUESTS))
+"""What somebody wanted, and not what is known."""
 
 _OF_TYPE = {
     "decision": DECISIONS, "convention": DECISIONS, "bugfix": ERRORS, "error": ERRORS, "failure": ERRORS,
-    "question": QUESTIONS,
+    "question": QUESTIONS, "request": REQUESTS,
 }  # fmt: skip
 _LETTERS = re.compile(r"[A-Za-z ]")
 _PARTED = re.compile(r"[.!?:;,…–—-]*(?:\s+(?:[–—-]\s+)?|$)")

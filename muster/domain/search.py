@@ -72,6 +72,9 @@ _IDENTIFIER, _WORDS, _SURE, _STEEP = 25.0, 40.0, 0.38, 0.05
 """What words count, in the unit of `_nearness`: those of an identifier, and others; the share of a query's worth that a
 row must hold for half of that, and how sharp the turn is. Chosen with both sets of `python -m benchmarks.recall` in
 sight."""
+_NOWHERE = 0.25
+"""Of a word's worth, where nothing holds it and few words are asked for: who types `ENISA portal login` wants what says
+ENISA. Of a question in other words it counts in full, since what its few known words find is there by chance."""
 _BASE = 7.0
 """The nearness of the last to what is not near at all, so that scores can be compared by their ratio."""
 _REQUESTS, _SHORT, _REPEATED = frozenset({"request", "question"}), 500, 0.4
@@ -230,11 +233,13 @@ class Ranked(NamedTuple):
     """What one of `_nearness` is of a score."""
 
 
-def known(wanted: Sequence[Wanted], worth: Mapping[int, float]) -> float:
+def known(wanted: Sequence[Wanted], worth: Mapping[int, float], kind: Kind, counts: Counts) -> float:
     """What all words of a query are worth together, those too that nothing holds."""
     best: dict[str, float] = {}
     for want in wanted:  # spellings of a word are one
         most = max((worth.get(words.dimension(term), 0.0) for term in want.terms), default=0.0)
+        if kind == "keywords" and not any(total(counts, term) for term in want.terms):
+            most *= _NOWHERE
         best[want.text] = max(best.get(want.text, 0.0), most)
     return sum(best.values())
 

@@ -49,6 +49,7 @@ async def context_for(
     asked = words.wanted(query.query)
     told = [item for item in found.items if not repeats(asked, item["type"], item["narrative"] or item["title"])]
     best = told[0]["score"] if told else 0.0
+    told.sort(key=lambda item: context.group_of(item) in context.ASKED)  # what is known comes first
     relevant = [item for place, item in enumerate(told) if place < anyhow or item["score"] >= _WORTH * best]
     ids = {item["id"] for item in about} & {item["id"] for item in relevant}
     both = [(context.group_of(item), item) for item in relevant if item["id"] in ids]

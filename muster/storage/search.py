@@ -163,7 +163,8 @@ async def _both(
         meant = [want for want in wanted if held or want.text not in corrections] + more
         if corrections:
             worth = worths(meant, place.counts)
-        return Told(hits, every, corrections, kind_of(query.query, every), known(meant, worth))
+        kind = kind_of(query.query, every)
+        return Told(hits, every, corrections, kind, known(meant, worth, kind, place.counts))
 
     async def by_meaning() -> tuple[Hits, bool] | None:
         found = await vector if isinstance(vector, Awaitable) else vector

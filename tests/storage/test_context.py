@@ -51,6 +51,22 @@ async def test_what_fits_a_task_best_comes_first_whatever_it_is(project: Project
     assert places == sorted(places)
 
 
+async def test_what_is_known_comes_before_what_was_asked_for(project: Project) -> None:
+    wanted = [
+        NewObservation(title=f"Deploy build {n} to the edge of {place}", type="request")
+        for n, place in ((214, "Bern"), (215, "Graz"), (216, "Brno"))
+    ]
+    await project.put(
+        *wanted,
+        NewObservation(title="Edge boxes take signed builds alone", narrative="What is not signed is rolled back."),
+    )
+    db, who = project.tenant.db, project.tenant.id
+    told = await context_for(db, who, project.id, "Deploy build 217 to the edge of Linz")
+    assert [item["group"] for item in told.items] == ["Facts", *["Asked for before"] * 3]
+    small = await context_for(db, who, project.id, "Deploy build 217 to the edge of Linz", budget_tokens=100)
+    assert [item["title"] for item in small.items] == ["Edge boxes take signed builds alone"]
+
+
 async def test_a_large_budget_is_used_and_a_small_one_goes_to_the_files(project: Project) -> None:
     await project.put(
         *(

@@ -145,6 +145,14 @@ async def test_who_asks_is_not_answered_with_the_question(project: Project) -> N
     assert (await project.find("nightly import", vector=[1.0, 0.0, 0.0]))[0] == asked, "what was asked for by its words"
 
 
+async def test_a_name_is_found_beside_words_that_nothing_holds(project: Project) -> None:
+    others = [f"The door of building {n} is painted" for n in range(30)]
+    ids = await project.titled("ENISA answered on Friday: the audit is moved", *others)
+    await project.vectors(ids, [[0, 0, 1], *([1, n / 40, 0] for n in range(30))])
+    for query in ("ENISA portal login", "portal ENISA", "login credentials enisa"):
+        assert (await project.find(query, vector=[1.0, 0.1, 0.0]))[0].startswith("ENISA"), query
+
+
 async def test_who_asks_for_one_is_given_the_first_of_ten(project: Project) -> None:
     """What questions stand before is looked at, however few are wanted."""
     questions = [f"Why is the pool exhausted, {n}?" for n in range(18)]

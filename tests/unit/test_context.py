@@ -53,6 +53,24 @@ async def test_it_is_for_its_agent_alone_and_gone_with_it(temporary: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("title", "asked"),
+    [
+        ("sh -c 'cat notes; echo done'", "it takes an hour"),
+        ("sh -c 'cat notes;…", "it takes an hour"),
+        ("speed up the import", "speed up the import\nit takes an hour"),
+        ("speed", "speed\nit takes an hour"),
+    ],
+)
+async def test_how_it_is_run_is_not_what_it_is_about(title: str, asked: str) -> None:
+    teller = Teller()
+    job = {**JOB, "title": title, "runner": {"kind": "command", "argv": ["sh", "-c", "cat notes; echo done"]}}
+    for one in (job, {**job, "prompt": None}):
+        path = await Contexts(teller).write(uuid4(), uuid4(), one)
+        assert path is not None
+    assert [question for question, _ in teller.asked] == [asked, title]
+
+
+@pytest.mark.parametrize(
     "job",
     [{**JOB, "project_id": None}, {**JOB, "memory": {"inject": False}}],
     ids=["without a project", "whose task does not wish it"],
