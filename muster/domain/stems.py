@@ -58,6 +58,26 @@ QUESTION_WORDS = frozenset(
 )  # fmt: skip
 """How it is asked for, and not what."""
 
+CALENDAR = frozenset(
+    """
+    january february march april may june july august september october november december
+    jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun
+    monday tuesday wednesday thursday friday saturday sunday
+    januar februar marz mai juni juli oktober dezember
+    montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag
+    janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre
+    lundi mardi mercredi jeudi vendredi samedi dimanche
+    enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre
+    lunes martes miercoles jueves viernes sabado domingo
+    gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre
+    lunedi martedi mercoledi giovedi venerdi sabato domenica
+    janeiro fevereiro marco maio junho julho setembro outubro novembro dezembro
+    januari februari maart mei augustus oktober
+    maandag dinsdag woensdag donderdag vrijdag zaterdag zondag
+    """.split()  # noqa: SIM905
+)
+"""Written as names are, and named by many."""
+
 IRREGULAR = {
     form: word
     for word, forms in {

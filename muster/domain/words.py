@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from muster.domain.stems import QUESTION_WORDS, STOP_WORDS, guess_language, stem
+from muster.domain.stems import CALENDAR, QUESTION_WORDS, STOP_WORDS, guess_language, stem
 
 MAX_TERMS = 4_000
 """Of one observation. One of the usual size has a hundred; what a log of 80,000 letters has beyond is not found."""
@@ -42,6 +42,11 @@ DOCUMENT = ""
 
 _TITLE, _SUBTITLE, _FACT, _CONCEPT, _FILE = 2.5, 1.5, 1.2, 1.5, 0.8
 _SEGMENT, _PART, _NAME = 0.8, 0.6, 0.3  # of an identifier, beside the whole
+_NAMED = 1.5
+"""Of a query's word that is written as a name: who names something means that, and an encoder knows few names."""
+_CAPITAL = re.compile(r"(?<![\w@#./\\-])[A-ZÀ-ÖØ-ÞА-ЯΑ-Ω][^\W\d_]{2,}")
+_BEGUN = re.compile(r"(?:\A|[?!:…]|(?<![A-Z])(?<![A-Z][a-z])(?<![A-Z][a-z][a-z])\.)\s*\Z")
+"""What stands before the first word of a sentence; not `Mrs.`"""
 
 # Written without spaces between words.
 _DENSE = (
@@ -59,7 +64,6 @@ _CAMEL = re.compile(r"[A-ZÀ-Þ]+(?=[A-ZÀ-Þ][a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+
 _HYPHENATED = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)+")
 _HEX = re.compile(r"(?=.*(?:\d[a-f]+\d|[a-f]\d+[a-f]))[0-9a-f]{7,64}")
 """A digest, or the beginning of one: nobody writes more of a commit than tells it from others."""
-_HEX_PREFIXES = (12, 10, 8, 7)
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)[-+_]?[a-z]")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
@@ -233,6 +237,7 @@ def wanted(query: str) -> list[Wanted]:
     language = guess_language([_fold(token) for token in tokens])
     stops = STOP_WORDS["en"] | STOP_WORDS[language] | QUESTION_WORDS
     asked: dict[str, Wanted] = {}
+    names = _names(query) if not query.islower() else frozenset[str]()
     for token in tokens:
         if _is_dense(token):
             pairs = [term for term, _ in _pairs(token)]
@@ -252,12 +257,22 @@ def wanted(query: str) -> list[Wanted]:
                     asked.setdefault(term, Wanted(term, (term,), 1.0 if term in _pieces(token) else _NAME, False))
         elif folded not in stops and (len(folded) > 1 or token.isupper()):
             forms = tuple(dict.fromkeys([stem(folded, language), stem(folded), *_elsewhere(folded), *_umlauts(token)]))
-            asked.setdefault(forms[0], Wanted(folded, forms, 1.0, folded.isdigit()))
+            asked.setdefault(forms[0], Wanted(folded, forms, _NAMED if token in names else 1.0, folded.isdigit()))
     return list(asked.values())
 
 
+def _names(query: str) -> set[str]:
+    """Words that are written as names are."""
+    return {
+        word[0]
+        for word in _CAPITAL.finditer(query)
+        if (word[0].isupper() or not _BEGUN.search(query[max(0, word.start() - 8) : word.start()]))
+        and _fold(word[0]) not in CALENDAR
+    }
+
+
 def _beginnings(digest: str) -> list[str]:
-    return [digest[:count] for count in _HEX_PREFIXES if count < len(digest)]
+    return [digest[:count] for count in (12, 10, 8, 7) if count < len(digest)]
 
 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})

@@ -120,6 +120,23 @@ def test_what_is_said_twice_counts_more_and_what_stands_in_much_less() -> None:
     assert weight("other", "pool") > weight("other", "pool " + "word " * 200)
 
 
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("What did we say about ENISA last month?", {"enisa"}),
+        ("Which ENISA?", {"enisa"}),
+        ("Who is Mrs. Oyelaran of Brightwell?", {"mrs", "oyelaran", "brightwell"}),
+        ("Kestrel stopped. Since when? Tests pass in March", set()),
+        ("kestrel job", set()),
+        ("warum mag Frau Schönfelder keine Umlaute", {"frau", "schonfelder", "umlaute"}),
+        ("где живёт Петрова", {"петрова"}),
+        ("rows of api.Gateway and WorkerPool", set()),
+    ],
+)
+def test_who_is_named_is_meant(query: str, names: set[str]) -> None:
+    assert {want.text for want in words.wanted(query) if want.weight > 1} == names
+
+
 def test_a_word_is_a_project_s_own() -> None:
     assert words.word(PROJECT, "pool") != words.word(uuid4(), "pool")
     assert -(2**63) <= words.word(PROJECT, "pool") < 2**63
