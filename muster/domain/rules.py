@@ -16,6 +16,7 @@ from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import line_of
 from muster.domain.rules_progress import progress_in, shape, without_progress
 from muster.domain.rules_reading import Act, Kind, read, read_all
+from muster.domain.rules_records import with_fields
 from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import asks_for_work, is_labelled, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
@@ -77,7 +78,7 @@ def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
             continue
         if act.kind not in _TOLD:
             work.take(act)
-        elif told := _told(act, before):
+        elif told := with_fields(act, _told(act, before)):
             work.turn()
             made += told
         before = act

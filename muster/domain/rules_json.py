@@ -64,9 +64,8 @@ def said_in(payload: Any) -> tuple[str, str, str]:
                 role = role or value.lower()
             elif not speaker and key != "role":
                 speaker = " ".join(cleaned(value, 60).split())
-    for key in _SAID:
-        if text := text_of(place.get(key)):
-            return text, speaker, role
+    if key := said_under(place):
+        return text_of(place[key]), speaker, role
     if messages := dicts(place.get("messages")):
         text = "\n".join(
             f"{line_of(message, 'name', 'role')}: {text_of(message.get('content'))}" for message in messages[:50]
@@ -76,12 +75,17 @@ def said_in(payload: Any) -> tuple[str, str, str]:
     return flattened(rest), speaker, role
 
 
+def said_under(place: Mapping[str, Any]) -> str:
+    """The key under which the words stand. Empty: there is none for that."""
+    return next((key for key in _SAID if text_of(place.get(key))), "")
+
+
 def flattened(value: Any, limit: int = 6000) -> str:
     """Any JSON as lines of `key: value`."""
     if isinstance(value, str):
         return cleaned(value, limit)
     lines, size = [], 0
-    for path, leaf in _leaves(value):
+    for path, leaf in leaves(value):
         line = f"{path}: {leaf}" if path else leaf
         lines.append(line)
         size += len(line)
@@ -90,7 +94,8 @@ def flattened(value: Any, limit: int = 6000) -> str:
     return cleaned("\n".join(lines), limit)
 
 
-def _leaves(value: Any) -> Iterator[tuple[str, str]]:
+def leaves(value: Any) -> Iterator[tuple[str, str]]:
+    """All that is no list and no object, as text, and where it stands."""
     stack: list[tuple[str, Any]] = [("", value)]
     seen = 0
     while stack and seen < 5000:

@@ -11,6 +11,7 @@ from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
 from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_records import is_over
 from muster.domain.rules_sentences import sentences
 from muster.domain.rules_steps import Step, steps
 from muster.domain.rules_stories import broken, has_failed, placed
@@ -34,6 +35,7 @@ def failing(told: Sequence[NewObservation], acts: Sequence[Act]) -> list[NewObse
             _mends(later, o, said=tried.isdisjoint(o.sources)) for later in told[place + 1 :] if later.type == "bugfix"
         )
         and not _is_outlived(o, acts)
+        and not is_over(o, acts)
     ]
 
 

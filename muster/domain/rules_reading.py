@@ -16,6 +16,7 @@ from muster.domain.memory import Event
 from muster.domain.rules_answers import answer_of
 from muster.domain.rules_commands import only_looks
 from muster.domain.rules_edits import applies_patch, changes_of, patch_in, patched
+from muster.domain.rules_fields import beside, is_talk, level, standing
 from muster.domain.rules_json import (
     dicts,
     files_of,
@@ -83,6 +84,10 @@ class Act:
     items: list[tuple[str, str]] = field(default_factory=list)
     """Of a plan: what is to be done, and how far it is."""
     data: Mapping[str, Any] = field(default_factory=dict)
+    beside: list[tuple[str, str]] = field(default_factory=list)
+    """Fields of its own that stand beside what was said."""
+    standing: str = ""
+    """What it tells of fails, or does no longer."""
 
 
 _QUIET_TYPES = re.compile(
@@ -187,6 +192,9 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
     if isinstance(payload, dict):
         act.data = payload
         act.title = line_of(payload, "title", "subject", "headline")
+        act.standing = standing(kind, payload)
+        act.speaker = speaker if is_talk(kind, payload) or not (act.standing or level(payload)) else ""
+        act.beside = beside(kind, payload, text, act.speaker)
         act.files_read = files_of(payload, "files_read", "files", "filesRead")
         act.files_modified = files_of(payload, "files_modified", "filesModified")
     return act

@@ -1,0 +1,68 @@
+"""What programs record, as observations: an alert, a log's line, a deployment, with the fields that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from muster.domain import rules_fields as fields
+from muster.domain.memory import NewObservation
+from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_stories import NARRATIVE_CHARS, of
+from muster.domain.rules_text import one_line, unique
+
+MAX_FACTS = 14
+_TOLD_WITHOUT = frozenset({Kind.MESSAGE, Kind.OTHER})
+
+_NAMELESS = "the command"
+"""What is said to fail where nobody knows what does."""
+
+
+def with_fields(act: Act, made: list[NewObservation]) -> list[NewObservation]:
+    """With what stands beside the words, and as an error where the record is that of one."""
+    if not act.beside and not act.standing:
+        return made
+    subject = "" if act.kind is Kind.PROMPT or act.speaker else fields.subject(act.data)
+    made = made or _alone(act, subject)
+    if not made:
+        return []
+    first, *rest = made
+    facts = unique((*first.facts, *fields.as_facts(act.beside)), 200)
+    more = "\n".join(part for part in (*facts[MAX_FACTS:], fields.as_text(act.beside)) if part)
+    narrative = f"{first.narrative or first.title}\n{more}"[:NARRATIVE_CHARS] if more else first.narrative
+    told = first.model_copy(
+        update={"title": _titled(act, first.title, subject), "facts": facts[:MAX_FACTS], "narrative": narrative}
+    )
+    if act.standing == fields.FAILS:
+        told = told.model_copy(update={"type": "error", "importance": max(first.importance, 0.6)})
+    elif act.standing == fields.WELL and first.type == "error":
+        told = told.model_copy(update={"type": "discovery", "importance": 0.4})
+    return [told, *rest]
+
+
+def is_over(error: NewObservation, acts: Sequence[Act]) -> bool:
+    """Whether the same was told of again, and all is well with it."""
+    failed = [(n, act) for n, act in enumerate(acts) if act.standing == fields.FAILS and act.event.id in error.sources]
+    return bool(failed) and all(any(_is_well(later, act) for later in acts[n + 1 :]) for n, act in failed)
+
+
+def _is_well(later: Act, failed: Act) -> bool:
+    same = fields.identity(failed.event.type.lower(), failed.data)
+    return later.standing == fields.WELL and bool(same) and same == fields.identity(
+        later.event.type.lower(), later.data
+    )  # fmt: skip
+
+
+def _alone(act: Act, subject: str) -> list[NewObservation]:
+    """Words too few to be told by themselves are told where it is known of what they are said."""
+    if act.standing != fields.FAILS and not (subject and act.kind in _TOLD_WITHOUT):
+        return []
+    return [of(act, "fact", one_line(act.text, 200), act.text, importance=0.4)]
+
+
+def _titled(act: Act, title: str, subject: str) -> str:
+    if subject and title.startswith(_NAMELESS):
+        title = subject + title.removeprefix(_NAMELESS)
+    elif subject and subject.split(" ")[0].lower() not in title.lower():
+        title = f"{subject}: {title}"
+    well = act.standing == fields.WELL and fields.is_alert(act.event.type, act.data)
+    return one_line(f"Resolved: {title}" if well and not title.lower().startswith("resolved") else title, 200)
