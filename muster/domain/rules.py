@@ -13,6 +13,7 @@ from uuid import UUID
 from muster.domain import purposes
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules_given import Choice
 from muster.domain.rules_json import line_of
 from muster.domain.rules_progress import progress_in, shape, without_progress
 from muster.domain.rules_reading import Act, Kind, read, read_all
@@ -26,7 +27,9 @@ MAX_OUTPUT_PIECES = 6
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
-_TOLD = frozenset({Kind.MESSAGE, Kind.PROMPT, Kind.OTHER, Kind.STARTED, Kind.OUTPUT, Kind.RESULT, Kind.ENDED})
+_TOLD = frozenset({
+    Kind.MESSAGE, Kind.PROMPT, Kind.CHOICE, Kind.OTHER, Kind.STARTED, Kind.OUTPUT, Kind.RESULT, Kind.ENDED,
+})  # fmt: skip
 """What is said, by whomever. All else is done."""
 _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 """Types of what is told anew when more of it happens. All others end with what they end with."""
@@ -95,7 +98,15 @@ def _told(act: Act, before: Act | None) -> list[NewObservation]:
             return _resulted(act)
         case Kind.ENDED:
             return _ended(act)
+        case Kind.CHOICE:
+            return [_chosen(act, choice) for choice in act.choices]
     return said(act, before)
+
+
+def _chosen(act: Act, choice: Choice) -> NewObservation:
+    title = f"{choice.question} {one_line(choice.answer)}"
+    made = _plain(act, "decision", title, f"{choice.question} {choice.answer}\n{choice.about}".strip(), 0.8)
+    return made.model_copy(update={"facts": [f"Not chosen: {', '.join(choice.others)}"] if choice.others else []})
 
 
 def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act]) -> NewObservation:

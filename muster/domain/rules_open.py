@@ -10,6 +10,7 @@ from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
+from muster.domain.rules_notebooks import is_same_cell
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_records import is_over
 from muster.domain.rules_sentences import sentences
@@ -87,7 +88,9 @@ def passed_since(error: NewObservation, acts: Sequence[Act]) -> bool:
 
 def _passes(later: Act, failed: Act) -> bool:
     if not failed.command:
-        return later.tool == failed.tool and later.data == failed.data
+        return later.tool == failed.tool and (
+            later.data == failed.data or is_same_cell(failed.tool, later.data, failed.data, failed.text)
+        )
     return (
         commands.covers(later.command, placed(failed))
         or (

@@ -17,8 +17,8 @@ from muster.domain.rules_answers import answer_of
 from muster.domain.rules_commands import only_looks
 from muster.domain.rules_edits import applies_patch, changes_of, patch_in, patched
 from muster.domain.rules_fields import beside, is_talk, level, standing
+from muster.domain.rules_given import COMMAND_CHARS, Choice, choices_of, command_of, plan_of
 from muster.domain.rules_json import (
-    dicts,
     files_of,
     first,
     flattened,
@@ -28,11 +28,10 @@ from muster.domain.rules_json import (
     said_in,
     text_of,
 )
+from muster.domain.rules_notebooks import from_kernel, has_raised
 from muster.domain.rules_shapes import Calls, parts_of
 from muster.domain.rules_text import cleaned, readable
 from muster.domain.shapes import Part
-
-COMMAND_CHARS = 4000
 
 
 class Kind(StrEnum):
@@ -45,6 +44,8 @@ class Kind(StrEnum):
     WEB = "web"
     DELEGATION = "delegation"
     PLAN = "plan"
+    CHOICE = "choice"
+    """Of whom a tool asked."""
     CALL = "call"
     """Of a tool, without its answer: nobody knows what came of it."""
     TOOL = "tool"
@@ -83,6 +84,7 @@ class Act:
     created: bool = False
     items: list[tuple[str, str]] = field(default_factory=list)
     """Of a plan: what is to be done, and how far it is."""
+    choices: list[Choice] = field(default_factory=list)
     data: Mapping[str, Any] = field(default_factory=dict)
     beside: list[tuple[str, str]] = field(default_factory=list)
     """Fields of its own that stand beside what was said."""
@@ -156,8 +158,9 @@ def _called(event: Event, part: Part) -> Act:
 
 def _answered(event: Event, part: Part) -> Act:
     """Nobody knows what was asked."""
-    answer = answer_of(part.payload.get("tool_response"), part.payload, command=True)
-    act = Act(event, Kind.OUTPUT, text=answer.text, tool=line_of(part.payload, "tool_name") or "A tool")
+    tool = line_of(part.payload, "tool_name")
+    answer = answer_of(from_kernel(tool, part.payload.get("tool_response")), part.payload, command=True)
+    act = Act(event, Kind.OUTPUT, text=answer.text, tool=tool or "A tool")
     if answer.refused:
         return _refused(act, answer.instead)
     if answer.failed:
@@ -261,6 +264,8 @@ _TOOLS: dict[str, Kind] = {
         Kind.WEB: "webfetch websearch web_fetch web_search fetch google_web_search browse search_web",
         Kind.DELEGATION: "task agent spawn_agent subagent delegate",
         Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate exitplanmode exit_plan_mode",
+        Kind.CHOICE: "askuserquestion ask_user_question ask_followup_question ask_user ask_question ask_questions "
+        "request_user_input question askquestion",
     }.items()
     for name in names.split()
 }
@@ -307,8 +312,9 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     if tool.lower() in _IDLE_TOOLS:
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
-    if kind is Kind.COMMAND and applies_patch(_command(asked)):
+    if kind is Kind.COMMAND and applies_patch(command_of(asked)):
         kind = act.kind = Kind.EDIT
+    answered = from_kernel(name, answered) if kind is Kind.TOOL else answered
     answer = answer_of(answered, payload, command=kind is Kind.COMMAND, edit=kind is Kind.EDIT)
     if answer.refused:
         return _refused(act, answer.instead)
@@ -330,7 +336,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         case Kind.EDIT:
             _read_edit(act, asked, answered)
         case Kind.COMMAND:
-            act.command = _command(asked)
+            act.command = command_of(asked)
             if answered is not None and not (act.text or act.failed) and only_looks(act.command):
                 act.kind, act.note = Kind.NOTHING, "a look that showed nothing"
         case Kind.WEB:
@@ -339,9 +345,15 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         case Kind.DELEGATION:
             act.query = text_of(first(asked, "prompt", "task", "message", "instructions"), 2000)
         case Kind.PLAN:
-            act.items = _plan(asked)
+            act.items = plan_of(asked)
             act.text = text_of(asked.get("plan")) or act.text
+        case Kind.CHOICE if asked.get("question") or asked.get("questions"):
+            act.choices = choices_of(asked, answered)
+            if not act.choices:
+                act.kind, act.note = Kind.NOTHING, "a question that nobody answered"
         case _:
+            act.kind = Kind.TOOL if act.kind is Kind.CHOICE else act.kind
+            act.failed = act.failed or has_raised(name, act.text)
             act.query = cleaned(flattened(asked), 2000)
             act.files_read = files_of(asked, *_PATHS)
     return act
@@ -370,22 +382,3 @@ def _refused(act: Act, instead: str) -> Act:
         return Act(act.event, Kind.PROMPT, text=instead)
     act.kind, act.note = Kind.NOTHING, f"{act.tool} was not allowed"
     return act
-
-
-def _command(asked: dict[str, Any]) -> str:
-    command = first(asked, "command", "cmd", "script", "argv", "input")
-    if isinstance(command, list):
-        words = [word for word in command[:200] if isinstance(word, str)]
-        if len(words) >= 3 and words[0].rpartition("/")[2] in ("sh", "bash", "zsh") and words[1] in ("-c", "-lc"):
-            words = words[2:]
-        return cleaned(" ".join(words), COMMAND_CHARS)
-    return text_of(command, COMMAND_CHARS)
-
-
-def _plan(asked: dict[str, Any]) -> list[tuple[str, str]]:
-    items = []
-    for item in dicts(first(asked, "todos", "plan", "items", "steps", "tasks")):
-        what = line_of(item, "content", "step", "title", "subject", "text", "description")
-        if what:
-            items.append((what, line_of(item, "status", "state") or "pending"))
-    return items[:50]

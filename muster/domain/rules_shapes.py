@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
+from muster.domain.rules_notebooks import notebook
 from muster.domain.shapes import Part
 from muster.domain.shapes_codex import codex
 from muster.domain.shapes_editors import hooked, opencode
+from muster.domain.shapes_langchain import langchain
 from muster.domain.shapes_providers import provided, streamed
 
 MAX_OPEN = 500
@@ -19,14 +21,19 @@ _ALONE = {"tool_use": {"id", "name"}, "tool_result": {"tool_use_id"}}
 def parts_of(kind: str, document: Any) -> list[Part] | None:
     """What it says, in its order; nothing where it only keeps books. None: it has no shape that is known here."""
     if not isinstance(document, dict):
-        return provided(document) if isinstance(document, list) else None
+        return _first_known(document) if isinstance(document, list) else None
     if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
         document = {"type": kind, **document}
-    for known in (hooked, opencode, codex):
+    for known in (hooked, opencode, codex, notebook, langchain):
         if (found := known(kind, document)) is not None:
             return found
     found = streamed(document)
     return provided(document) if found is None else found
+
+
+def _first_known(documents: list[Any]) -> list[Part] | None:
+    found = langchain("", documents)
+    return provided(documents) if found is None else found
 
 
 class Calls(Generic[Place]):
@@ -36,6 +43,7 @@ class Calls(Generic[Place]):
         self._open: dict[Hashable, list[tuple[Part, Place]]] = {}
         self._told: dict[Hashable, str] = {}
         self._said: dict[Hashable, str] = {}
+        self._heard: dict[Hashable, set[str]] = {}
         self._count = 0
 
     def made(self, part: Part, place: Place, session: Hashable = None) -> None:
@@ -71,7 +79,14 @@ class Calls(Generic[Place]):
         )
 
     def repeats(self, part: Part, session: Hashable = None) -> bool:
-        """Whether it is what was said last: some write each message twice, or at the end once more."""
+        """Whether it is what was said last: some write each message twice, or at the end once more. Where a message
+        has a number, it is known by that, since some send all that was said before with each."""
+        if part.id:
+            heard = self._heard.setdefault(session, set())
+            if part.id in heard:
+                return True
+            if len(heard) < MAX_OPEN:
+                heard.add(part.id)
         text = str(part.payload.get("text") or part.payload.get("prompt"))
         last, self._said[session] = self._said.get(session), text
         return text == last

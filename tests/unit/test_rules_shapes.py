@@ -272,6 +272,8 @@ _NAMES = st.sampled_from(
     type payload msg role content tool_calls function name arguments call_id id output tool_use_id input parts text
     functionCall functionResponse response args part properties state status hook_event_name file_path edits command
     message messages item changes kind subtype result tool_call tool tool_id error metadata info action
+    lc kwargs data event inputs outputs generations run_id cells cell cell_type output_type ename evalue traceback code
+    questions question answers options label nbformat level severity summary labels alertname
     """.split()  # noqa: SIM905
 )
 _VALUES = st.none() | st.booleans() | st.integers(0, 300) | st.sampled_from(
@@ -279,6 +281,8 @@ _VALUES = st.none() | st.booleans() | st.integers(0, 300) | st.sampled_from(
     response_item event_msg function_call function_call_output message tool_use tool_result text tool completed error
     assistant user model item.completed file_change command_execution message.part.updated afterFileEdit PreToolUse
     apply_patch Bash patch_apply_end mcp_tool_call_end result session.error tool_call c1 agent-turn-complete add x
+    human ai constructor HumanMessage on_tool_start on_tool_end on_tool_error on_chain_end on_llm_end AskUserQuestion
+    execute_cell stream execute_result code critical firing resolved
     """.split()  # noqa: SIM905
 )  # fmt: skip
 _DOCUMENTS = st.recursive(
