@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from muster.domain import rules_looks as looks
+from muster.domain.rules_elsewhere import run_in
 from muster.domain.rules_installs import Installed, handles_packages, installed
 from muster.domain.rules_steps import Step, named, program, steps
 from muster.domain.rules_text import unique
@@ -50,7 +51,7 @@ _MESSAGE = re.compile(
     r"""(?:-\w{0,4}m|--message)[\s=]*(?:"\$\(cat <<'?EOF'?\n(.*?)\n\s*EOF|"((?:[^"\\]|\\.)*)"|'([^']*)')""", re.DOTALL
 )
 _ALTERS = re.compile(
-    r"(?:rm|mv|cp|mkdir|touch|chmod|chown|ln|tee|patch|docker|podman|kubectl|helm|terraform|systemctl|service|psql|"
+    r"(?:rm|mv|cp|mkdir|touch|chmod|chown|ln|tee|patch|docker|docker-compose|podman|nerdctl|kubectl|oc|helm|terraform|tofu|systemctl|service|psql|"
     r"mysql|sqlite3|redis-cli|alembic|kill|pkill|"
     r"git (?:checkout|switch|reset|merge|rebase|revert|cherry-pick|pull|stash|apply|restore|am|clean)|"
     r"sed (?:\S+ )*(?:-\w*i|--in-place)|perl (?:\S+ )*-\w*i|"
@@ -63,16 +64,26 @@ _MUTATES = re.compile(
     r"(?:curl|wget|scp|rsync|ssh|aws|gcloud|az|flyctl|heroku|vercel|git (?:push|tag|clone)|gh|make|npm run)(?![\w-])"
 )
 _SHOWS = re.compile(
-    r"(?:(?:docker|podman) (?:-\S+ )*(?:(?:compose|container|image|volume|network) (?:-\S+ )*)?"
+    r"(?:(?:docker|podman|nerdctl) (?:-\S+ )*"
+    r"(?:(?:compose|container|image|volume|network|service|stack|node) (?:-\S+ )*)?"
     r"(?:ps|logs|images|inspect|version|info|top|stats|ls|config)|"
-    r"kubectl (?:-\S+ )*(?:get|describe|logs|top|explain|version|diff|config)|"
+    r"(?:docker|podman)-compose (?:ps|logs|images|top|config|version)|crictl (?:logs|ps|pods|images|inspect\w*)|"
+    r"(?:kubectl|oc) (?:-\S+ )*(?:get|describe|logs|top|explain|version|diff|config)|"
     r"helm (?:list|ls|status|get|template|lint)|"
-    r"terraform (?:-\S+ )*(?:plan|show|output|validate|version)|systemctl (?:status|list-\S+|is-\S+|cat)|journalctl|"
+    r"(?:terraform|tofu) (?:-\S+ )*(?:plan|show|output|validate|version)|"
+    r"systemctl (?:-\S+ )*(?:status|list-\S+|is-\S+|cat)|journalctl|dmesg|"
+    r"glab \w+ (?:view|list|status|trace|diff)|pm2 (?:logs|ls|list|show|describe|status)|supervisorctl (?:tail|status)|"
+    r"stern|kubetail|wrangler tail|(?:fly|railway|eb|minikube|serverless|sls|argo|netlify) logs|firebase functions:log|"
+    r"(?:doctl apps|nomad alloc|tkn \w{1,20}) logs|az (?:\S+ ){1,4}(?:tail|show|list)|"
+    r"gcloud (?:\S+ ){1,5}(?:read|tail|list|describe)|aws logs (?:tail|filter-log-events)|"
     r"gh \w+ (?:view|list|checks|status|diff)|gh api|(?:npm|pnpm|yarn) (?:ls|list|view|outdated|audit|why)|"
     r"pip3? (?:list|show|freeze|check)|(?:heroku|flyctl|vercel) logs|redis-cli (?:get|keys|ping|info)|"
     r"aws \S+ (?:list|describe|get)-\S+|alembic (?:current|history|heads))(?![\w-])"
 )
-_SHOWS_LOGS = re.compile(r"(?:\S+ )*logs\b|journalctl|gh \w+ (?:view|diff)|gh api")
+_SHOWS_LOGS = re.compile(
+    r"(?:\S+ )*logs?\b|journalctl|dmesg|stern|kubetail|gh \w+ (?:view|diff)|gh api|glab \w+ (?:trace|view|diff)|"
+    r"supervisorctl tail|wrangler tail|firebase functions:log|gcloud logging|aws ssm get-command-invocation"
+)
 _SELECTS = re.compile(
     r"\s*(?:(?:select|show|table)\b(?![^;]*\binto\b)(?![^;]*\b(?:pg_(?!\w*size)\w+|nextval|setval|set_config|lo_\w+) ?"
     r"\()|"
@@ -117,7 +128,12 @@ def shows(command: str) -> bool:
 
 
 def _shows(step: Step) -> bool:
-    return _SHOWS.match(step.bare) is not None or _asks(step)
+    if _SHOWS.match(step.bare) is not None or _asks(step):
+        return True
+    found = run_in(step)
+    return found != (step,) and all(
+        _looks(one) or _asks(one) or (_SHOWS.match(one.bare) is not None and not one.writes) for one in found
+    )
 
 
 def _asks(step: Step) -> bool:
@@ -136,7 +152,14 @@ def _asks(step: Step) -> bool:
 
 def shows_logs(command: str) -> bool:
     """What it prints is what others said, and no complaint of its own."""
-    return shows(command) and any(_SHOWS_LOGS.match(step.bare) for step in steps(command))
+    return shows(command) and any(_shows_text(step) for step in steps(command))
+
+
+def _shows_text(step: Step) -> bool:
+    found = run_in(step)
+    return any(
+        _SHOWS_LOGS.match(one.bare) is not None or (found != (step,) and one.name in looks.NAMES) for one in found
+    )
 
 
 def reads(command: str) -> list[str]:

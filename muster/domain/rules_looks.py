@@ -53,6 +53,12 @@ _READS: dict[str, frozenset[str]] = {
     "more": _words("-n"),
     "sed": _words("-e -f -l --expression --file --line-length"),
     "awk": _words("-F -v -f --field-separator --assign --file"),
+    "tac": _words("-s --separator"),
+    "zcat": frozenset(),
+    "bzcat": frozenset(),
+    "xzcat": frozenset(),
+    "zstdcat": frozenset(),
+    "zless": frozenset(),
     "nl": _words("-b -d -f -h -i -l -n -s -v -w"),
 }
 NAMES = frozenset([*_SEARCHES, *_READS, "find"])

@@ -26,6 +26,18 @@ def given(words: Sequence[str], valued: Collection[str]) -> Given:
     return found
 
 
+def behind_options(words: Sequence[str], valued: Collection[str], start: int = 0, also: str = "") -> int:
+    """Where the first word stands that is neither an option nor the value of one. `also`: letters with which others
+    begin that are none."""
+    at = start
+    while at < len(words) and (words[at].startswith("-") or (words[at][:1] != "" and words[at][:1] in also)):
+        if words[at] == "--":
+            return at + 1
+        option = _option(words[at], valued)
+        at += 2 if option and not option[1] and "=" not in words[at] else 1
+    return at
+
+
 def _option(word: str, valued: Collection[str]) -> tuple[str, str] | None:
     """Of letters behind one stroke, the first that has a value takes what comes behind it."""
     name, _, value = word.partition("=")

@@ -112,12 +112,25 @@ _TIMED_OUT = re.compile(r"(?:Error: )?[Cc]ommand timed out after \d[\w. ]{0,40}(
 """What is said in place of a command's last words, or before the first."""
 
 
+_NOT_SHOWN = re.compile(
+    r"ssh: |kex_exchange_identification: |Host key verification failed|\S{1,200}: Permission denied \(|"
+    r"Connection (?:closed|reset|timed out) by |(?:docker: )?Error (?:response )?from (?:daemon|server)\b|"
+    r"OCI runtime exec failed|Unable to connect to the server: |The connection to the server |"
+    r"error: (?:unable to upgrade connection|You must be logged in|a container name must be specified|context \W)|"
+    r"Error: No such container|An error occurred \("
+)
+"""Instead of a log: that there is none, or no way to it."""
+_LINES_OF_A_REFUSAL = 4
+
+
 def failed(command: str, output: str) -> bool:
     """Whether it says that it failed: an exit code is not always told, and of a pipe it is that of the last."""
     if _TIMED_OUT.fullmatch(output):
         return True
-    if commands.only_looks(command) or commands.shows_logs(command):
+    if commands.only_looks(command):
         return False
+    if commands.shows_logs(command):
+        return output.count("\n") < _LINES_OF_A_REFUSAL and _NOT_SHOWN.match(output) is not None
     if _TIMED_OUT.match(output) or _TIMED_OUT.fullmatch(output[output.rfind("\n") + 1 :]):
         return True
     end = output[-20_000:]

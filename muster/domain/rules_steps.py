@@ -7,6 +7,8 @@ import shlex
 from functools import lru_cache
 from typing import NamedTuple
 
+from muster.domain.rules_subcommands import command_first
+
 READ_CHARS = 2000
 """Of one command."""
 
@@ -17,7 +19,8 @@ _REDIRECTED = re.compile(r"(?:\d|&)?(>>?\|?|<{1,3})(&\d|&-|.*)", re.DOTALL)
 _ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
 _BEFORE = frozenset(
     """
-    sudo env time nice exec command nohup timeout xargs npx bunx pnpx rtk doas if while then do else ! {
+    sudo env time nice exec command nohup timeout xargs npx bunx pnpx rtk doas stdbuf unbuffer ionice if
+    while then do else ! {
     """.split()  # noqa: SIM905
 )
 """What runs what comes after it."""
@@ -25,7 +28,12 @@ _RUNNERS = {
     "uv": ("run", "pip"), "poetry": ("run",), "pipenv": ("run",), "hatch": ("run",), "pdm": ("run",), "rye": ("run",),
     "bundle": ("exec",), "pnpm": ("exec", "dlx"), "yarn": ("exec", "dlx"), "npm": ("exec",), "bun": ("x",),
 }  # fmt: skip
-_WITH_VALUE = {"sudo": ("-u", "-g"), "xargs": ("-n", "-I", "-P", "-L"), "nice": ("-n",), "timeout": ("-k", "-s")}
+_WITH_VALUE = {
+    "sudo": ("-u", "-g", "--user", "--group"),
+    "xargs": ("-n", "-I", "-P", "-L"),
+    "nice": ("-n",),
+    "timeout": ("-k", "-s"),
+}
 _OF_TWO_WORDS = frozenset("git cargo go npm pnpm yarn make docker kubectl bun just".split())  # noqa: SIM905
 _PREPARES = frozenset("cd export source . set pushd popd unset".split())  # noqa: SIM905
 _PREPARES_TOO = ("git add", "mkdir")
@@ -112,7 +120,7 @@ def _step(text: str, *, hidden: bool) -> Step | None:
                 writes.append(target)
         else:
             words.append(token)
-    words = _main(words) or words
+    words = command_first(_main(words) or words)
     return Step(tuple(words), tuple(writes), hidden) if words and words[0] else None
 
 
@@ -149,5 +157,5 @@ def program(command: str) -> str:
 def named(step: Step) -> str:
     if step.name not in _OF_TWO_WORDS:
         return step.name
-    rest = [word for word in step.words[1:3] if not word.startswith("-")]
+    rest = [word for word in step.words[1:3] if not word.startswith(("-", "+"))]
     return " ".join((step.name, *rest[: 2 if rest[:1] == ["run"] else 1]))
