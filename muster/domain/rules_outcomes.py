@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
 from muster.domain import rules_runners as runners
 from muster.domain.rules_text import lines_of, one_line, unique
 
-_PY_LAST = re.compile(
-    r"^(?:E\s+)?((?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|Timeout|Failure|NotFound|"
-    r"DoesNotExist)\b(?:: .*)?|AssertionError\b.*|assert .+)$"
-)
 _PY_FILE = re.compile(r'^\s*File "([^"\n]+)", line (\d+)(?:, in (\S+))?')
 _PLACE = re.compile(r"(?<![\w/.@+-])([\w.@+/-]{1,200}\.(?:py|pyi|tsx?|jsx?|mjs|rs|go|java|kt|rb|php|c|cc|cpp|h|hpp|"
                     r"cs|swift|vue|sql|"
@@ -21,22 +18,6 @@ _FAILED_TEST = re.compile(
     r"^(?:FAILED|ERROR)\s+(\S+?::\S+|\S+\.py)(?:\s+-\s+(.*))?$|^--- FAIL: (\S+)|^test (\S+) \.\.\. FAILED|"
     r"^\s*[✕✗×●]\s+(.+)$"
 )
-_ERROR_LINES = (
-    _PY_LAST,
-    re.compile(r"^(error(?:\[E\d+\])?: .+)$"),
-    re.compile(r"^(panic: .+)$"),
-    re.compile(r"^(?:Exception in thread .*? |Caused by: |Uncaught )((?:[\w.$]+(?:Error|Exception)|Error)\b.*)$"),
-    re.compile(r"^(?:\[?\w+\]?\s+)?((?:[A-Z]\w*)?(?:Error|Exception): .+)$"),
-    re.compile(r"(error TS\d+: .+)$"),
-    re.compile(r"^\S+:\d+(?::\d+)?:\s+((?:fatal )?error: .+)$"),
-    re.compile(r"((?:npm ERR!|fatal:|ERROR:?|\[error\]|FATAL:?|CRITICAL:?|E:) .+)$"),
-    re.compile(r"^(.*(?:command not found|No such file or directory|Permission denied|Connection refused|"
-               r"not recognized as|"
-               r"cannot find|could not find|No module named|segmentation fault|Killed|Out of memory|timed out|"
-               r"AccessDenied|"
-               r"unable to resolve|is not defined|already in use).*)$", re.IGNORECASE),
-    re.compile(r"^(.*\b(?:error|failed|failure|fatal)\b.*)$", re.IGNORECASE),
-)  # fmt: skip
 _PASSED = re.compile(
     r"\b(\d+ (?:passed|passing|tests? passed)[^\n=]{0,80}|test result: ok\.[^\n]{0,80}|"
     r"Tests:\s+[^\n]{0,80}passed[^\n]{0,40}|"
@@ -224,7 +205,7 @@ def since_failure(text: str) -> str:
     patterns = (_TRACEBACK, _TRACE, _FAILED, _RUN_FAILED, _GAVE_UP, _SUITES_FAILED)
     until = max((found.end() for pattern in patterns for found in pattern.finditer(text)), default=len(text))
     lines = text[until:].split("\n")[1:]
-    while lines and (not lines[0].strip() or _ASIDE.match(lines[0]) or _PY_LAST.match(lines[0])):
+    while lines and (not lines[0].strip() or _ASIDE.match(lines[0]) or causes.RAISED.match(lines[0])):
         del lines[0]
     return "\n".join(lines).strip()
 
@@ -254,15 +235,7 @@ def failure(output: str) -> Failure:
             why = why or (match[2] or "")
         elif not why and (asserted := _asserted(line, lines[number + 1 : number + 2], after_a_test=bool(tests))):
             why, why_at = asserted, number
-    found, at = "", -1
-    for pattern in _ERROR_LINES:
-        for number in range(len(lines) - 1, -1, -1):
-            line = lines[number].strip().lstrip("│╷╵ ")[:400]
-            if len(line) > 4 and (match := pattern.search(line)):
-                found, at = match[1], number
-                break
-        if found:
-            break
+    found, at = causes.cause_in(lines)
     if why and (
         not found
         or found.startswith(("assert", "FAILED ", "ERROR "))
@@ -274,13 +247,18 @@ def failure(output: str) -> Failure:
     if file := _only_counts(found) and next((match[1] for line in lines if (match := _FAILED_FILE.match(line))), ""):
         found = f"{file} fails"
     if not found:
-        said = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
-        if said:
+        words = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
+        if said := [number for number in words if not causes.is_echo(lines[number])] or words:
             at = said[-1]
             found = lines[at]
     near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
     tests = unique(tests, 12)
     return Failure(one_line(found, 220), _places(lines), tests, "\n".join(near)[:1500], tests)
+
+
+def complaints(output: str, most: int) -> list[str]:
+    """Each thing that compilers and linters say is wrong."""
+    return causes.all_in([line.rstrip() for line in lines_of(output[-20_000:])][-600:], most)
 
 
 def _places(lines: list[str]) -> list[str]:
@@ -320,15 +298,11 @@ def _asserted(line: str, following: list[str], *, after_a_test: bool) -> str:
     return match[1] if match else ""
 
 
-_COMPLAINTS = _ERROR_LINES[-2]
-"""Of programs that look: that what they were to look at is not there, or is not to be looked at."""
-
-
 def complaint(output: str) -> str:
     """Why nothing was found, where it says so."""
     for line in lines_of(output[:20_000]):
-        if match := _COMPLAINTS.match(line[:400]):
-            return match[1].strip()
+        if found := causes.complaint_in(line):
+            return found
     return ""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
@@ -16,6 +17,8 @@ from muster.domain.rules_reading import Act
 from muster.domain.rules_text import concepts_of, language_of, one_line, unique
 
 NARRATIVE_CHARS = 4000
+MAX_COMPLAINTS = 6
+"""That a fix names."""
 
 _NAMES = re.compile(
     r"^[ \t]*(?:export |default |public |private |protected |static |abstract |final |async |"
@@ -159,10 +162,19 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     how = f" in {_named(files)}" if files else f" with `{'`, `'.join(runs)}`" if runs else ""
     return _from(
         [*cycle.every, *fixes, passed], "bugfix",
-        f"Fix {_bare(found.what) or f'what {program} complained of'}{how}", "\n".join(story),
-        facts=[f"It failed with {found.what}", *(f"`{program}` passes: {report}" for _ in [report] if report)],
+        f"Fix {one_line(causes.bare(found.what), 110) or f'what {program} complained of'}{how}", "\n".join(story),
+        facts=[*(f"It failed with {what}" for what in _whats(cycle)),
+               *(f"`{program}` passes: {report}" for _ in [report] if report)],
         modified=files, read=found.where, importance=0.7,
     )  # fmt: skip
+
+
+def _whats(cycle: Cycle) -> list[str]:
+    """All that it failed with: what one compiler complains of in a run may be several things, and another run's."""
+    first = _failure(cycle.failed.text).what
+    others = (_failure(act.text).what for act in cycle.failures)
+    listed = (what for act in cycle.every for what in outcomes.complaints(act.text, MAX_COMPLAINTS))
+    return unique((first, *others, *listed), MAX_COMPLAINTS) or [first]
 
 
 def still_broken(cycle: Cycle) -> NewObservation:
@@ -333,11 +345,6 @@ def as_said(act: Act, output: str) -> str:
 
 def short(command: str, limit: int = 160) -> str:
     return one_line(command, limit)
-
-
-def _bare(error: str) -> str:
-    """Of an error, what fits behind "Fix"."""
-    return one_line(re.sub(r"^(?:error(?:\[\w+\])?|fatal|E|ERROR|npm ERR!):?\s+", "", error), 110)
 
 
 def _files(acts: Sequence[Act]) -> list[str]:
