@@ -3,6 +3,7 @@ again."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -292,13 +293,29 @@ def _runs(command: str) -> tuple[_Run, ...]:
     return tuple(map(_run, [step for step in found if not _looks(step)] or found))
 
 
+@lru_cache(maxsize=256)
+def _aims(command: str) -> tuple[_Run, ...]:
+    """Those that it was run for: what only shows something before them is not it."""
+    found = [step for step in steps(command) if not step.prepares and not _looks(step)]
+    return tuple(map(_run, [step for step in found if not _shows(step)])) or _runs(command)
+
+
 def _is_there(later: str, earlier: str) -> bool:
     """It goes nowhere else first."""
     before, after = (
         {word for step in steps(command) if step.name in ("cd", "pushd") for word in step.words[1:2]}
         for command in (earlier, later)
     )
-    return after <= before
+    return after <= before or ((place := _goes_to(later)) != "" and place == _goes_to(earlier))
+
+
+def _goes_to(command: str) -> str:
+    """Where it ends up, where it says so from the root on."""
+    place = ""
+    for step in steps(command):
+        if step.name in ("cd", "pushd") and len(step.words) > 1:
+            place = posixpath.normpath(posixpath.join(place, step.words[1]))
+    return place if place.startswith("/") else ""
 
 
 def _does(later: _Run, earlier: _Run) -> bool:
@@ -311,7 +328,7 @@ def _does(later: _Run, earlier: _Run) -> bool:
 
 def covers(later: str, earlier: str) -> bool:
     """Whether the later command does all that the earlier one did."""
-    before, after = _runs(earlier), _runs(later)
+    before, after = _aims(earlier), _runs(later)
     return bool(before) and _is_there(later, earlier) and all(any(_does(each, one) for each in after) for one in before)
 
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_statements as statements
+from muster.domain import rules_terminal as terminal
 from muster.domain.memory import NewObservation
+from muster.domain.rules_closing import closed_by
 from muster.domain.rules_notebooks import is_same_cell
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_records import is_over
@@ -80,10 +82,18 @@ def _words(text: str) -> set[str]:
 
 def passed_since(error: NewObservation, acts: Sequence[Act]) -> bool:
     """Whether all that failed was done again, and did not."""
+    if _passes_in_itself(error, acts):
+        return True
     failed = [(n, act) for n, act in enumerate(acts) if act.tool and act.event.id in error.sources and has_failed(act)]
     return bool(failed) and all(
         any(_passes(later, act) for later in acts[n + 1 :] if later.tool and not has_failed(later)) for n, act in failed
     )
+
+
+def _passes_in_itself(error: NewObservation, acts: Sequence[Act]) -> bool:
+    """Whether it was all shown by a terminal, and runs well there in the end."""
+    shown = [act for act in acts if act.kind is Kind.OUTPUT and act.event.id in error.sources]
+    return bool(shown) and all(terminal.is_mended(act.text) for act in shown)
 
 
 def _passes(later: Act, failed: Act) -> bool:
@@ -93,6 +103,7 @@ def _passes(later: Act, failed: Act) -> bool:
         )
     return (
         commands.covers(later.command, placed(failed))
+        or commands.covers(placed(later), placed(failed))
         or (
             commands.program(later.command) == commands.program(failed.command)
             and commands.picks(later.command, placed(failed), outcomes.failure(failed.text).listed, failed.text)
@@ -235,9 +246,16 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
         done = ("completed", "done", "cancelled")
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
-    for act in talk[-LAST_WORDS:]:
-        if act is talk[-1] or not is_of_user(act):  # what people want next is done next
-            yield from (one_line(line, 160) for line in _left(act))
+    last = talk[-LAST_WORDS:]
+    said = [sentences(act.text, 40) for act in last]
+    for number, act in enumerate(last):
+        if act is not talk[-1] and is_of_user(act):
+            continue  # what people want next is done next
+        since = [line for lines in said[number + 1 :] for line in lines]
+        for line in _left(act):
+            behind = said[number][said[number].index(line) + 1 :]
+            if not closed_by(line, (*behind, *since)):
+                yield one_line(line, 160)
     if talk and talk[-1].text.rstrip().endswith(("?", "？")):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
 

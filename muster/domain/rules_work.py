@@ -279,7 +279,7 @@ def _folded(cycles: list[Cycle]) -> list[Cycle]:
 def _mends(act: Act, cycle: Cycle) -> bool:
     """Whether it passes where each of the failures was."""
     for failed in cycle.standing:
-        if commands.covers(act.command, placed(failed)):
+        if commands.covers(act.command, placed(failed)) or commands.covers(placed(act), placed(failed)):
             continue
         if commands.program(act.command) != commands.program(failed.command) or not cycle.fixes:
             return False
