@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from muster.domain import rules_tongues as tongues
 from muster.domain.rules_sentences import sentences
 from muster.domain.rules_text import language_of
 
@@ -45,7 +46,7 @@ _POINTS_OUT = re.compile(
     re.IGNORECASE,
 )
 _QUESTION = re.compile(
-    r"[?？]\s*$|^(?:what|when|where|who|why|how|which|is|are|do|does|did|can|could|should|would|will|have|has)\b[^.!]*$"
+    r"[?？؟]\s*$|^(?:what|when|where|who|why|how|which|is|are|do|does|did|can|could|should|would|will|have|has)\b[^.!]*$"
     r"|(?:ですか|ますか|까요|吗|呢)[。?？]?$",
     re.IGNORECASE,
 )
@@ -146,7 +147,7 @@ def asks(sentence: str) -> bool:
 
 
 def asks_to_know(sentence: str) -> bool:
-    return _QUESTION.search(sentence[:400]) is not None
+    return _QUESTION.search(sentence[:400]) is not None or tongues.asks_to_know(sentence[:400])
 
 
 def tells(sentence: str) -> bool:

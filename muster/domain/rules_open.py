@@ -256,7 +256,7 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
             behind = said[number][said[number].index(line) + 1 :]
             if not closed_by(line, (*behind, *since)):
                 yield one_line(line, 160)
-    if talk and talk[-1].text.rstrip().endswith(("?", "？")):
+    if talk and talk[-1].text.rstrip().endswith(statements.QUESTION_MARKS):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _SENTENCE_END = re.compile(
-    r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[^\sa-z])|(?<=[。！？｡])|\n\s*(?=[-*•#>\d])|\n{2,}|\n(?=[A-Z{\[<`$])|(?P<perhaps>\n)(?=\S)"
+    r"(?<=[.!?…])[\"'”’)\]]{0,2}\s+(?=[^\sa-z])|(?<=[。！？｡])|(?<=[؟।])\s+|\n\s*(?=[-*•#>\d])|\n{2,}|\n(?=[A-Z{\[<`$])|(?P<perhaps>\n)(?=\S)"
 )
 _WIDTH = 60
 """A line that had room for the next word was not broken for want of it."""

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import re
 
+from muster.domain import rules_tongues as tongues
+
+QUESTION_MARKS = ("?", "？", "؟")
+
 _DECIDED = re.compile(
     r"\b(?:(?:we|i|they|team)(?:['’]ve| have| had|['’]ll)? (?:all )?(?:decided|agreed|chose|chosen|"
     r"settled on|opted|picked|"
@@ -32,7 +36,8 @@ _STEP = re.compile(
 _PENDING = re.compile(
     r"\b(?:undecided|decision\b[^.\n]{0,80}? (?:pending|open|outstanding|postponed|deferred|yet to)\b|"
     r"(?:decided|agreed|settled)(?: on)? nothing\b|(?:nichts?|noch keine?[nrs]?) (?:\w{1,20} ){0,2}(?:entschieden|"
-    r"beschlossen)\b)|(?:没有?|尚?未)决定",
+    r"beschlossen)\b)|(?:没有?|尚?未)决定|결정(?:하지|되지|하려|할|해야|이 (?:안|필요)|을 (?:못|내리지|기다))|"
+    r"아직 [^.\n]{0,40}결정",
     re.IGNORECASE,
 )
 _RULE = (
@@ -252,7 +257,7 @@ def decides(line: str) -> bool:
         return False
     return any(
         not _is_next_step(line, found) and not _is_denied(line, found, _REFUSES) for found in _DECIDED.finditer(line)
-    )
+    ) or tongues.decides(line)
 
 
 def _is_next_step(line: str, decided: re.Match[str]) -> bool:
@@ -265,14 +270,17 @@ def prefers(line: str) -> bool:
 
 
 def mends(line: str) -> bool:
-    if line.endswith(("?", "？")):
+    if line.endswith(QUESTION_MARKS):
         return False
-    return any(
-        not _is_denied(line, found, _DENIES)
-        and not _UNKNOWN.match(line, found.end())
-        and not _BELIEVED.search(line, max(0, found.start() - 80), found.start())
-        for found in _FIXED.finditer(line)
-    ) and not _comes_back(line)
+    return tongues.mends(line) or (
+        any(
+            not _is_denied(line, found, _DENIES)
+            and not _UNKNOWN.match(line, found.end())
+            and not _BELIEVED.search(line, max(0, found.start() - 80), found.start())
+            for found in _FIXED.finditer(line)
+        )
+        and not _comes_back(line)
+    )
 
 
 def _comes_back(line: str) -> bool:
@@ -282,7 +290,7 @@ def _comes_back(line: str) -> bool:
 
 def breaks(line: str, *, past: bool = True) -> bool:
     """`past`: what only was so before counts, too."""
-    if not line.endswith(("?", "？")) and (_UNFIXED.search(line) or _comes_back(line)):
+    if not line.endswith(QUESTION_MARKS) and (_UNFIXED.search(line) or _comes_back(line)):
         return True
     return any((past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line))
 

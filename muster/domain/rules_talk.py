@@ -34,10 +34,10 @@ _PIECES_READ = 60
 
 _LABELS = {
     "decision": "decision|decided|resolution|agreed|entscheidung|beschluss|décision|decisión|decisione|decisão|"
-    "决定|決定|결정|решение",
+    "决定|決定|결정|решение|рішення|قرار|القرار|निर्णय|karar|decyzja|quyết định",
     "preference": "preference|convention|house rule|vorliebe|préférence|preferencia|preferenza|偏好",
     "bugfix": "fix(?:ed)?|bug ?fix|root cause|resolved|solution|workaround|lösung|ursache|correctif|solución|"
-    "根本原因|原因|修复|解决",
+    "根本原因|原因|修复|解决|원인|근본 원인|السبب|الحل|причина|kök neden|przyczyna|nguyên nhân|สาเหตุ|कारण",
     "error": "bug|(?:known )?(?:issue|problem)|error|failure|fehler|erreur|problème|problema|"
     "错误|バグ|エラー|버그|오류",
     "discovery": "note|nb|fyi|important|remember|learned|lesson(?: learned)?|findings?|found|til|hinweis|wichtig|merke|"
@@ -197,7 +197,7 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
     for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
         for line in lines:
-            if not line.endswith(("?", "？")) and (says(line[:600]) or _LABELLED[kind].match(line)):
+            if not line.endswith(statements.QUESTION_MARKS) and (says(line[:600]) or _LABELLED[kind].match(line)):
                 return kind, line
     if statements.is_done(first) and len(lines) > 1:
         return "bugfix", _what_is_done(lines)
@@ -327,7 +327,7 @@ def _question_before(act: Act, before: Act | None) -> str:
     asked = [
         line
         for line in lines[-3:]
-        if line.endswith(("?", "？", "ですか。", "吗。"))
+        if line.endswith((*statements.QUESTION_MARKS, "ですか。", "吗。"))
         and not (before.kind is Kind.PROMPT and _ASKS_TO_DO.match(line))
     ]
     return one_line(asked[-1], 300) if asked else ""
