@@ -93,19 +93,36 @@ _ASKS = re.compile(
 )
 
 
+_PLAIN = (
+    "karar", "owano", "iono", "przyczyn", "napraw", "usterk", "awari", "wyciek", "usun", "hata", "sorun", "neden",
+    "niye", "czemu", "dlaczego", "czy",
+)  # fmt: skip
+"""What these languages say without a letter of their own."""
+
+
+def _is_foreign(line: str) -> bool:
+    """Whether it may be said in one of them: most lines are not."""
+    if not line.isascii():
+        return True
+    low = line.lower()
+    return any(word in low for word in _PLAIN)
+
+
 def decides(line: str) -> bool:
-    return any(not _UNDECIDED.search(_before(line, found.start())) for found in _DECIDED.finditer(line))
+    return _is_foreign(line) and any(
+        not _UNDECIDED.search(_before(line, found.start())) for found in _DECIDED.finditer(line)
+    )
 
 
 def mends(line: str) -> bool:
-    return any(
+    return _is_foreign(line) and any(
         not _UNKNOWN.search(_before(line, found.start()) + _CLAUSE.split(line[found.start() : found.end() + 80])[0])
         for found in _CAUSE.finditer(line)
     )
 
 
 def asks_to_know(line: str) -> bool:
-    return _ASKS.search(line) is not None
+    return _is_foreign(line) and _ASKS.search(line) is not None
 
 
 def _before(line: str, at: int) -> str:

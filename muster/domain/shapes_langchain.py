@@ -27,6 +27,8 @@ def langchain(kind: str, document: dict[str, Any] | list[Any]) -> list[Part] | N
     """None: it is nothing of LangChain."""
     if isinstance(document, list):
         return _last(_history(document))
+    if not _may_be(kind, document):
+        return None
     if (found := _called_back(kind, document)) is not None:
         return found
     if any(isinstance(document.get(key), str) for key in ("tool_name", "toolName", "tool")):
@@ -38,6 +40,16 @@ def langchain(kind: str, document: dict[str, Any] | list[Any]) -> list[Part] | N
         if (found := _last(_history(value))) is not None:
             return found
     return None
+
+
+_SIGNS = frozenset({"lc", "type", "event", "callback", "hook", *_HISTORIES})
+_CALLED = ("on_", "on-", "handle")
+
+
+def _may_be(kind: str, document: dict[str, Any]) -> bool:
+    if not _SIGNS.isdisjoint(document) or kind.startswith("on") or any(name in kind for name in _CALLED):
+        return True
+    return any(isinstance(node, dict) and "messages" in node for node in document.values())
 
 
 def _is_bit(document: dict[str, Any]) -> bool:
