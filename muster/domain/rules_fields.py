@@ -44,11 +44,12 @@ _NOT_OF_TALK = frozenset(
     """.split()  # noqa: SIM905
 )
 """The same of what somebody says; of what a program tells it may be what matters."""
-_TALK = frozenset(
-    """
-    message turn utterance chat assistant say note user prompt user_prompt user_message user_prompt_submit ai human
-    """.split()  # noqa: SIM905
+_TALK = re.compile(
+    r"user|assistant|ai|human|say|note|(?:[a-z]{2,20}[._ -]){0,3}(?:user|assistant|agent|ai|bot|chat)?"
+    r"(?:messages?|prompts?|turns?|utterances?|chat|reply|replies)(?:[._ -][a-z]{2,20}){0,2}"
+    r"|(?:user|assistant|agent|ai|bot|model)[._ -]?(?:response|answer|text|said|says)"
 )
+"""Kinds of what somebody says."""
 _ROLES = frozenset("user human assistant ai model system tool bot developer function".split())  # noqa: SIM905
 _SPEAKERS = ("speaker", "author", "sender", "from", "who")
 _TITLES = frozenset({"title", "subject", "headline"})
@@ -110,7 +111,7 @@ def is_talk(kind: str, payload: Mapping[str, Any]) -> bool:
         return True
     if "prompt" in payload or any(isinstance(payload.get(key), str) for key in _SPEAKERS):
         return True
-    return kind in _TALK and not level(payload)
+    return _TALK.fullmatch(kind[:100]) is not None and not level(payload)
 
 
 def _keeps_books(key: str, value: Any, talk: bool) -> bool:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
@@ -85,6 +85,9 @@ _SUMMARY = 0.5
 _ASKS = 3.0
 """How much farther from a query is what only asks, in the unit of `_nearness`: a question is like another one, and
 answers none. Who types two words may look for the question itself."""
+_LITTLE, _LITTLE_WORDS = 1.0, 8
+"""The same of what says no more than so many words: it is near to everything. `Hm.` was nearest to many a question."""
+_WORD = re.compile(f"[{words.DENSE}]{{1,2}}|[^\\W{words.DENSE}]+")
 
 _NAMES = re.compile(r"\d|_|/|[a-z][A-Z]|\w\.\w")
 
@@ -304,6 +307,10 @@ def repeats(wanted: Sequence[Wanted], said_as: str, text: str) -> bool:
     return all(not asked.isdisjoint(want.terms) for want in words.wanted(text))
 
 
+def says_little(text: str) -> bool:
+    return sum(1 for _ in islice(_WORD.finditer(text), _LITTLE_WORDS + 1)) <= _LITTLE_WORDS
+
+
 def settled(
     one: Ranked,
     kind: Kind,
@@ -312,6 +319,7 @@ def settled(
     occurred_at: datetime,
     now: datetime,
     *,
+    little: bool = False,
     repeats: bool = False,
     summary: bool = False,
 ) -> float:
@@ -319,6 +327,7 @@ def settled(
     nothing else."""
     asks = kind != "keywords" and text.rstrip(" \n\"'”’»』」)").endswith(("?", "？", "؟"))
     age = (now - occurred_at).total_seconds() / 86_400
-    score = max(0.0, one.score - (_ASKS * one.unit if asks else 0.0))
+    farther = (_ASKS if asks else 0.0) + (_LITTLE if little and kind != "keywords" else 0.0)
+    score = max(0.0, one.score - farther * one.unit)
     score *= (_REPEATED if repeats else 1.0) * (_SUMMARY if summary else 1.0)
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

@@ -49,14 +49,14 @@ _BEGUN = re.compile(r"(?:\A|[?!:…]|(?<![A-Z])(?<![A-Z][a-z])(?<![A-Z][a-z][a-z
 """What stands before the first word of a sentence; not `Mrs.`"""
 
 # Written without spaces between words.
-_DENSE = (
+DENSE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
     "\uf900-\ufaff\U00020000-\U000323af"
 )
-_DENSE_START = re.compile(f"[{_DENSE}]")
+_DENSE_START = re.compile(f"[{DENSE}]")
 _TOKEN = re.compile(
-    rf"[{_DENSE}]+"
-    rf"|[^\W{_DENSE}]+(?:(?:[.:/\\@\-+#'’&=~]|::|->)[^\W{_DENSE}]+)*(?:\+\+|#)?",
+    rf"[{DENSE}]+"
+    rf"|[^\W{DENSE}]+(?:(?:[.:/\\@\-+#'’&=~]|::|->)[^\W{DENSE}]+)*(?:\+\+|#)?",
 )
 _JOINTS = re.compile(r"[^\w]+|_+")
 _SEGMENTS = re.compile(r"[/:@=&~#\\]+|->")

@@ -34,6 +34,7 @@ from muster.domain.search import (
     known,
     plan,
     repeats,
+    says_little,
     settled,
     total,
     worths,
@@ -242,8 +243,8 @@ _TOLD = (
     "id", "type", "title", "subtitle", "narrative", "facts", "concepts", "files_read", "files_modified", "project_id",
     "session_id", "task_id", "agent_id", "importance", "summary", "seen", "occurred_at",
 )  # fmt: skip
-_TYPE, _TITLE, _NARRATIVE, _IMPORTANCE, _SUMMARY, _OCCURRED_AT = map(
-    _TOLD.index, ("type", "title", "narrative", "importance", "summary", "occurred_at")
+_TYPE, _TITLE, _NARRATIVE, _FACTS, _IMPORTANCE, _SUMMARY, _OCCURRED_AT = map(
+    _TOLD.index, ("type", "title", "narrative", "facts", "importance", "summary", "occurred_at")
 )
 
 
@@ -266,7 +267,8 @@ async def _read(
             said_as, text = row[_TYPE], row[_NARRATIVE] or row[_TITLE]
             score = settled(
                 one, kind, text, row[_IMPORTANCE], row[_OCCURRED_AT], now,
-                repeats=repeats(wanted, said_as, text), summary=row[_SUMMARY],
+                little=not row[_FACTS] and says_little(text), repeats=repeats(wanted, said_as, text),
+                summary=row[_SUMMARY],
             )  # fmt: skip
             scored.append((-round(score, 9), one.id, one))
     items = []

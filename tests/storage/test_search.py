@@ -145,6 +145,16 @@ async def test_who_asks_is_not_answered_with_the_question(project: Project) -> N
     assert (await project.find("nightly import", vector=[1.0, 0.0, 0.0]))[0] == asked, "what was asked for by its words"
 
 
+async def test_what_says_nothing_is_no_nearer_than_what_says_something(project: Project) -> None:
+    """An encoder finds a word or two near to everything."""
+    answer = "Copies are kept for thirty days, and one of them is put back into an empty place on the first of a month"
+    others = [f"The door of building {n} is painted green, and its key hangs beside the stairs" for n in range(9)]
+    ids = await project.titled("Hm.", answer, *others)
+    await project.vectors(ids, [[1, 0.1, 0], [1, 0.25, 0], *([0, 0.3, 1 + n / 9] for n in range(9))])
+    asked = "What do we do so that nothing is ever lost when a disk breaks?"
+    assert (await project.find(asked, vector=[1.0, 0.0, 0.0]))[:2] == [answer, "Hm."]
+
+
 async def test_a_name_is_found_beside_words_that_nothing_holds(project: Project) -> None:
     others = [f"The door of building {n} is painted" for n in range(30)]
     ids = await project.titled("ENISA answered on Friday: the audit is moved", *others)

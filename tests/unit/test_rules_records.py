@@ -116,6 +116,16 @@ def test_a_message_stays_as_it_is_whatever_carries_it(sent: dict[str, Any]) -> N
         assert only(event({**CARRIED, **sent, "channel": "#oncall"}, kind)).facts == ["channel: #oncall"]
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["assistant_message", "user_prompt_submit", "agent.reply", "chat.message", "model_response", "assistantmessage"],
+)
+def test_what_somebody_says_is_no_record_whatever_it_is_called(kind: str) -> None:
+    said = {"text": "The egress is the indexer.", "turn": "third of the bill", "status": "failed"}
+    plain, more = only(event({"text": said["text"]}, kind)), only(event(said, kind))
+    assert (more.title, more.facts, more.type, more.narrative) == (plain.title, [], plain.type, plain.narrative)
+
+
 def test_numbers_of_events_and_times_stay_out_of_records_too() -> None:
     carried = {"timestamp": "2026-11-20T10:00:00Z", "@timestamp": 1, "session_id": "s", "message_id": "m", "uuid": "u"}
     assert only(event({**DECLINED, **carried, "model": "gpt-4o", "usage": {"total": 3}}, "log")).facts == (
