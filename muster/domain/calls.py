@@ -17,7 +17,7 @@ _ID_NAMES = frozenset(
 _TOOL_NAMES = frozenset({"toolname", "tool"})
 _SERVERS = frozenset({"server", "servername", "serverlabel", "mcpserver", "mcpservername"})
 _ASKED = frozenset(
-    "input toolinput arguments args parameters params command cmd action changes query".split()  # noqa: SIM905
+    "input toolinput inputstr arguments args parameters params command cmd action changes query".split()  # noqa: SIM905
 )
 _ANSWERED = frozenset(
     """
@@ -35,6 +35,8 @@ _OF_ANSWERS = re.compile(
     r"|post[_-]?tool|after[_-]?(?:tool|mcp|shell)",
     re.IGNORECASE,
 )
+_OF_RUNS = re.compile(r"(?:[\w.]{1,60}[.:/])?(?:on|handle)[_-]?tool[_-]?(start|end|error)", re.IGNORECASE)
+"""LangChain's callbacks: a tool's run is known by its number."""
 ITS_CALL = "its call"
 """Why something is excluded, where no more is remembered."""
 _NO_NAME = re.compile(r"[^\w-]")
@@ -75,6 +77,8 @@ def _is_of_tools(under: str, keys: dict[str, Any]) -> bool:
     """Whether it is a tool's name that stands there, and no person's."""
     return (
         under in _UNDER
+        or under == "serialized"
+        or _OF_RUNS.fullmatch(str(keys.get("event"))[:100]) is not None
         or keys.get("role") in ("tool", "function")
         or not (_ASKED.isdisjoint(keys) and _ANSWERED.isdisjoint(keys) and _ID_NAMES.isdisjoint(keys))
         or "tool" in str(keys.get("type", ""))
@@ -155,17 +159,22 @@ class _Told:
 
     def __init__(self, under: str, item: dict[str, Any], kind: str, beside: Sequence[str] = ()) -> None:
         keys = {plain(key): value for key, value in item.items()}
-        told = [one[:200] for one in (keys.get("type"), keys.get("hookeventname"), kind) if isinstance(one, str)]
+        said = (keys.get("type"), keys.get("hookeventname"), keys.get("event"), kind)
+        told = [one[:200] for one in said if isinstance(one, str)]
+        run = next((found[1].lower() for one in told if (found := _OF_RUNS.fullmatch(one))), "")
         self.names = [name.lower() for name in tools_named(under, item)]
         if isinstance(function := keys.get("function"), dict) and isinstance(name := function.get("name"), str):
             self.names.append(name.lower())
         of_tools = under in _UNDER or "jsonrpc" in keys or self.names or any(map(_OF_TOOLS.search, told))
         names = [*_ID_NAMES, "id"] if of_tools else _ID_NAMES
+        names = ["runid", *names] if run else names
         self.ids = [one for name in names if (one := _as_id(keys.get(name)))] + list(beside)
         ends = under == "functionresponse" or keys.get("role") in ("tool", "function")
-        ends = ends or any(map(_OF_ANSWERS.search, told))
+        ends = ends or run in ("end", "error") or any(map(_OF_ANSWERS.search, told))
         answers = ends or _holds(item, _ANSWERED, _NOTHING)
-        asks = under == "functioncall" or _holds(item, _ASKED, ()) or any(map(_OF_CALLS.fullmatch, told))
+        asks = (
+            under == "functioncall" or _holds(item, _ASKED, ()) or run == "start" or any(map(_OF_CALLS.fullmatch, told))
+        )
         self.is_call = asks and not answers and bool(self.ids or self.names)
         self.is_answer = answers and not _holds(item, _ASKED, _NOTHING)  # else it stands for itself
 

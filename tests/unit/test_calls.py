@@ -148,6 +148,21 @@ PAIRS: dict[str, tuple[Sent, Sent, Sent]] = {
         ("response", {"output": [{"type": "function_call", "id": "fc_2", "call_id": "c1", "name": "shell",
                                   "arguments": '{"command": "ls"}'}]}),
     ),
+    "langchain, callbacks": (
+        ("on_tool_start", {"serialized": {"name": "mcp__mail__read"}, "input_str": "{'n': 1}", "run_id": "r1"}),
+        ("on_tool_end", {"output": "From: hr", "run_id": "r1"}),
+        ("on_tool_start", {"serialized": {"name": "search"}, "input_str": "{'n': 1}", "run_id": "r1"}),
+    ),
+    "langchain, a file": (
+        ("langchain.on_tool_start", {"name": "read_file", "input_str": '{"path": ".env"}', "run_id": "r1"}),
+        ("langchain.on_tool_error", {"error": "ValueError('A=1')", "run_id": "r1"}),
+        ("langchain.on_tool_start", {"name": "read_file", "input_str": '{"path": "a.py"}', "run_id": "r1"}),
+    ),
+    "langchain, stream of events": (
+        ("event", {"event": "on_tool_start", "name": "mcp__mail__read", "run_id": "r1", "data": {"input": {"n": 1}}}),
+        ("event", {"event": "on_tool_end", "run_id": "r1", "data": {"output": {"content": "From: hr"}}}),
+        ("event", {"event": "on_tool_start", "name": "search", "run_id": "r1", "data": {"input": {"n": 1}}}),
+    ),
     "vercel": (
         ("message", {"role": "assistant", "content": [
             {"type": "tool-call", "toolCallId": "v1", "toolName": "shell", "input": {"command": "cat .env"}}]}),
