@@ -144,8 +144,8 @@ _STATES = ("status", "state", "alert_status", "alertStatus", "alert_state", "ale
            "event_action", "action", "conclusion", "outcome")  # fmt: skip
 _FAILING = frozenset(
     """
-    failed failure failing error errored crashed firing alerting alarm triggered trigger down unhealthy critical
-    timed_out timeout oomkilled crashloopbackoff
+    failed failure failing error errored crashed firing alerting alarm triggered trigger re-triggered retriggered down
+    unhealthy critical timed_out timeout oomkilled crashloopbackoff
     """.split()  # noqa: SIM905
 )
 _OVER = frozenset(
@@ -154,18 +154,18 @@ _OVER = frozenset(
     passed completed complete done finished green suppressed silenced
     """.split()  # noqa: SIM905
 )
-_NAMED = ("alertname", "alert_name", "alertName", "AlarmName", "alarm", "alert", "monitor", "check", "incident",
+NAMED = ("alertname", "alert_name", "alertName", "AlarmName", "alarm", "alert", "monitor", "check", "incident",
           "service", "service_name", "service.name", "app", "application", "component", "logger", "logger_name",
           "job", "pipeline", "workflow", "deployment", "project", "name")  # fmt: skip
 _VERSIONS = ("version", "release", "tag")
-_WHERE = ("instance", "host", "hostname", "server", "node", "pod", "device")
-_APART = (*_WHERE, "env", "environment", "cluster", "namespace", "region", "branch", "ref", "target", "mountpoint")
+WHERE = ("instance", "host", "hostname", "server", "node", "pod", "device")
+_OF_ALERTS = ("alert_transition", "alert_type", "alert_status", "alertStatus", "alert_state", "alert_id", "alertId")
 _ALERTS = re.compile(r"alert|alarm|incident|monitor|health", re.IGNORECASE)
 
 
 def level(payload: Mapping[str, Any]) -> str:
     """How grave its program says that it is, as a word."""
-    for place in _places(payload):
+    for place in places(payload):
         for key in _LEVELS:
             value = place.get(key)
             if isinstance(value, str) and 0 < len(value) <= 20:
@@ -190,25 +190,19 @@ def standing(kind: str, payload: Mapping[str, Any]) -> str:
 
 
 def is_alert(kind: str, payload: Mapping[str, Any]) -> bool:
-    return _ALERTS.search(kind[:100]) is not None or any(key in payload for key in _NAMED[:5])
+    return _ALERTS.search(kind[:100]) is not None or any(key in payload for key in (*NAMED[:5], *_OF_ALERTS))
 
 
 def subject(payload: Mapping[str, Any]) -> str:
     """What it is about, by its name, its version and its place."""
-    name = _first(payload, _NAMED)
+    name = first_of(payload, NAMED)
     if not name:
         return ""
-    version, where = _first(payload, _VERSIONS), _first(payload, _WHERE)
+    version, where = first_of(payload, _VERSIONS), first_of(payload, WHERE)
     return name + (f" {version}" if version else "") + (f" on {where}" if where else "")
 
 
-def identity(kind: str, payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is the same when it is told of again. Empty: nobody knows."""
-    name = _first(payload, _NAMED)
-    return (kind.split(".")[0], name, *(_first(payload, (key,)) for key in _APART)) if name else ()
-
-
-def _places(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def places(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     inner = [payload.get(key) for key in ("labels", "commonLabels", "log")]
     return [payload, *(one for one in inner if isinstance(one, dict))]
 
@@ -222,8 +216,8 @@ def _state(payload: Mapping[str, Any]) -> str:
     return ""
 
 
-def _first(payload: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    for place in _places(payload):
+def first_of(payload: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    for place in places(payload):
         for key in keys:
             value = place.get(key)
             if isinstance(value, str) and 0 < len(value) <= 80 and value != "root" and not _NUMBERED.fullmatch(value):

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from muster.domain import rules_fields as fields
 from muster.domain.memory import NewObservation
+from muster.domain.rules_json import said_under
 from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_same import is_same, unstated
 from muster.domain.rules_stories import NARRATIVE_CHARS, of
 from muster.domain.rules_text import one_line, unique
 
@@ -34,7 +36,7 @@ def with_fields(act: Act, made: list[NewObservation]) -> list[NewObservation]:
     )
     if act.standing == fields.FAILS:
         told = told.model_copy(update={"type": "error", "importance": max(first.importance, 0.6)})
-    elif act.standing == fields.WELL and first.type == "error":
+    elif act.standing == fields.WELL and (first.type == "error" or (first.type == "bugfix" and _is_bare(act))):
         told = told.model_copy(update={"type": "discovery", "importance": 0.4})
     return [told, *rest]
 
@@ -46,10 +48,12 @@ def is_over(error: NewObservation, acts: Sequence[Act]) -> bool:
 
 
 def _is_well(later: Act, failed: Act) -> bool:
-    same = fields.identity(failed.event.type.lower(), failed.data)
-    return later.standing == fields.WELL and bool(same) and same == fields.identity(
-        later.event.type.lower(), later.data
-    )  # fmt: skip
+    return later.standing == fields.WELL and is_same(later.event.type, later.data, failed.event.type, failed.data)
+
+
+def _is_bare(act: Act) -> bool:
+    """Whether it is an alert, or nobody says anything in it: that it is over is no work that was done."""
+    return fields.is_alert(act.event.type, act.data) or not said_under(act.data)
 
 
 def _alone(act: Act, subject: str) -> list[NewObservation]:
@@ -64,5 +68,7 @@ def _titled(act: Act, title: str, subject: str) -> str:
         title = subject + title.removeprefix(_NAMELESS)
     elif subject and subject.split(" ")[0].lower() not in title.lower():
         title = f"{subject}: {title}"
-    well = act.standing == fields.WELL and fields.is_alert(act.event.type, act.data)
+    alert = bool(act.standing) and fields.is_alert(act.event.type, act.data)
+    title = unstated(title) if alert else title
+    well = alert and act.standing == fields.WELL
     return one_line(f"Resolved: {title}" if well and not title.lower().startswith("resolved") else title, 200)
