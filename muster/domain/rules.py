@@ -17,7 +17,7 @@ from muster.domain.rules_given import Choice
 from muster.domain.rules_json import line_of
 from muster.domain.rules_progress import progress_in, shape, without_progress
 from muster.domain.rules_reading import Act, Kind, read, read_all
-from muster.domain.rules_records import with_fields
+from muster.domain.rules_records import recorded, with_fields
 from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import asks_for_work, is_labelled, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
@@ -29,6 +29,7 @@ _TELLING = 16
 
 _TOLD = frozenset({
     Kind.MESSAGE, Kind.PROMPT, Kind.CHOICE, Kind.OTHER, Kind.STARTED, Kind.OUTPUT, Kind.RESULT, Kind.ENDED,
+    Kind.RECORD,
 })  # fmt: skip
 """What is said, by whomever. All else is done."""
 _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
@@ -81,7 +82,7 @@ def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
             continue
         if act.kind not in _TOLD:
             work.take(act)
-        elif told := with_fields(act, _told(act, before)):
+        elif told := recorded(act) if act.kind is Kind.RECORD else with_fields(act, _told(act, before)):
             work.turn()
             made += told
         before = act

@@ -49,6 +49,8 @@ class Kind(StrEnum):
     CALL = "call"
     """Of a tool, without its answer: nobody knows what came of it."""
     TOOL = "tool"
+    RECORD = "record"
+    """Of what a program tells of, and how that stands."""
     OUTPUT = "output"
     RESULT = "result"
     STARTED = "started"
@@ -129,6 +131,9 @@ def read_all(events: Sequence[Event]) -> list[Act]:
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
     session = event.session_id
+    if part.type == "record":
+        told = part.payload
+        return Act(event, Kind.RECORD, told["text"], title=told["title"], data=told, standing=told["standing"])
     if part.type == "call":
         calls.made(part, len(acts), session)
         return _called(event, part)

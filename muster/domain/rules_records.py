@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from muster.domain import rules_fields as fields
 from muster.domain.memory import NewObservation
-from muster.domain.rules_json import said_under
+from muster.domain.rules_json import MAX_FILES, said_under
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_same import is_same, unstated
 from muster.domain.rules_stories import NARRATIVE_CHARS, of
-from muster.domain.rules_text import one_line, unique
+from muster.domain.rules_text import cleaned, one_line, unique
 
 MAX_FACTS = 14
 _TOLD_WITHOUT = frozenset({Kind.MESSAGE, Kind.OTHER})
@@ -41,13 +41,38 @@ def with_fields(act: Act, made: list[NewObservation]) -> list[NewObservation]:
     return [told, *rest]
 
 
+_WEIGHTS = {"error": 0.6, "change": 0.5, "discovery": 0.4, "fact": 0.45}
+
+
+def recorded(act: Act) -> list[NewObservation]:
+    """What has a known shape is told as that shape says."""
+    told = act.data
+    kind = told["kind"] or {fields.FAILS: "error", fields.WELL: "discovery"}.get(act.standing, "fact")
+    facts = unique((cleaned(fact, 300) for fact in told["facts"]), MAX_FACTS)
+    made = of(act, kind, act.title, act.text, importance=told["importance"] or _WEIGHTS[kind])
+    files = unique((*made.files_modified, *told["files"]), MAX_FILES)
+    return [made.model_copy(update={"title": _title_of(act), "facts": facts, "files_modified": files})]
+
+
+def _title_of(act: Act) -> str:
+    return one_line(cleaned(act.title, 400), 200)
+
+
 def is_over(error: NewObservation, acts: Sequence[Act]) -> bool:
     """Whether the same was told of again, and all is well with it."""
-    failed = [(n, act) for n, act in enumerate(acts) if act.standing == fields.FAILS and act.event.id in error.sources]
+    failed = [
+        (n, act)
+        for n, act in enumerate(acts)
+        if act.standing == fields.FAILS and act.event.id in error.sources
+        and (act.kind is not Kind.RECORD or _title_of(act) == error.title)
+    ]  # fmt: skip
     return bool(failed) and all(any(_is_well(later, act) for later in acts[n + 1 :]) for n, act in failed)
 
 
 def _is_well(later: Act, failed: Act) -> bool:
+    if Kind.RECORD in (later.kind, failed.kind):
+        same = failed.data.get("same") if later.kind is failed.kind else None
+        return later.standing == fields.WELL and bool(same) and later.data["same"] == same
     return later.standing == fields.WELL and is_same(later.event.type, later.data, failed.event.type, failed.data)
 
 

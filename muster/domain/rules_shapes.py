@@ -7,8 +7,10 @@ from typing import Any, Generic, TypeVar
 
 from muster.domain.rules_notebooks import notebook
 from muster.domain.shapes import Part
+from muster.domain.shapes_alerts import alerts
 from muster.domain.shapes_codex import codex
 from muster.domain.shapes_editors import hooked, opencode
+from muster.domain.shapes_forges import forge
 from muster.domain.shapes_langchain import langchain
 from muster.domain.shapes_providers import provided, streamed
 
@@ -24,7 +26,7 @@ def parts_of(kind: str, document: Any) -> list[Part] | None:
         return _first_known(document) if isinstance(document, list) else None
     if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
         document = {"type": kind, **document}
-    for known in (hooked, opencode, codex, notebook, langchain):
+    for known in (forge, alerts, hooked, opencode, codex, notebook, langchain):
         if (found := known(kind, document)) is not None:
             return found
     found = streamed(document)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 
 class Part(NamedTuple):
     type: str
-    """`message`, `prompt`, `use`; or the halves of a use: `call` and `answer`."""
+    """`message`, `prompt`, `use`; the halves of a use: `call` and `answer`; or `record`, of what a program tells."""
     payload: dict[str, Any]
     id: str = ""
     """What a call and its answer have in common."""
@@ -55,6 +55,42 @@ def gave_up(why: Any) -> list[Part]:
         inner = why.get("data")
         why = why.get("message") or (inner.get("message") if isinstance(inner, Mapping) else None) or why.get("name")
     return use("The agent", {}, why, failed=True) if isinstance(why, str) and why.strip() else []
+
+
+def record(
+    title: str,
+    text: str = "",
+    *,
+    standing: str = "",
+    same: Iterable[str] = (),
+    kind: str = "",
+    importance: float = 0.0,
+    facts: Iterable[tuple[str, Any]] = (),
+    files: Iterable[str] = (),
+) -> list[Part]:
+    """What a program tells of, as a person would. `same` is what is so of it each time that it is told of."""
+    told = [
+        f"{name}: {value}" for name, value in facts if isinstance(value, str | int) and value not in ("", True, False)
+    ]
+    return (
+        [
+            Part(
+                "record",
+                {
+                    "title": title,
+                    "text": text,
+                    "standing": standing,
+                    "same": [*same],
+                    "kind": kind,
+                    "importance": importance,
+                    "facts": told,
+                    "files": [*files],
+                },
+            )
+        ]
+        if title.strip()
+        else []
+    )
 
 
 def type_of(document: Mapping[str, Any]) -> str:
