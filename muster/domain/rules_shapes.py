@@ -12,6 +12,7 @@ from muster.domain.shapes_codex import codex
 from muster.domain.shapes_editors import hooked, opencode
 from muster.domain.shapes_forges import forge
 from muster.domain.shapes_langchain import langchain
+from muster.domain.shapes_logs import logged
 from muster.domain.shapes_providers import provided, streamed
 
 MAX_OPEN = 500
@@ -22,6 +23,8 @@ _ALONE = {"tool_use": {"id", "name"}, "tool_result": {"tool_use_id"}}
 
 def parts_of(kind: str, document: Any) -> list[Part] | None:
     """What it says, in its order; nothing where it only keeps books. None: it has no shape that is known here."""
+    if (found := logged(kind, document)) is not None:
+        return found
     if not isinstance(document, dict):
         return _first_known(document) if isinstance(document, list) else None
     if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
