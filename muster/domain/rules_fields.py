@@ -40,7 +40,8 @@ _NOT_OF_TALK = frozenset(
     id type subtype model modelname modelid provider version cwd gitbranch source status phase agent mode cost language
     lang locale format encoding mimetype direction platform entrypoint requestid traceid spanid correlationid threadid
     threadts userid teamid guildid channelid channeltype authorid senderid runid team nonce index seq sequence offset
-    turn diaid annotations refusal audio slug temperature topp effort visibility kind
+    turn diaid level priority retries retry retrycount attempt attempts
+    annotations refusal audio slug temperature topp effort visibility kind
     """.split()  # noqa: SIM905
 )
 """The same of what somebody says; of what a program tells it may be what matters."""
@@ -57,6 +58,8 @@ _FILES = frozenset({"files_read", "files", "filesRead", "files_modified", "files
 _NUMBERED = re.compile(
     r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{32,64}|(?:msg|req|resp|chatcmpl)[-_]\w{8,80}"
 )
+_CHANNEL = re.compile(r"[CDGUTW](?=[A-Z]{0,14}\d)[A-Z0-9]{1,14}|-?\d{4,20}|\d{1,20}@\w{1,20}(?:\.\w{1,10}){0,2}")
+"""The number of a channel. Its name is what people know it by."""
 _MODEL = re.compile(
     r"(?:\w{1,20}[/.]){0,2}(?:gpt|claude|gemini|llama|mistral|mixtral|qwen|deepseek|grok|o\d)[-\d.:]", re.I
 )
@@ -125,6 +128,8 @@ def _says_nothing(path: str, leaf: str, text: str, talk: bool) -> bool:
     name = _plain(path.rpartition(".")[2])
     if name in _NEVER or (len(leaf) >= 20 and leaf in text):
         return True
+    if talk and name in ("channel", "room", "chat", "conversation") and _CHANNEL.fullmatch(leaf[:40]):
+        return True
     if talk and (_NUMBERED.fullmatch(leaf[:80]) or _MOMENT.match(leaf)):
         return True
     return name in ("model", "modelname", "modelid") and _MODEL.match(leaf) is not None
@@ -140,7 +145,7 @@ _SEVERE = frozenset(
     "error err critical crit fatal panic emerg emergency alert severe page p1 sev1 disaster".split()  # noqa: SIM905
 )
 _LIGHT = frozenset("info information informational none debug trace notice ok success low".split())  # noqa: SIM905
-_STATES = ("status", "state", "alert_status", "alertStatus", "alert_state", "alert_transition", "NewStateValue",
+STATES = ("status", "state", "alert_status", "alertStatus", "alert_state", "alert_transition", "NewStateValue",
            "event_action", "action", "conclusion", "outcome")  # fmt: skip
 _FAILING = frozenset(
     """
@@ -157,7 +162,7 @@ _OVER = frozenset(
 NAMED = ("alertname", "alert_name", "alertName", "AlarmName", "alarm", "alert", "monitor", "check", "incident",
           "service", "service_name", "service.name", "app", "application", "component", "logger", "logger_name",
           "job", "pipeline", "workflow", "deployment", "project", "name")  # fmt: skip
-_VERSIONS = ("version", "release", "tag")
+VERSIONS = ("version", "release", "tag")
 WHERE = ("instance", "host", "hostname", "server", "node", "pod", "device")
 _OF_ALERTS = ("alert_transition", "alert_type", "alert_status", "alertStatus", "alert_state", "alert_id", "alertId")
 _ALERTS = re.compile(r"alert|alarm|incident|monitor|health", re.IGNORECASE)
@@ -198,7 +203,7 @@ def subject(payload: Mapping[str, Any]) -> str:
     name = first_of(payload, NAMED)
     if not name:
         return ""
-    version, where = first_of(payload, _VERSIONS), first_of(payload, WHERE)
+    version, where = first_of(payload, VERSIONS), first_of(payload, WHERE)
     return name + (f" {version}" if version else "") + (f" on {where}" if where else "")
 
 
@@ -208,7 +213,7 @@ def places(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _state(payload: Mapping[str, Any]) -> str:
-    for key in _STATES:
+    for key in STATES:
         if isinstance(value := payload.get(key), str) and 0 < len(value) <= 40 and text_of(value):
             word = value.strip().lower().replace(" ", "_")
             if word in _FAILING | _OVER:

@@ -58,12 +58,14 @@ def notebook(kind: str, document: dict[str, Any]) -> list[Part] | None:
         return None
     cells = listed(document.get("cells"), 1000) if "nbformat" in document else [mapping(document.get("cell")), document]
     where = {key: document[key] for key in _NOTEBOOKS if isinstance(document.get(key), str)}
-    found = [part for cell in cells for part in _cell(cell, where)]
+    found = [part for cell in cells for part in _cell(cell, where, alone="nbformat" not in document)]
     return found[-MAX_CELLS:] or None
 
 
-def _cell(cell: dict[str, Any], where: dict[str, Any]) -> list[Part]:
+def _cell(cell: dict[str, Any], where: dict[str, Any], *, alone: bool) -> list[Part]:
     outputs, code = cell.get("outputs"), _code(cell)
+    if cell.get("cell_type") == "markdown" and alone and code.strip():
+        return [Part("message", {"text": code})]
     if cell.get("cell_type", "code") != "code" or not isinstance(outputs, list) or not code.strip():
         return []
     if "cell_type" not in cell and _outputs(outputs) is None:

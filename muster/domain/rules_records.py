@@ -9,6 +9,7 @@ from muster.domain.memory import NewObservation
 from muster.domain.rules_json import MAX_FILES, said_under
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_same import is_same, unstated
+from muster.domain.rules_states import deploys, stated
 from muster.domain.rules_stories import NARRATIVE_CHARS, of
 from muster.domain.rules_text import cleaned, one_line, unique
 
@@ -21,6 +22,9 @@ _NAMELESS = "the command"
 
 def with_fields(act: Act, made: list[NewObservation]) -> list[NewObservation]:
     """With what stands beside the words, and as an error where the record is that of one."""
+    plain = act.kind in _TOLD_WITHOUT and not act.speaker
+    if plain and (line := stated(act.event.type.lower(), act.data)):
+        return [_as_it_stands(act, line)]
     if not act.beside and not act.standing:
         return made
     subject = "" if act.kind is Kind.PROMPT or act.speaker else fields.subject(act.data)
@@ -56,6 +60,15 @@ def recorded(act: Act) -> list[NewObservation]:
 
 def _title_of(act: Act) -> str:
     return one_line(cleaned(act.title, 400), 200)
+
+
+def _as_it_stands(act: Act, line: str) -> NewObservation:
+    kind = {fields.FAILS: "error", fields.WELL: "discovery"}.get(act.standing, "fact")
+    if kind != "error" and deploys(act.event.type, act.data):
+        kind = "change"
+    resolved = kind == "discovery" and fields.is_alert(act.event.type, act.data)
+    title = f"Resolved: {line}" if resolved else line
+    return of(act, kind, one_line(title, 200), act.text, importance=_WEIGHTS[kind])
 
 
 def is_over(error: NewObservation, acts: Sequence[Act]) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from muster.domain.rules_json import opened, text_of
-from muster.domain.shapes import Part, answer, call, gave_up, listed, mapping, said, type_of, use
+from muster.domain.rules_json import line_of, opened, text_of
+from muster.domain.shapes import Part, answer, call, gave_up, listed, mapping, record, said, type_of, use
 
 MAX_PARTS = 12
 """Of one event. A history is sent again with each of its messages: the latest count."""
+MAX_FOUND = 6
+"""Of a search, the first."""
 _SENDERS = {
     "human": "user", "humanmessage": "user", "humanmessagechunk": "user",
     "ai": "assistant", "aimessage": "assistant", "aimessagechunk": "assistant",
@@ -145,7 +147,7 @@ def _of_agent(name: str, about: dict[str, Any]) -> list[Part] | None:
 # -- Callbacks -------------------------------------------------------------------------------------------------------
 
 _CALLBACK = re.compile(
-    r"(?:on|handle)(tool|chain|llm|chatmodel|agent|text|retry|parser|prompt|customevent)"
+    r"(?:on|handle)(tool|chain|retriever|llm|chatmodel|agent|text|retry|parser|prompt|customevent)"
     r"(start|end|error|action|finish|newtoken|stream)?"
 )
 _UNNUMBERED = "a run without a number"
@@ -168,6 +170,10 @@ def _of_run(what: str, when: str, about: dict[str, Any]) -> list[Part] | None:
     if what == "agent":
         output = mapping(about.get("return_values")) or mapping(mapping(about.get("finish")).get("return_values"))
         return said(text_of(output.get("output") or about.get("output"))) if when in ("finish", "end") else []
+    if what == "retriever":
+        return _of_retriever(when, about)
+    if what == "chain" and when == "stream":
+        return _of_nodes(mapping(opened(about.get("chunk"))))
     if when in ("newtoken", "stream") or what in ("text", "retry", "parser", "prompt", "customevent"):
         return []
     return _of_model(when, about) if what != "chain" else _of_chain(when, about)
@@ -200,6 +206,34 @@ def _of_chain(when: str, about: dict[str, Any]) -> list[Part] | None:
         if isinstance(words, str) and words.strip():
             return said(words, "user" if when == "start" else "assistant")
     return None
+
+
+def _of_nodes(chunk: dict[str, Any]) -> list[Part]:
+    """What the nodes of a graph have written by then, where it is whole."""
+    nodes = [chunk, *(node for node in list(chunk.values())[:20] if isinstance(node, dict))]
+    written = [one for node in nodes for one in listed(node.get("messages"), 200) if not _is_bit(one)]
+    return _last(_history(written)) or []
+
+
+def _of_retriever(when: str, about: dict[str, Any]) -> list[Part]:
+    """What was found, and where."""
+    if when != "end":
+        return []
+    output = opened(next((about[key] for key in ("output", "outputs", "documents") if about.get(key)), None))
+    output = output.get("documents", [output]) if isinstance(output, dict) else output
+    asked = text_of(mapping(about.get("input")).get("query") or about.get("query") or about.get("input"), 300)
+    found = []
+    for one in listed(output, MAX_FOUND):
+        one = mapping(one.get("kwargs")) or one
+        words = text_of(one.get("page_content") or one.get("pageContent") or one.get("content"))
+        source = line_of(mapping(one.get("metadata")), "source", "title", "file_path", "url", "id")
+        first = line_of({"words": words.partition("\n")[0]}, "words")
+        page = mapping(one.get("metadata")).get("page", "")
+        found += record(
+            f"{source}: {first}" if source else first, words, kind="discovery",
+            facts=(("source", source), ("page", page), ("asked", asked)),
+        )  # fmt: skip
+    return found
 
 
 def _of_tool(when: str, about: dict[str, Any]) -> list[Part]:
