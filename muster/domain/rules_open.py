@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+from uuid import UUID
 
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_statements as statements
 from muster.domain import rules_terminal as terminal
 from muster.domain.memory import NewObservation
-from muster.domain.rules_closing import closed_by
+from muster.domain.rules_closing import is_closable, is_closed, told
+from muster.domain.rules_labels import Label, label_of
 from muster.domain.rules_notebooks import is_same_cell
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_records import is_over
@@ -22,7 +26,10 @@ from muster.domain.rules_talk import is_of_user
 from muster.domain.rules_text import one_line
 
 LAST_WORDS = 6
-"""Messages from the end of a session in which it may say what is left."""
+"""Messages from the end of a session in which it may say what is left in any words. With a label, in all of it."""
+MAX_TALK = 400
+MAX_LEFT = 60
+"""Things looked after, from the first that was said."""
 
 # -- What failed ----------------------------------------------------------------------------------------------------
 
@@ -234,6 +241,16 @@ _NOTHING_LEFT = re.compile(
     r"\bnichts mehr\b|\bkeine offenen\b",
     re.IGNORECASE,
 )
+_ALL_DONE = re.compile(
+    r"\W{0,6}(?:(?:so|and|now|ok(?:ay)?|great|with that),?\s){0,2}(?:there(?:['’]s| is) )?"
+    r"(?:nothing (?:is |more )?(?:left|open|to do)(?: (?:to do|any ?more|now))?|"
+    r"(?:all|every) (?:of )?(?:the |these |those |my |our )?(?:open )?"
+    r"(?:to-?dos?|items?|points?|issues?|tasks?) (?:is|are|were|have been) (?:now |all )?"
+    r"(?:done|closed|fixed|resolved|finished)|"
+    r"(?:still )?open(?: points)?: (?:nothing|none)|nichts mehr (?:offen|zu tun)|es ist nichts mehr offen)\W{0,4}",
+    re.IGNORECASE,
+)
+"""All that was ever said to be left is done."""
 _ITEM = re.compile(r"\s*(?:[-*•–]|\d{1,3}[.)])\s+\S")
 _NUMBERED = re.compile(r"^[ \t]{0,8}\d{1,3}\.[ \t]+(\S.{0,300})$", re.MULTILINE)
 _HEAD = re.compile(r"[:：]\**\s*$")
@@ -245,30 +262,81 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
     if plan:
         done = ("completed", "done", "cancelled")
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
-    talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
-    last = talk[-LAST_WORDS:]
-    said = [sentences(act.text, 40) for act in last]
-    for number, act in enumerate(last):
-        if act is not talk[-1] and is_of_user(act):
-            continue  # what people want next is done next
-        since = [line for lines in said[number + 1 :] for line in lines]
-        for line in _left(act):
-            behind = said[number][said[number].index(line) + 1 :]
-            if not closed_by(line, (*behind, *since)):
-                yield one_line(line, 160)
+    talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)][-MAX_TALK:]
+    yield from (one_line(line, 160) for line in _said_to_be_left(talk, _done_at_once(acts)))
     if talk and talk[-1].text.rstrip().endswith(statements.QUESTION_MARKS):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
 
 
-def _left(act: Act) -> Iterator[str]:
-    works, listed = not is_of_user(act) and not act.speaker, False
+def _done_at_once(acts: Sequence[Act]) -> set[UUID]:
+    """Messages after which whoever wrote them went on with it."""
+    return {act.event.id for act, then in pairwise(acts) if act.kind is Kind.MESSAGE and then.tool}
+
+
+class _Line(NamedTuple):
+    text: str
+    label: Label | None
+    listed: bool
+
+
+def _said_to_be_left(talk: Sequence[Act], done_at_once: Container[UUID]) -> list[str]:
+    """What nothing that was said later closes."""
+    said = [sentences(act.text, 40) for act in talk]
+    found: list[tuple[int, int, _Line]] = []
+    for number, act in enumerate(talk):
+        if any(map(_ALL_DONE.fullmatch, said[number])):
+            found = []
+        lines = list(_left(act, said[number], lately=number >= len(talk) - LAST_WORDS))
+        if any(line.listed and line.label for line in lines):
+            # A list of what is left tells all of it anew.
+            found = [one for one in found if not (one[2].listed and one[2].label)]
+        for line in lines:
+            if _counts(
+                line,
+                act,
+                is_last=act is talk[-1],
+                recent=number >= len(talk) - LAST_WORDS,
+                at_once=act.event.id in done_at_once,
+            ):
+                found.append((number, said[number].index(line.text), line))
+    if not found:
+        return []
+    first = min(number for number, _, _ in found)
+    done = [(number, place, one) for number in range(first, len(talk)) for place, sentence in enumerate(said[number])
+            if (one := told(sentence))]  # fmt: skip
+    return [
+        line.text
+        for number, place, line in found[-MAX_LEFT:]
+        if not is_closed(line.text, (one for *at, one in done if (number, place) < tuple(at)))
+    ]
+
+
+def _counts(line: _Line, act: Act, *, is_last: bool, recent: bool, at_once: bool) -> bool:
+    """What people want next is done next, unless they say how something stands."""
+    if is_last:
+        return True
+    if is_of_user(act):
+        return line.label in (Label.STATE, Label.BLOCKED) and is_closable(line.text)
+    return recent or (is_closable(line.text) and not (line.label is Label.NEXT and at_once))
+
+
+def _left(act: Act, lines: Sequence[str], *, lately: bool) -> Iterator[_Line]:
+    """`lately`: in whatever words it is said."""
+    works = not is_of_user(act) and not act.speaker
+    head_of: Label | None = None
+    listed = False
     numbered = {" ".join(item.split())[:80] for item in _NUMBERED.findall(act.text)}
-    for line in sentences(act.text, 40):
-        if listed and (_ITEM.match(line) or line[:80] in numbered):
-            yield line
-            continue
+    for line in lines:
         head = line[:600]
-        found = _LEFT.search(head) or (works and _COULD_NOT.search(head) and not statements.mends(head))
+        label = label_of(head)
+        if listed and (_ITEM.match(line) or line[:80] in numbered) and not (label and _HEAD.search(head)):
+            if lately or head_of:
+                yield _Line(line, head_of, listed=True)
+            continue
+        found = label or (
+            lately and (_LEFT.search(head) or (works and _COULD_NOT.search(head) and not statements.mends(head)))
+        )
         listed = bool(found) and _HEAD.search(head) is not None
+        head_of = label if listed else None
         if found and not listed and not _NOTHING_LEFT.search(head):
-            yield line
+            yield _Line(line, label, listed=False)

@@ -9,6 +9,7 @@ from uuid import UUID
 from muster.domain import rules_open
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import MAX_FILES, line_of
+from muster.domain.rules_labels import Label, label_of, unlabelled
 from muster.domain.rules_reading import Act, Kind, read_all
 from muster.domain.rules_sentences import sentences
 from muster.domain.rules_talk import asked_in
@@ -41,8 +42,8 @@ def summarise(
     failing = rules_open.failing([o for o in told if not (o.sources and known.isdisjoint(o.sources))], acts)
     over = [o for o in failing if rules_open.passed_since(o, acts)]
     left = (*(one_line(o.title, 160) for o in failing if o not in over), *rules_open.left_to_do(acts))
-    opened = unique(left, LINES_OF_EACH)
-    learned, more_learned = _telling(told, _LEARNED, besides=(*asked, *opened))
+    opened = _each_once(left)
+    learned, more_learned = _telling(told, _LEARNED, besides=(*asked, *left))
     passed = [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     sections = (
         ("Asked", asked), ("Done", [*done, *_more(more_done)]), ("Decided", [*decided, *_more(more_decided)]),
@@ -63,7 +64,7 @@ def summarise(
                 title=one_line(f"{'Summary' if ended else 'So far'}: {gist}", 200),
                 subtitle=_count(told, max(count, len(events))),
                 narrative=narrative[:8000],
-                facts=unique((*decided, *(f"Open: {line}" for line in opened)), 16),
+                facts=unique((*decided, *(f"Open: {_open(line)}" for line in opened)), 16),
                 concepts=_most((concept for o in told for concept in o.concepts), 10),
                 files_read=unique((p for o in told for p in o.files_read if p not in modified), MAX_FILES),
                 files_modified=modified,
@@ -74,6 +75,23 @@ def summarise(
             )
         ]
     )
+
+
+def _each_once(lines: Iterable[str]) -> list[str]:
+    """With a label and without, it is the same."""
+    found: dict[str, str] = {}
+    for line in unique(lines, 4 * LINES_OF_EACH):
+        found.setdefault(_bare(line), line)
+    return list(found.values())[:LINES_OF_EACH]
+
+
+def _bare(line: str) -> str:
+    return (unlabelled(line).lstrip("-*•– ") or line).casefold().rstrip(". ")
+
+
+def _open(line: str) -> str:
+    """Without a label that says so again."""
+    return line if label_of(line) is Label.BLOCKED else unlabelled(line) or line
 
 
 def _telling(
