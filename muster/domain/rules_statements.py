@@ -11,6 +11,16 @@ from muster.domain import rules_tongues as tongues
 
 QUESTION_MARKS = ("?", "？", "؟")
 
+_NO_VERB = (
+    r"(?:mind|again|ever|been|seen|had|heard|got|gone|done|was|were|is|are|has|have|happens?|works|too|to|a|an|the|"
+    r"there|this|that|so|as|at|in|on|up|great|good|nice|fun|happy|glad|welcome|better|more|less|my|your|his|her|our|"
+    r"not|only|just|knew|thought|saw|felt|found|wanted|one|something|someone|nothing|for|from|by|with|if|when|"
+    r"loved|liked|nearly|almost|\w+ly|(?!embed|need|feed|seed|speed|shed|shred|proceed|exceed)\w+ed|\w+ing)\b"
+)
+_BODIES = (
+    r"(?:assembly|board|council|committee|meeting|members|shareholders|parliament|congress|senate|synod|parish|union|"
+    r"association|club|general meeting)"
+)
 _DECIDED = re.compile(
     r"\b(?:(?:we|i|they|team)(?:['’]ve| have| had|['’]ll)? (?:all )?(?:decided|agreed|chose|chosen|"
     r"settled on|opted|picked|"
@@ -19,9 +29,13 @@ _DECIDED = re.compile(
     r"(?:decision|decided|agreed|resolution)\s*(?:is to|was to|on|to|that|against)|"
     r"let['’]s (?:go with|use|stick with|drop)|instead of using|(?:chose|chosen|choose|"
     r"picked) [^.\n]{1,80}? (?:over|instead of)|"
-    r"going forward,? (?:we|i)|from now on|rather than [^.\n]{1,60}?because|must never|we never|we always)\b"
+    r"going forward,? (?:we|i)|from now on|rather than [^.\n]{1,60}?because|must never)\b"
+    rf"|\bwe (?:never|always)\b(?! (?:{_NO_VERB}|(?:made|chose|came|went|took|could|would|did|wrote|met|kept|told)\b))"
+    rf"|^\W{{0,4}}(?:be it )?resolved[:,]? (?:that (?!issue|bug|problem)|the (?:\w{{1,20}} ){{0,2}}?{_BODIES}\b)"
+    rf"|\b(?:it was|be it|hereby|{_BODIES})(?: has| have)? resolved (?:that|to)\b"
     r"|(?:wir haben|haben uns|ich habe) [^.\n]{0,60}?(?:entschieden|beschlossen)|nous avons (?:décidé|choisi)|"
-    r"(?:hemos|se ha) (?:decidido|elegido)|abbiamo deciso|decidimos|决定|決定|決めました|選びました|결정|решили|решено",
+    r"(?:hemos|se ha) (?:decidido|elegido)|abbiamo deciso|decidimos|决定|決定|決めました|選びました|"
+    r"(?<!なかった)ことにし(?:ました(?!か|ら)|た(?!ら|い|場合|とき|時|ところ|か))|ことに決め|ことで合意し|결정|решили|решено",
     re.IGNORECASE,
 )
 _STEP = re.compile(
@@ -48,12 +62,6 @@ _RULE = (
     r"hard-?code|update|upgrade|follow|prefer|avoid|explain|answer|reply|work|build|back|rely|trust|assume|bypass)"
 )
 _OPENING = r"^(?:(?:no|yes|ok(?:ay)?|please|and|but|so|remember|also|well|hey|stop)\b[\s,:;.!–-]*)*"
-_NO_VERB = (
-    r"(?:mind|again|ever|been|seen|had|heard|got|gone|done|was|were|is|are|has|have|happens?|works|too|to|a|an|the|"
-    r"there|this|that|so|as|at|in|on|up|great|good|nice|fun|happy|glad|welcome|better|more|less|my|your|his|her|our|"
-    r"not|only|just|knew|thought|saw|felt|found|wanted|one|something|someone|nothing|for|from|by|with|if|when|"
-    r"loved|liked|nearly|almost|\w+ly|(?!embed|need|feed|seed|speed|shed|shred|proceed|exceed)\w+ed|\w+ing)\b"
-)
 _ALWAYS_ELSEWHERE = (
     r"^(?:bitte,? |und |aber |also |nein,? )*(?:"
     r"(?:immer|nie(?:mals)?) (?!(?:noch|wenn|wieder|mehr|dann|zuvor|hat|haben|ist|sind|war|waren|wird|werden|wurden?|"
@@ -82,8 +90,11 @@ _INTENDS = re.compile(r"(?:['’]d| would) (?:really |much )*(?:like|love|hate) 
 """What somebody would like to do next is no preference."""
 _FIXED = re.compile(
     r"(?<!\ba )(?<!\ban )(?<!\bthe )\bfixed\b(?![ -](?:size|width|height|price|rate|number|length|point|amount|cost|"
-    r"set|position|order|limit|window|interval)\b)|"
-    r"\broot cause\b[^.\n]{0,80}? (?:was|is|were)\b|\b(?:the )?(?:bug|problem|issue) was\b|\bthe cause (?:was|is)\b|"
+    r"set|position|order|limit|window|interval)\b)"
+    r"(?! (?:costs|prices|rates|fees?|expenses|assets?|incomes?|salar(?:y|ies)|charges|terms?|deposits?|stars?|ideas?|"
+    r"gear|budgets?|capital|gaze|eyes)\b| up with\b| (?:to|on) the (?:wall|floor|ceiling|ground|door)\b)|"
+    r"\broot cause\b(?! (?:analys[ei]s|workshop|training|template|meeting|review|report)\b)"
+    r"[^.\n]{0,80}? (?:was|is|were)\b|\b(?:the )?(?:bug|problem|issue) was\b|\bthe cause (?:was|is)\b|"
     r"\b(?:resolved|solved)\b|\bthe fix (?:is|was)\b|"
     r"\bno longer (?:occur|happen|crash|fail|hang|throw|rais|block|leak|break|appear|show|loop|flicker|deadlock|freez|"
     r"stall|"
@@ -224,6 +235,19 @@ _WANTED = re.compile(
     r"ignored|retried|wanted)|no longer|(?:before|until) (?:the|this|that|my) (?:fix|change|patch)|in the past)\b"
 )
 """After what fails: it is meant to, or did."""
+_FAILS_TO = re.compile(r"fail(?:s|ed|ing)? to", re.IGNORECASE)
+_OF_PEOPLE = re.compile(
+    rf"\b(?:{_BODIES}|talks|negotiations?|negotiators|government|part(?:y|ies)|jury|summit|conference|debate|coalition|"
+    r"ministers?|ministry|referendum|candidates?|opposition|voters|striker|mayor|landlord)\s(?:\S{1,30}\s){0,3}$",
+    re.IGNORECASE,
+)
+_AGREES = re.compile(
+    r"\s(?:(?:reach|produce|come to|find|make) (?:an? |any )?(?:\w{1,20} )?"
+    r"(?:decision|agreement|deal|compromise|consensus|quorum)|"
+    r"agree|decide|elect|convince|persuade|impress|show up|turn up|attend)\b",
+    re.IGNORECASE,
+)
+"""What people fail to do is no fault of a program's."""
 _WAS = re.compile(r"\b(?:crashed|failed|did|got|saw|threw|gave|ran|broke|blew|died|received|caused)\b")
 _LEARNED = re.compile(
     r"\b(?:i (?:found|noticed|learned|discovered|see) (?:that|out)|it turns out|note that|"
@@ -256,7 +280,10 @@ def decides(line: str) -> bool:
     if _PENDING.search(line):
         return False
     return any(
-        not _is_next_step(line, found) and not _is_denied(line, found, _REFUSES) for found in _DECIDED.finditer(line)
+        not _is_next_step(line, found)
+        and not _is_denied(line, found, _REFUSES)
+        and not tongues.is_of_a_problem(line, found)
+        for found in _DECIDED.finditer(line)
     ) or tongues.decides(line)
 
 
@@ -296,6 +323,10 @@ def breaks(line: str, *, past: bool = True) -> bool:
 
 
 def _is_so(line: str, found: re.Match[str]) -> bool:
+    if _FAILS_TO.fullmatch(found.group()) and (
+        _OF_PEOPLE.search(_clause_before(line, found.start())) or _AGREES.match(line, found.end())
+    ):
+        return False
     if found.group().endswith("work"):
         return not _NOT_SO.search(_clause_before(line, found.start()))
     at = max((found.start(name) for name in ("met", "named", "alone", "thrown")), default=-1)

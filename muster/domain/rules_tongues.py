@@ -39,6 +39,13 @@ _UNDECIDED = re.compile(
 )
 """Before a decision in the same clause: it is none, or none yet."""
 
+_SOLVES = re.compile(r"решили|решено|вирішил[иа]|вирішив|вирішено", re.IGNORECASE)
+_PROBLEM_BEFORE = re.compile(
+    r"(?<!\w)(?:проблем|ошибк|помилк|баг|задач|збі[йї]|збо[юї]|инцидент|інцидент)\w{0,4}(?: [\w-]{1,30}){0,6} $",
+    re.IGNORECASE,
+)
+_PROBLEM_AFTER = re.compile(r"(?: \w{1,20}){0,2} (?:проблем|ошибк|помилк|баг|задач)", re.IGNORECASE)
+
 _CAUSE = re.compile(
     r"원인은\s|(?:버그|오류|문제|에러|장애|결함|충돌|누수|원인)[^.\n]{0,60}(?:수정|해결|복구)(?:했|하였|됐|되었|\s?완료)"
     r"|(?:버그|오류|문제|에러|장애|결함|충돌|누수)[^.\n]{0,60}고쳤"
@@ -65,7 +72,9 @@ _CAUSE = re.compile(
     r"помилк|витік|збі[йю])"
     r"|\bвиправив (?:\w{1,20} ){0,2}?(?:помилк|баг|проблем|витік)"
     r"|\b(?:ошибк|проблем|утечк|помилк)[аиу] (?:\w{1,20} ){0,4}?(?:исправлен|устранен|устранён|решен|решён|виправлен"
-    r"|усунут|усунен)[ао]\b"
+    r"|усунут|усунен|вирішен)[ао]\b"
+    r"|\b(?:проблем|ошибк|помилк)[ауиы] (?:\w{1,20} ){0,4}?(?:решили|вирішили)\b"
+    r"|\b(?:решили|вирішили) (?:\w{1,20} ){0,2}?(?:проблем|ошибк|помилк)"
     r"|\bnguyên nhân (?:\w{1,12} ){0,5}?(?:là|do)\b"
     r"|\bđã (?:sửa|khắc phục|giải quyết|vá)(?: xong| được)? (?:\w{1,12} ){0,2}?(?:lỗi|sự cố|vấn đề|bug)\b"
     r"|\b(?:lỗi|sự cố|vấn đề|bug) (?:\w{1,12} ){0,8}?đã được (?:sửa|khắc phục|giải quyết|vá)\b"
@@ -108,9 +117,18 @@ def _is_foreign(line: str) -> bool:
     return any(word in low for word in _PLAIN)
 
 
+def is_of_a_problem(line: str, decided: re.Match[str]) -> bool:
+    """In Ukrainian and Russian the same words solve it: that is no decision."""
+    return _SOLVES.fullmatch(decided.group()) is not None and (
+        _PROBLEM_BEFORE.search(_before(line, decided.start())) is not None
+        or _PROBLEM_AFTER.match(line, decided.end()) is not None
+    )
+
+
 def decides(line: str) -> bool:
     return _is_foreign(line) and any(
-        not _UNDECIDED.search(_before(line, found.start())) for found in _DECIDED.finditer(line)
+        not _UNDECIDED.search(_before(line, found.start())) and not is_of_a_problem(line, found)
+        for found in _DECIDED.finditer(line)
     )
 
 
