@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
+from muster.domain.rules_options import behind_options
 from muster.domain.rules_subcommands import command_first
 
 READ_CHARS = 2000
@@ -19,21 +21,57 @@ _REDIRECTED = re.compile(r"(?:\d|&)?(>>?\|?|<{1,3})(&\d|&-|.*)", re.DOTALL)
 _ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
 _BEFORE = frozenset(
     """
-    sudo env time nice exec command nohup timeout xargs npx bunx pnpx rtk doas stdbuf unbuffer ionice if
+    sudo env time nice exec command nohup timeout xargs npx bunx pnpx uvx rtk doas stdbuf unbuffer ionice if
     while then do else ! {
     """.split()  # noqa: SIM905
 )
 """What runs what comes after it."""
 _RUNNERS = {
     "uv": ("run", "pip"), "poetry": ("run",), "pipenv": ("run",), "hatch": ("run",), "pdm": ("run",), "rye": ("run",),
-    "bundle": ("exec",), "pnpm": ("exec", "dlx"), "yarn": ("exec", "dlx"), "npm": ("exec",), "bun": ("x",),
+    "pipx": ("run",), "bundle": ("exec",), "pnpm": ("exec", "dlx"), "yarn": ("exec", "dlx"), "npm": ("exec",),
+    "bun": ("x",),
 }  # fmt: skip
 _WITH_VALUE = {
     "sudo": ("-u", "-g", "--user", "--group"),
     "xargs": ("-n", "-I", "-P", "-L"),
     "nice": ("-n",),
     "timeout": ("-k", "-s"),
+    "env": ("-u", "-C", "--unset", "--chdir"),
+    "npx": ("-p", "--package"),
+    "bunx": ("-p", "--package"),
+    "pnpx": ("-p", "--package"),
+    "uvx": (
+        "--from",
+        "--with",
+        "-p",
+        "--python",
+        "--with-editable",
+        "--with-requirements",
+        "--index",
+        "--index-url",
+        "--default-index",
+        "--env-file",
+        "-c",
+        "--constraint",
+    ),
 }
+_OF_RUNNERS: dict[str, frozenset[str]] = {
+    "uv": frozenset(
+        """
+        --with --with-requirements --with-editable -p --python --extra --group --only-group --no-group --no-extra
+        --package --env-file --directory --project --index --index-url --default-index --extra-index-url -f
+        --find-links --cache-dir --config-file --color -w
+        """.split()  # noqa: SIM905
+    ),
+    "poetry": frozenset(["-C", "--directory", "-P", "--project"]),
+    "pdm": frozenset(["-p", "--project", "-c", "--config", "--venv"]),
+    "hatch": frozenset(["-e", "--env", "-p", "--project", "--config", "--data-dir", "--cache-dir"]),
+    "pipx": frozenset(["--spec", "--python", "--index-url", "--pip-args", "--with"]),
+    "bundle": frozenset(["--gemfile"]),
+}
+"""Options with a value, of what runs others."""
+_IN = frozenset(["-C", "--directory", "--project", "--package", "--prefix"])
+"""By which it is run in another place."""
 _OF_TWO_WORDS = frozenset("git cargo go npm pnpm yarn make docker kubectl bun just".split())  # noqa: SIM905
 _PREPARES = frozenset("cd export source . set pushd popd unset".split())  # noqa: SIM905
 _PREPARES_TOO = ("git add", "mkdir")
@@ -136,13 +174,31 @@ def _main(words: list[str]) -> list[str]:
                 words = words[2 if words[0] in _WITH_VALUE.get(name, ()) else 1 :]
         elif re.fullmatch(r"python[\d.]*", name) and words[1:2] == ["-m"]:
             words = words[2:]
-        elif words[1:2] and words[1] in _RUNNERS.get(name, ()):
-            words = words[1 if words[1] == "pip" else 2 :]
+        elif name in _RUNNERS and (at := _runs_at(words, name)):
+            words = _run_by(words, name, at)
         elif name == "git" and words[1:2] and words[1] in ("-C", "-c", "--no-pager"):
             words = ["git", *words[2 if words[1] == "--no-pager" else 3 :]]
         else:
             break
     return words
+
+
+def _runs_at(words: list[str], name: str) -> int:
+    """Where `run` stands in `poetry -C api run pytest`. 0: it runs nothing."""
+    at = behind_options(words, _OF_RUNNERS.get(name, frozenset()), 1) if name in _OF_RUNNERS else 1
+    return at if at < len(words) and words[at] in _RUNNERS[name] else 0
+
+
+def _run_by(words: list[str], name: str, at: int) -> list[str]:
+    """What it runs, and behind it the place that it is run in."""
+    if words[at] == "pip":
+        return words[at:]
+    begins = behind_options(words, _OF_RUNNERS[name], at + 1) if name in _OF_RUNNERS else at + 1
+    place = [part for pair in pairwise(words[1:begins]) if pair[0] in _IN for part in pair]
+    if not words[begins:]:
+        return []
+    # What stands behind two strokes is none of its options.
+    return [*words[begins:], *(place if "--" not in words[begins:] else ())]
 
 
 def program(command: str) -> str:

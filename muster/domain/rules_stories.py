@@ -12,6 +12,7 @@ from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
+from muster.domain.rules_called import fix_told, titled
 from muster.domain.rules_json import MAX_FILES
 from muster.domain.rules_reading import Act
 from muster.domain.rules_text import concepts_of, language_of, one_line, unique
@@ -202,7 +203,7 @@ def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObserva
     facts = [found.what] if found.what else []
     facts += [f"Fails: {name}" for name in found.tests]
     why = found.what or (f"exit code {act.exit_code}" if act.exit_code is not None else "it does not say why")
-    title = f"{program} fails: {why}"
+    title = titled(f"{program} fails", why, act.command)
     if act.interrupted:
         title = f"{program} was interrupted" + (f": {found.what}" if found.what else "")
         story[0] = f"{title}."
@@ -292,7 +293,7 @@ def committed(act: Act, message: str) -> NewObservation:
         _COMMITS.get(sort[1].lower(), "change") if sort else ("bugfix" if head.lower().startswith("fix") else "change")
     )
     what = head[sort.end() :] if sort else head
-    title = what[:1].upper() + what[1:]
+    title = fix_told(what) if sort and kind == "bugfix" else what[:1].upper() + what[1:]
     narrative = f"Committed: {message}\n{outcomes.excerpt(act.text, 500)}"
     return of(act, kind, title or "A commit", narrative, importance=0.6,
                subtitle="Committed", concepts=["version-control"])  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import replace
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
+from muster.domain.rules_called import titled
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
@@ -191,7 +192,9 @@ class Work:
         elif not output and not commands.mutates(command) and not commands.commit_message(command):
             act.note = f"{program or 'a command'} said nothing"
         elif report := outcomes.passed(output):
-            self.made.append(of(act, "discovery", f"{program} passes: {report}", as_said(act, output), importance=0.3))
+            self.made.append(
+                of(act, "discovery", titled(f"{program} passes", report, command), as_said(act, output), importance=0.3)
+            )
         else:
             title = act.about or f"Run `{short(command, 90)}`"
             kind = "change" if commands.mutates(command) else "discovery"
