@@ -22,8 +22,8 @@ _LOOKS = frozenset(
     """
     ls cd pwd echo printf clear which whoami date true false sleep wc file stat tree env printenv
     history id uname hostname df du free uptime ps top jobs type alias sort uniq tail head less more cut
-    tr diff test [ : wait read set export source . pgrep basename dirname realpath column tee xargs nl
-    seq yes man help time jq yq
+    tr diff cmp colordiff sdiff diff3 zdiff test [ : wait read set export source . pgrep basename dirname realpath
+    column tee xargs nl seq yes man help time jq yq
     """.split()  # noqa: SIM905
 )
 _IN_PLACE = ("sed", "perl")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
+from muster.domain import rules_verdicts as verdicts
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import titled
 from muster.domain.rules_json import line_of
@@ -96,12 +97,15 @@ class Work:
             return
         failed = has_failed(act)
         if failed and commands.only_looks(act.command):
-            if complaint := outcomes.complaint(act.text):
+            if complaint := verdicts.complaint(act.command, act.text):
                 self.made.append(
                     of(act, "error", f"{program} fails: {complaint}", as_said(act, act.text), importance=0.3)
                 )
                 return
-            if act.exit_code == 1:
+            if act.exit_code == 1 or (act.exit_code is None and verdicts.answers(act.command)):
+                if title := verdicts.difference(act.command, act.text):
+                    told = as_said(act, outcomes.excerpt(act.text))
+                    self.made.append(of(act, "discovery", title, told, importance=0.35))
                 act.note = f"{program or 'a search'} found nothing"
                 return
         if failed:
