@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
@@ -29,7 +29,7 @@ LAST_WORDS = 6
 """Messages from the end of a session in which it may say what is left in any words. With a label, in all of it."""
 MAX_TALK = 400
 MAX_LEFT = 60
-"""Things looked after, from the first that was said."""
+"""Things that are looked after: the latest that were said."""
 
 # -- What failed ----------------------------------------------------------------------------------------------------
 
@@ -262,10 +262,15 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
     if plan:
         done = ("completed", "done", "cancelled")
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
-    talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)][-MAX_TALK:]
-    yield from (one_line(line, 160) for line in _said_to_be_left(talk, _done_at_once(acts)))
+    yield from (one_line(line, 160) for line, over in _said_to_be_left(acts) if not over)
+    talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
     if talk and talk[-1].text.rstrip().endswith(statements.QUESTION_MARKS):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
+
+
+def left_and_done(acts: Sequence[Act]) -> list[str]:
+    """What was said to be left to do, and later to be done."""
+    return [one_line(line, 160) for line, over in _said_to_be_left(acts) if over]
 
 
 def _done_at_once(acts: Sequence[Act]) -> set[UUID]:
@@ -279,8 +284,10 @@ class _Line(NamedTuple):
     listed: bool
 
 
-def _said_to_be_left(talk: Sequence[Act], done_at_once: Container[UUID]) -> list[str]:
-    """What nothing that was said later closes."""
+def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
+    """With each, whether something that was said later closes it."""
+    talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)][-MAX_TALK:]
+    done_at_once = _done_at_once(acts)
     said = [sentences(act.text, 40) for act in talk]
     found: list[tuple[int, int, _Line]] = []
     for number, act in enumerate(talk):
@@ -305,9 +312,8 @@ def _said_to_be_left(talk: Sequence[Act], done_at_once: Container[UUID]) -> list
     done = [(number, place, one) for number in range(first, len(talk)) for place, sentence in enumerate(said[number])
             if (one := told(sentence))]  # fmt: skip
     return [
-        line.text
+        (line.text, is_closed(line.text, (one for *at, one in done if (number, place) < tuple(at))))
         for number, place, line in found[-MAX_LEFT:]
-        if not is_closed(line.text, (one for *at, one in done if (number, place) < tuple(at)))
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,6 +22,21 @@ LINES_OF_EACH = 8
 _DONE = frozenset({"feature", "bugfix", "refactor", "change"})
 _LEARNED = frozenset({"discovery", "fact", "preference"})
 
+_CAUSE = re.compile(
+    r"\broot cause\b|\bcause (?:was|is)\b|\bursache\b|原因|원인|السبب|سبب ال|причин|\bkök neden|\b(?:neden|sebeb)i\b|"
+    r"\bprzyczyn|nguyên nhân|สาเหตุ|कारण",
+    re.IGNORECASE,
+)
+_PUT_RIGHT = re.compile(
+    r"\b(?:fix\w{0,5}|(?:re|un)?solved|resolved|mended|repaired|corrected|patched|replaced|restored|changed|removed|"
+    r"added|updated|upgraded|renewed|raised|restarted|reverted|rolled back|switched|moved|now|no longer|gone|again|"
+    r"works?|workaround|solution|so (?:i|we)|behoben|gelöst|repariert|korrigiert|ersetzt|erneuert|jetzt|wieder)\b|"
+    r"修|解决|解決|直し|更新|替换|改|수정|해결|복구|고쳤|고쳐|갱신|교체|أصلح|حلل|عالج|إصلاح|تم حل|معالجة|جدد|تجديد|"
+    r"ठीक|हल |बदल|düzelt|gider|çöz|onar|yenile|değiştir|napraw|rozwiąz|usun|odnow|wymien|zmieni|исправ|починил|устран|"
+    r"реш[её]н|решили|обнов|замен|виправ|полагод|усун|вирішен|вирішили|оновил|замін|đã |แก้|เปลี่ยน",
+    re.IGNORECASE,
+)
+
 
 def summarise(
     title: str | None,
@@ -35,7 +51,7 @@ def summarise(
     told = [observation for observation in observations if observation.type != "summary"]
     acts = [act for act in read_all(events) if act.kind is not Kind.NOTHING]
     asked = _asked(acts, told)
-    done, more_done = _telling(told, _DONE)
+    done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE)
     decided, more_decided = _telling(told, {"decision"})
     # What failed before these events may have passed before them, too.
     known = {event.id for event in events}
@@ -43,7 +59,10 @@ def summarise(
     over = [o for o in failing if rules_open.passed_since(o, acts)]
     left = (*(one_line(o.title, 160) for o in failing if o not in over), *rules_open.left_to_do(acts))
     opened = _each_once(left)
-    learned, more_learned = _telling(told, _LEARNED, besides=(*asked, *left))
+    learnt = (o for o in told if o.type in _LEARNED or _only_explains(o))
+    learned, more_learned = _telling(
+        learnt, _LEARNED | {"bugfix"}, besides=(*asked, *left, *rules_open.left_and_done(acts))
+    )
     passed = [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     sections = (
         ("Asked", asked), ("Done", [*done, *_more(more_done)]), ("Decided", [*decided, *_more(more_decided)]),
@@ -75,6 +94,14 @@ def summarise(
             )
         ]
     )
+
+
+def _only_explains(told: NewObservation) -> bool:
+    """Whether it says why something went wrong, and not a word of its being put right."""
+    if told.type != "bugfix" or told.files_modified:
+        return False
+    text = f"{told.title}\n{told.narrative or ''}"[:4000]
+    return _CAUSE.search(text) is not None and not _PUT_RIGHT.search(text)
 
 
 def _each_once(lines: Iterable[str]) -> list[str]:

@@ -165,6 +165,40 @@ def test_what_is_open_is_told_once_and_labelled_once() -> None:
     assert len(facts) == 5
 
 
+def test_what_was_open_and_is_done_is_not_learned() -> None:
+    events = talk(LOGO, *TALK[:3], "The PDF logo is sharp now, fixed by embedding the SVG.")
+    (one,) = summarise("A session", events, made(*events)).observations
+    assert (one.narrative or "").count("PDF logo") == 1
+    assert "Still open" not in (one.narrative or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "put_right"),
+    [
+        ("السبب هو أن الشهادة انتهت صلاحيتها يوم الأحد", False),
+        ("원인은 일요일에 만료된 인증서였습니다.", False),
+        ("Sorunun nedeni pazar günü süresi dolan sertifikaydı.", False),
+        ("Przyczyną był certyfikat, który wygasł w niedzielę.", False),
+        ("Причина була в сертифікаті, що сплив у неділю.", False),
+        ("Nguyên nhân là chứng chỉ hết hạn hôm Chủ nhật.", False),
+        ("สาเหตุคือใบรับรองหมดอายุเมื่อวันอาทิตย์", False),
+        ("The root cause of the outage was a certificate that expired on Sunday.", False),
+        ("The root cause was a stale certificate; I renewed it.", True),
+        ("원인은 시간대 설정이었고 수정했습니다.", True),
+        ("Причина була в сертифікаті, ми виправили помилку.", True),
+        ("Przyczyną był certyfikat. Naprawiliśmy błąd logowania.", True),
+        ("أصلحنا الخطأ في صفحة الدخول.", True),
+        ("I fixed the deadlock.", True),
+    ],
+)
+def test_what_only_explains_is_learned_and_not_done(text: str, put_right: bool) -> None:
+    events = talk("We looked at the shop.", text)
+    (one,) = summarise("A session", events, made(*events)).observations
+    done = (one.narrative or "").partition("Done:\n")[2].partition("\n\n")[0]
+    learned = (one.narrative or "").partition("Learned:\n")[2].partition("\n\n")[0]
+    assert (text[:12] in done, text[:12] in learned) == (put_right, not put_right)
+
+
 def test_long_lines_are_labelled_in_no_time() -> None:
     began = Stopwatch(time.process_time)
     for bit in ("open ", "TODO: ", "todo ", "- ", "known issue ", "(a", "* ", "blocked by "):
