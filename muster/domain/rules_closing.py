@@ -103,6 +103,10 @@ _PAST = re.compile(rf"{_ED}|\b(?:written|wrote|sent|built|rebuilt|ran|rerun|rera
                    r"chose|found|gave|got|kept|split|set|reset|cut|shut|moved)\b", re.IGNORECASE)  # fmt: skip
 
 
+_MONTH = re.compile(r"(?<=[a-z\d,]\s)May\b")
+"""Which is another word than that of what may be."""
+
+
 class Told(NamedTuple):
     """A sentence that says that something is done."""
 
@@ -124,7 +128,7 @@ class _Left(NamedTuple):
 
 def told(sentence: str) -> Told | None:
     """None: it closes nothing."""
-    sentence = sentence[:SENTENCE_CHARS]
+    sentence = _MONTH.sub("Maius", sentence[:SENTENCE_CHARS])
     if _UNDONE.search(_OF_NOTHING.sub(" ", sentence)):
         return None
     done = [next(group for group in found.groups() if group).lower() for found in _DONE.finditer(sentence)]
@@ -149,7 +153,7 @@ def is_closable(left: str) -> bool:
 
 def _left(left: str) -> _Left:
     label = label_of(left)
-    text = unlabelled(left)
+    text = _MONTH.sub("Maius", unlabelled(left))
     if waits := _WAITS.match(text):
         label, text = Label.BLOCKED, text[waits.end() :]
     wrong: frozenset[str] = frozenset()
