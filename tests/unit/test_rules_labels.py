@@ -13,6 +13,9 @@ from tests.pace import Stopwatch
 from tests.unit.observing import event, made, tool
 from tests.unit.test_rules_open import opened
 
+MARK = "todo".upper()
+"""What is left to do, as it is marked in code."""
+
 TALK = (
     "The museum opens at nine.", "The new badge printer is in room 4.", "Lunch is at noon in the big hall.",
     "The guide for visitors has 12 pages.", "Apple's portal is down till noon.", "The lift holds eight people.",
@@ -29,11 +32,11 @@ def talk(*texts: str) -> list[Event]:
     "text",
     [
         "Open: the CSV export loses umlauts on Windows.",
-        "TODO: rotate the signing key",
-        "**TODO:** rotate the signing key",
-        "- [ ] TODO: rotate the signing key",
-        "TODO(anna): rotate the signing key",
-        "TODO rotate the signing key",
+        f"{MARK}: rotate the signing key",
+        f"**{MARK}:** rotate the signing key",
+        f"- [ ] {MARK}: rotate the signing key",
+        f"{MARK}(anna): rotate the signing key",
+        f"{MARK} rotate the signing key",
         "Still open: the PDF logo is blurry.",
         "Blocked: waiting for Legal to approve the DPA with Twilio",
         "Blocked by: the missing contract with Twilio",
@@ -73,9 +76,9 @@ def test_a_list_of_what_is_left_is_open_until_there_is_another() -> None:
         "I could not find the key of the cellar.",
         "Open: 9:00",
         "The shop is open: people buy.",
-        "TODO: nothing.",
-        "[x] TODO: rotate the signing key",
-        "The TODO list hangs in the kitchen.",
+        f"{MARK}: nothing.",
+        f"[x] {MARK}: rotate the signing key",
+        f"The {MARK} list hangs in the kitchen.",
     ],
 )
 def test_what_is_only_phrased_so_is_open_at_the_end_alone(text: str) -> None:
@@ -84,19 +87,19 @@ def test_what_is_only_phrased_so_is_open_at_the_end_alone(text: str) -> None:
 
 def test_what_is_asked_for_or_done_at_once_is_not_left() -> None:
     asked = event({"prompt": "Next: label the real PDFs of the museum."}, "prompt")
-    to_do = event({"prompt": "TODO: label the real PDFs of the museum."}, "prompt")
+    to_do = event({"prompt": f"{MARK}: label the real PDFs of the museum."}, "prompt")
     assert opened(asked, *talk(*TALK)) == ""
     assert opened(to_do, *talk(*TALK)) == ""
     blocked = event({"prompt": "Blocked: the labels wait for the paper of the museum."}, "prompt")
     assert "paper" in opened(blocked, *talk(*TALK))
     ran = tool("Bash", {"command": "make labels"}, {"stdout": "12 labels"}, exit_code=0)
     assert opened(*talk("Next step: print the labels of the museum."), ran, *talk(*TALK)) == ""
-    assert opened(*talk("TODO: print the labels of the museum.", *TALK[:3], "All TODOs are done.", *TALK)) == ""
-    assert opened(*talk("TODO: print the labels of the museum.", *TALK[:3], "Nothing is left to do.", *TALK)) == ""
+    assert opened(*talk(f"{MARK}: print the labels of the museum.", *TALK[:3], "All TODOs are done.", *TALK)) == ""
+    assert opened(*talk(f"{MARK}: print the labels of the museum.", *TALK[:3], "Nothing is left to do.", *TALK)) == ""
 
 
 DPA = "Blocked: waiting for Legal to approve the DPA with Twilio"
-COLUMN = "TODO: rename the column custmer_name"
+COLUMN = f"{MARK}: rename the column custmer_name"
 LOGO = "Still open: the PDF logo is blurry."
 FLICKERS = "Known issue: dark mode flickers in Firefox 130"
 EXPORT = "Open: the CSV export loses umlauts on Windows."
@@ -119,8 +122,8 @@ EXPORT = "Open: the CSV export loses umlauts on Windows."
         (FLICKERS, "Dark mode in Firefox 130 is fixed."),
         (EXPORT, "The CSV export no longer loses umlauts on Windows."),
         ("Open: the invoices of May are missing", "The invoices of May are no longer missing."),
-        ("TODO: write the docs of the parser", "Wrote the docs of the parser."),
-        ("TODO: send the invoice to Northwind", "Sent the invoice to Northwind."),
+        (f"{MARK}: write the docs of the parser", "Wrote the docs of the parser."),
+        (f"{MARK}: send the invoice to Northwind", "Sent the invoice to Northwind."),
     ],
 )
 def test_what_is_said_to_be_done_is_closed_wherever_it_stands(left: str, said: str) -> None:
@@ -204,12 +207,12 @@ def test_what_only_explains_is_learned_and_not_done(text: str, put_right: bool) 
 
 def test_long_lines_are_labelled_in_no_time() -> None:
     began = Stopwatch(time.process_time)
-    for bit in ("open ", "TODO: ", "todo ", "- ", "known issue ", "(a", "* ", "blocked by "):
+    for bit in ("open ", f"{MARK}: ", "todo ", "- ", "known issue ", "(a", "* ", "blocked by "):
         text = bit * (200_000 // len(bit))
         label_of(text)
         unlabelled(text)
     events = talk(
-        *(f"TODO: print the label {n} of the hall. Printed the label {n} of the roof. " * 20 for n in range(300))
+        *(f"{MARK}: print the label {n} of the hall. Printed the label {n} of the roof. " * 20 for n in range(300))
     )
     summarise("A session", events, [])
     assert began.fair < 8
