@@ -1,4 +1,4 @@
-"""Whether it is alive, whether it can work, and how each thing it depends on is. No probe takes over 2 seconds."""
+"""Whether it is alive, whether it can work, and how each thing it depends on is. It takes no more than 2 seconds to say so."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from muster.storage import jobs, pings
 
 router = router_of("health", prefix="")
 
-PROBE_SECONDS = 1.8
+PROBE_SECONDS = 1.5
+"""What is left of two seconds where Valkey is first waited for to count the request (`limits.AWAY_SECONDS`)."""
 
 Probe = Callable[[Context], Awaitable[dict[str, Any]]]
 

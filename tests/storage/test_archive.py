@@ -100,6 +100,23 @@ async def test_what_is_forgotten_comes_back_and_is_found(memory: Memory) -> None
     assert not any((await brought(memory, await exported(memory))).added.values())
 
 
+@pytest.mark.parametrize("pending", [False, True])
+async def test_what_was_told_there_is_not_told_once_more(memory: Memory, own_url: str, pending: bool) -> None:
+    """By the next summary, that is. What was still to be worked on is worked on and told here."""
+    for number in range(3):
+        await memory.worked(f"thing {number}", importance=0.7)
+    lines = []
+    for text in await exported(memory):
+        line = json.loads(text)
+        lines.append(json.dumps({**line, "pending": True} if pending and line["kind"] == "event" else line).encode())
+    other = await Memory(memory.db, await make_workspace(own_url)).begin()
+    assert (await brought(other, lines)).added["events"] == 3
+    counts = await other.rows(
+        "SELECT events, summarised, concluded FROM memory_sessions WHERE workspace_id = %s", other.workspace
+    )
+    assert counts == [(1, 0, 0) if pending else (1, 1, 1)] * 3
+
+
 async def test_elsewhere_it_has_other_ids_and_touches_nothing(own_url: str, memory: Memory) -> None:
     tenant = Tenant(memory.db, memory.workspace)
     task, agent = await tenant.running()
