@@ -105,12 +105,12 @@ async def search(
     """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes it,
     which is waited for beside the words."""
     watch = Watch()
-    about = _digest(query, projects)
-    given, seen = _behind(cursor, about)
-    depth = min(MAX_DEPTH, given + max(DEPTH, limit + _SPARE))
     coming = asyncio.ensure_future(watch.on("embedding", vector(None))) if callable(vector) else None
     try:
         await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
+        about = _digest(query, projects)
+        given, seen = _behind(cursor, about)
+        depth = min(MAX_DEPTH, given + max(DEPTH, limit + _SPARE))
         wanted = words.wanted(query.query) if by_words else []
         filters = query.filters()
         place = await watch.on("place", place_of(db, who, projects, wanted, filters))
