@@ -1,4 +1,4 @@
-"""Whether it is alive, whether it can work, and how each thing it depends on is. It takes no more than 2 seconds to say so."""
+"""Whether it is alive, whether it can work, and how each thing it depends on is: told within 2 seconds."""
 
 from __future__ import annotations
 
