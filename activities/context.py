@@ -17,7 +17,6 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.memory import GenerationFailed
-from muster.domain.search import for_meaning
 from muster.domain.tasks import MemoryWish
 from muster.models.embeddings import Embeddings
 from muster.storage import context
@@ -43,9 +42,9 @@ def teller(db: Database, embeddings: Embeddings) -> Tell:
     """What memory knows."""
 
     async def tell(workspace_id: UUID, project_id: UUID, question: str, budget: int) -> str:
-        async def embed(model: str | None) -> list[float] | None:
+        async def embed(text: str, model: str | None) -> list[float] | None:
             try:
-                return (await embeddings.named(model).embed([for_meaning(question)], seconds=_EMBED_SECONDS))[0]
+                return (await embeddings.named(model).embed([text], seconds=_EMBED_SECONDS))[0]
             except GenerationFailed:
                 return None
 

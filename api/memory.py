@@ -18,7 +18,7 @@ from api.context import Context, asking
 from api.idempotency import Answer, IdempotencyKey, Sent, once
 from muster.domain.errors import MusterError
 from muster.domain.memory import FilePath, GenerationFailed
-from muster.domain.search import Query, for_meaning
+from muster.domain.search import Query
 from muster.domain.tasks import Spec, Text
 from muster.domain.tenants import Scope, Tenant
 from muster.storage import observations
@@ -98,32 +98,32 @@ class Hits(Shown):
 
 
 class QueryVector:
-    """The query's vector, or None when it is not there in time: words do not wait for an embedder that is down."""
+    """A query's vector, or None when it is not there in time: words do not wait for an embedder that is down."""
 
-    def __init__(self, here: Context, query: str) -> None:
-        self._here, self._query = here, query
+    def __init__(self, here: Context) -> None:
+        self._here = here
         self.missing: str | None = None
         """Why it was not there."""
 
-    async def __call__(self, model: str | None) -> Sequence[float] | None:
+    async def __call__(self, text: str, model: str | None) -> Sequence[float] | None:
         try:
             seconds = self._here.settings.search_embed_seconds
             embeddings = self._here.embeddings.named(model)
-            return (await embeddings.embed([for_meaning(self._query)], seconds=seconds))[0]
+            return (await embeddings.embed([text], seconds=seconds))[0]
         except GenerationFailed as failure:
             self.missing = f"{model}: {failure.message}" if model else failure.message
             return None
 
 
-def embed_of(here: Context, query: str) -> QueryVector | None:
-    return QueryVector(here, query) if here.embeddings.enabled else None
+def embed_of(here: Context) -> QueryVector | None:
+    return QueryVector(here) if here.embeddings.enabled else None
 
 
 async def _found(here: Context, tenant: Tenant, asked: Search) -> dict[str, Any]:
     if not asked.query.strip():
         raise Blank("query: it is blank")
     query = Query.model_construct(**{name: getattr(asked, name) for name in Query.model_fields})
-    vector = embed_of(here, asked.query) if asked.mode == "fused" else None
+    vector = embed_of(here) if asked.mode == "fused" else None
     found: Found = await search(
         here.db,
         tenant,
@@ -280,7 +280,7 @@ async def memory_context(request: Request, wish: ContextWish, key: IdempotencyKe
             wish.task,
             files=wish.files,
             budget_tokens=wish.budget_tokens,
-            embed=embed_of(here, wish.task),
+            embed=embed_of(here),
             model=here.embeddings.model,
         )
         answer = {"markdown": told.markdown, "items": told.items, "tokens": told.tokens}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -13,7 +14,8 @@ from rich.table import Table as Lines
 
 from benchmarks.recall import scores
 from benchmarks.recall.loading import MODES, Memory
-from benchmarks.recall.material import KINDS, SETS
+from benchmarks.recall.locomo import read
+from benchmarks.recall.material import SETS
 from benchmarks.recall.questions import Question, RecallSet, recall_set
 
 
@@ -25,11 +27,22 @@ from benchmarks.recall.questions import Question, RecallSet, recall_set
 @click.option(
     "--half", type=click.Choice(["tuning", "held out"]), help="Only these questions. Weights are set on tuning."
 )
-@click.option("--misses", type=click.Choice([*KINDS, "all"]), help="Show what fused did not find among the first five.")
+@click.option(
+    "--locomo",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Instead of the sets: conversations in a file of LoCoMo's form (locomo10.json).",
+)
+@click.option("--misses", metavar="KIND", help="Show what fused did not find among the first five; `all` of it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--check", is_flag=True, help="Exit with 1 unless fused is ahead of both on every kind.")
 def main(
-    names: tuple[str, ...], one_each: bool, half: str | None, misses: str | None, as_json: bool, check: bool
+    names: tuple[str, ...],
+    one_each: bool,
+    half: str | None,
+    locomo: Path | None,
+    misses: str | None,
+    as_json: bool,
+    check: bool,
 ) -> None:
     """Measure how well memory finds what it was told.
 
@@ -41,15 +54,15 @@ def main(
     the mean reciprocal rank of the first that is (MRR). Fused is ahead where the mean of the three is higher than that
     of words and that of vectors. About two minutes.
     """
-    behind = [_of(name, one_each, half, misses, as_json) for name in names or SETS]
+    given = [(locomo.stem, read(locomo))] if locomo else [(name, recall_set(name)) for name in names or SETS]
+    behind = [_of(name, told, one_each, half, misses, as_json) for name, told in given]
     if check and any(behind):
         print(f"fused is not ahead on: {', '.join(kind for kinds in behind for kind in kinds)}", file=sys.stderr)
         raise SystemExit(1)
 
 
-def _of(name: str, one_each: bool, half: str | None, misses: str | None, as_json: bool) -> list[str]:
+def _of(name: str, given: RecallSet, one_each: bool, half: str | None, misses: str | None, as_json: bool) -> list[str]:
     """The kinds on which fused is not ahead."""
-    given = recall_set(name)
     questions = [question for question in given.questions if half in (None, question.half)]
     if not questions:
         return []

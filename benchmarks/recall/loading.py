@@ -29,7 +29,7 @@ from muster.domain.memory import (
     content_hash,
     observation_id,
 )
-from muster.domain.search import Query, for_meaning
+from muster.domain.search import Query
 from muster.models import embedder
 from muster.services.child import Child
 from muster.services.home import Home
@@ -187,16 +187,17 @@ class Memory:
 
     async def ask(self, question: Question, mode: str) -> list[tuple[str, ...]]:
         """The turns that each answer was made of, best first."""
-        vector = None
-        if mode != "words":
-            if question.text not in self._vectors:
-                self._vectors[question.text] = self._encode([for_meaning(question.text)])[0]
-            vector = self._vectors[question.text]
         found = await search.search(
-            self._database, DEFAULT_WORKSPACE, [question.project], Query(query=question.text), vector,
+            self._database, DEFAULT_WORKSPACE, [question.project], Query(query=question.text),
+            self._vector if mode != "words" else None,
             model=embedder.MODEL, limit=DEPTH, by_words=mode != "vectors",
         )  # fmt: skip
         return [self._turns.get(UUID(item["id"]), ()) for item in found.items]
+
+    async def _vector(self, text: str, model: str | None) -> list[float]:
+        if text not in self._vectors:
+            self._vectors[text] = self._encode([text])[0]
+        return self._vectors[text]
 
 
 def _type(turn: Turn) -> str:

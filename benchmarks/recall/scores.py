@@ -46,6 +46,10 @@ Table = dict[str, dict[str, Score]]
 """By kind (and "all" for all of them), by mode."""
 
 
+def _order(kind: str) -> tuple[int, str]:
+    return (KINDS.index(kind) if kind in KINDS else len(KINDS)), kind
+
+
 def table(questions: Sequence[Question], scores: Mapping[str, Sequence[Score]]) -> Table:
     """`scores` by mode, one for each question."""
     return {
@@ -55,7 +59,7 @@ def table(questions: Sequence[Question], scores: Mapping[str, Sequence[Score]]) 
             )
             for mode, given in scores.items()
         }
-        for kind in (*KINDS, "all")
+        for kind in (*sorted({question.kind for question in questions}, key=_order), "all")
     }
 
 

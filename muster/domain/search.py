@@ -57,10 +57,11 @@ class Query(Spec):
         return [[*words.place_terms(kind), *one] for kind in self.type for one in sets or [[]]]
 
 
-def for_meaning(query: str) -> str:
+def for_meaning(query: str, common: frozenset[str] = frozenset()) -> str:
     """What of a query is embedded: an encoder reads some hundred words, and the first tell what it is about. Without
-    the question mark, which puts questions near other questions instead of near what answers them."""
-    text = " ".join(query.split())[:2_000]
+    the question mark, which puts questions near other questions instead of near what answers them, and without words
+    that are `common`."""
+    text = " ".join(words.without(query, common).split())[:2_000]
     return text.strip(" ?？¿!。") or text
 
 
@@ -68,10 +69,12 @@ Kind = Literal["identifier", "keywords", "question", "other"]
 
 _FULL = 1.5
 """What a word counts in an observation that is about it."""
-_IDENTIFIER, _WORDS, _SURE, _STEEP = 25.0, 40.0, 0.38, 0.05
-"""What words count, in the unit of `_nearness`: those of an identifier, and others; the share of a query's worth that a
-row must hold for half of that, and how sharp the turn is. Chosen with both sets of `python -m benchmarks.recall` in
-sight."""
+_IDENTIFIER, _WORDS, _CHANCE, _SURE = 25.0, 40.0, 0.18, 0.55
+"""What words count, in the unit of `_nearness`: those of an identifier, and others. Of these nothing, in a row that
+holds no more than the first share of the query's worth, and all of it in one that holds the second. Chosen with both sets
+of `python -m benchmarks.recall` in sight, and with half of LoCoMo's conversations."""
+_COMMON, _FEW = 0.2, 50
+"""The share of all rows that hold a word that is `common`, and of how many rows at least."""
 _NOWHERE = 0.25
 """Of a word's worth, where nothing holds it and few words are asked for: who types `ENISA portal login` wants what says
 ENISA. Of a question in other words it counts in full, since what its few known words find is there by chance."""
@@ -121,6 +124,20 @@ class Plan(NamedTuple):
 
 def total(counts: Counts, term: str) -> int:
     return sum(held.get(term, 0) for held in counts.values())
+
+
+def common(wanted: Sequence[Wanted], counts: Counts) -> frozenset[str]:
+    """Words that so many rows hold that they tell none from another. To an encoder a name is the most telling word of
+    a question: of a talk between two people it finds whatever names one of them."""
+    documents = total(counts, words.DOCUMENT)
+    if documents < _FEW:
+        return frozenset()
+    found = frozenset(
+        want.text
+        for want in wanted
+        if not want.exact and any(total(counts, term) >= _COMMON * documents for term in want.terms)
+    )
+    return found if any(want.text not in found for want in wanted) else frozenset()
 
 
 def worths(wanted: Sequence[Wanted], counts: Counts) -> dict[int, float]:
@@ -257,12 +274,12 @@ def _nearness(by_meaning: Hits) -> dict[str, float]:
     return {item: (value - first[-1]) / spread if spread > 1e-9 else 0.0 for item, value in near.items()}
 
 
-def _told(share: float, kind: Kind) -> float:
+def _told(share: float, kind: Kind, alone: bool) -> float:
     """What a row's words count, by what share of the query's worth it holds: those of a small share are there by
-    chance, and would only disturb."""
+    chance, and would only disturb; but where there is nothing else, they are all that is known."""
     if kind == "identifier":
         return _IDENTIFIER * share**2
-    return _WORDS * share / (1 + math.exp((_SURE - share) / _STEEP))
+    return _WORDS * share * (1.0 if alone else min(1.0, max(0.0, share - _CHANCE) / (_SURE - _CHANCE)))
 
 
 def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind, most: int | None = None) -> list[Ranked]:
@@ -279,9 +296,9 @@ def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind, most: int |
     top = 1.0
     for item, score in by_words:
         # What only words found is no nearer than the last that meaning found.
-        scores[item] = scores.get(item, base + least) + _told(score / full, kind)
+        scores[item] = scores.get(item, base + least) + _told(score / full, kind, not near)
         top = max(top, score / full)
-    best = base + max(near.values(), default=0.0) + _told(top, kind)
+    best = base + max(near.values(), default=0.0) + _told(top, kind, not near)
     words_rank = {item: rank for rank, (item, _) in enumerate(by_words, 1)}
     meaning_rank = {item: rank for rank, (item, _) in enumerate(by_meaning, 1)}
     told, distances = dict(by_words), dict(by_meaning)

@@ -27,8 +27,10 @@ from muster.domain.search import (
     Plan,
     Query,
     Ranked,
+    common,
     compares_all,
     effort,
+    for_meaning,
     fuse,
     kind_of,
     known,
@@ -47,8 +49,8 @@ from muster.storage.spelling import corrected
 
 Row = dict[str, Any]
 Vector = Sequence[float]
-Embed = Callable[[str | None], Awaitable[Vector | None]]
-"""Of a query, by the model named or the instance's own; None when there are no vectors to be had in time."""
+Embed = Callable[[str, str | None], Awaitable[Vector | None]]
+"""Of a text, by the model named or the instance's own; None when there are no vectors to be had in time."""
 Hits = list[tuple[str, float]]
 _T = TypeVar("_T")
 
@@ -102,21 +104,31 @@ async def search(
     explain: bool = False,
     by_words: bool = True,
 ) -> Found:
-    """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes it,
-    which is waited for beside the words."""
+    """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes one of a
+    text, which is waited for beside the words."""
     watch = Watch()
-    coming = asyncio.ensure_future(watch.on("embedding", vector(None))) if callable(vector) else None
+    coming: asyncio.Future[Vector | None] | None = None
+    asked = for_meaning(query.query)
+
+    def embed(text: str, of_model: str | None) -> asyncio.Future[Vector | None] | None:
+        return asyncio.ensure_future(watch.on("embedding", vector(text, of_model))) if callable(vector) else None
+
     try:
-        await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
+        if not words.names(query.query):  # of one with a name it is to be seen first whether that says anything
+            coming = embed(asked, None)
+            await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
         about = _digest(query, projects)
         given, seen = _behind(cursor, about)
         depth = min(MAX_DEPTH, given + max(DEPTH, limit + _SPARE))
         wanted = words.wanted(query.query) if by_words else []
         filters = query.filters()
         place = await watch.on("place", place_of(db, who, projects, wanted, filters))
-        if callable(vector) and coming is not None and place.model not in (None, model):
-            coming.cancel()
-            coming = asyncio.ensure_future(watch.on("embedding", vector(place.model)))
+        text = for_meaning(query.query, common(wanted, place.counts))
+        other = place.model if place.model != model else None
+        if coming is None or text != asked or other is not None:
+            if coming is not None:
+                coming.cancel()
+            coming = embed(text, other)
         chosen, told, near = await _both(
             db, who, query, place, wanted, filters, coming or vector, place.model or model, depth, watch
         )

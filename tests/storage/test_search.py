@@ -177,11 +177,34 @@ async def test_who_asks_for_one_is_given_the_first_of_ten(project: Project) -> N
 async def test_a_vector_that_does_not_come_leaves_the_words(project: Project) -> None:
     await project.titled("The car broke down")
 
-    async def none(model: str | None) -> None:
+    async def none(text: str, model: str | None) -> None:
         return None
 
     found = await project.found("car", vector=none)
     assert (found.mode, len(found.items)) == ("lexical", 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("When did Caroline go to Caroline's support group?", "When did go to support group"),
+        ("when did caroline go to the support group", "when did go to the support group"),
+        ("Caroline", "Caroline"),
+        ("What did Melanie paint?", "What did Melanie paint"),
+    ],
+)
+async def test_a_word_that_most_rows_hold_says_nothing_to_the_encoder(project: Project, query: str, asked: str) -> None:
+    texts: list[str] = []
+
+    async def embed(text: str, model: str | None) -> None:
+        texts.append(text)
+
+    await project.titled(*(f"Caroline: note {number} of the week" for number in range(49)))
+    await project.found(query, vector=embed)
+    assert texts[-1] == query.rstrip("?"), "of so few rows none is common"
+    await project.titled("Melanie: note 1 of the week")
+    await project.found(query, vector=embed)
+    assert texts[-1] == asked
 
 
 async def test_pages_neither_repeat_nor_skip_while_others_write(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.recall import scores
+from benchmarks.recall import locomo, scores
 from benchmarks.recall.material import KINDS
 from benchmarks.recall.overlap import content_words, shared
 from benchmarks.recall.questions import Question, Turn, number, recall_set
@@ -168,3 +169,25 @@ def test_fused_is_only_ahead_when_it_beats_both() -> None:
     good, bad = scores.Score(1.0, 1.0, 1.0), scores.Score(0.5, 0.5, 0.5)
     assert scores.lost({"single": {"words": bad, "vectors": bad, "fused": good}}) == []
     assert scores.lost({"single": {"words": good, "vectors": bad, "fused": good}}) == ["single"]
+
+
+def test_conversations_of_others_are_read(tmp_path: Path) -> None:
+    said = {"speaker": "Ann", "dia_id": "D1:1", "text": "Look!", "blip_caption": "a photo of a kite"}
+    talk = {"session_1_date_time": "1:56 pm on 8 May, 2023", "session_1": [said]}
+    asked = [
+        {"question": "What did Ann fly?", "category": 4, "evidence": ["D1:1; D9:9"]},
+        {"question": "Who is Bob?", "category": 1, "evidence": ["D9:9"]},
+        {"question": "And?", "category": 3},
+    ]
+    file = tmp_path / "talks.json"
+    file.write_text(json.dumps([{"conversation": talk, "qa": asked}, {**talk, "qa": []}]))
+    given = locomo.read(file)
+    assert [(turn.id, turn.said, turn.at.isoformat()) for turn in given.turns] == [
+        (f"talk-{place}/D1:1", "Ann: Look! [shares a photo: a photo of a kite]", "2023-05-08T13:56:00+00:00")
+        for place in (0, 1)
+    ]
+    assert [(one.kind, one.project, one.evidence) for one in given.questions] == [
+        ("one turn", "talk-0", ("talk-0/D1:1",))
+    ]
+    table = scores.table(given.questions, {"fused": [scores.of([("talk-0/D1:1",)], ("talk-0/D1:1",))]})
+    assert list(table) == ["one turn", "all"]
