@@ -71,8 +71,8 @@ _FULL = 1.5
 """What a word counts in an observation that is about it."""
 _IDENTIFIER, _WORDS, _CHANCE, _SURE = 25.0, 40.0, 0.18, 0.55
 """What words count, in the unit of `_nearness`: those of an identifier, and others. Of these nothing, in a row that
-holds no more than the first share of the query's worth, and all of it in one that holds the second. Chosen with both sets
-of `python -m benchmarks.recall` in sight, and with half of LoCoMo's conversations."""
+holds no more than the first share of the query's worth, and all of it in one that holds the second. Chosen with both
+sets of `python -m benchmarks.recall` in sight, and with half of LoCoMo's conversations."""
 _COMMON, _FEW = 0.2, 50
 """The share of all rows that hold a word that is `common`, and of how many rows at least."""
 _NOWHERE = 0.25
