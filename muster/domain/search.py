@@ -60,9 +60,9 @@ class Query(Spec):
 def for_meaning(query: str, common: frozenset[str] = frozenset()) -> str:
     """What of a query is embedded: an encoder reads some hundred words, and the first tell what it is about. Without
     the question mark, which puts questions near other questions instead of near what answers them, and without words
-    that are `common`."""
+    that are `common`, if there are others."""
     text = " ".join(words.without(query, common).split())[:2_000]
-    return text.strip(" ?？¿!。") or text
+    return text.strip(" ?？¿!。") or (for_meaning(query) if common else text)
 
 
 Kind = Literal["identifier", "keywords", "question", "other"]
@@ -73,8 +73,9 @@ _IDENTIFIER, _WORDS, _CHANCE, _SURE = 25.0, 40.0, 0.18, 0.55
 """What words count, in the unit of `_nearness`: those of an identifier, and others. Of these nothing, in a row that
 holds no more than the first share of the query's worth, and all of it in one that holds the second. Chosen with both
 sets of `python -m benchmarks.recall` in sight, and with half of LoCoMo's conversations."""
-_COMMON, _FEW = 0.2, 50
-"""The share of all rows that hold a word that is `common`, and of how many rows at least."""
+_COMMON, _COMMON_NAME, _FEW = 0.4, 0.2, 50
+"""The share of all rows that hold a word that is `common`, of those that hold a name that is, and of how many rows at
+least."""
 _NOWHERE = 0.25
 """Of a word's worth, where nothing holds it and few words are asked for: who types `ENISA portal login` wants what says
 ENISA. Of a question in other words it counts in full, since what its few known words find is there by chance."""
@@ -135,7 +136,9 @@ def common(wanted: Sequence[Wanted], counts: Counts) -> frozenset[str]:
     found = frozenset(
         want.text
         for want in wanted
-        if not want.exact and any(total(counts, term) >= _COMMON * documents for term in want.terms)
+        if not want.exact
+        and max(total(counts, term) for term in want.terms)
+        >= documents * (_COMMON_NAME if want.weight > 1 else _COMMON)
     )
     return found if any(want.text not in found for want in wanted) else frozenset()
 

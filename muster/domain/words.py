@@ -237,7 +237,7 @@ def wanted(query: str) -> list[Wanted]:
     language = guess_language([_fold(token) for token in tokens])
     stops = STOP_WORDS["en"] | STOP_WORDS[language] | QUESTION_WORDS
     asked: dict[str, Wanted] = {}
-    named = names(query) if not query.islower() else frozenset[str]()
+    names = _names(query) if not query.islower() else frozenset[str]()
     for token in tokens:
         if _is_dense(token):
             pairs = [term for term, _ in _pairs(token)]
@@ -257,7 +257,7 @@ def wanted(query: str) -> list[Wanted]:
                     asked.setdefault(term, Wanted(term, (term,), 1.0 if term in _pieces(token) else _NAME, False))
         elif folded not in stops and (len(folded) > 1 or token.isupper()):
             forms = tuple(dict.fromkeys([stem(folded, language), stem(folded), *_elsewhere(folded), *_umlauts(token)]))
-            asked.setdefault(forms[0], Wanted(folded, forms, _NAMED if token in named else 1.0, folded.isdigit()))
+            asked.setdefault(forms[0], Wanted(folded, forms, _NAMED if token in names else 1.0, folded.isdigit()))
     return list(asked.values())
 
 
@@ -271,7 +271,7 @@ def _owned(word: str) -> str:
     return word.removesuffix("'s").removesuffix("’s")
 
 
-def names(query: str) -> set[str]:
+def _names(query: str) -> set[str]:
     """Words that are written as names are."""
     return {
         word[0]

@@ -13,9 +13,11 @@ import binascii
 import hashlib
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 from muster.domain import words
 from muster.domain.search import (
@@ -53,6 +55,12 @@ Embed = Callable[[str, str | None], Awaitable[Vector | None]]
 """Of a text, by the model named or the instance's own; None when there are no vectors to be had in time."""
 Hits = list[tuple[str, float]]
 _T = TypeVar("_T")
+
+
+_Reach = tuple[UUID | str, ...]
+_common: OrderedDict[_Reach, frozenset[str]] = OrderedDict()
+"""Words that were found to be common, by where was searched: the next query with one is embedded without it at once."""
+_MOST_COMMON, _MOST_PLACES = 100, 1_000
 
 
 class Found(NamedTuple):
@@ -107,27 +115,25 @@ async def search(
     """`projects` by id or slug; None: all that `who` reaches. `vector`: the query's, by `model`; or what makes one of a
     text, which is waited for beside the words."""
     watch = Watch()
-    coming: asyncio.Future[Vector | None] | None = None
-    asked = for_meaning(query.query)
+    reach: _Reach = (workspace_of(who), *sorted(projects or ()))
+    asked = for_meaning(query.query, _common.get(reach, frozenset()))
 
     def embed(text: str, of_model: str | None) -> asyncio.Future[Vector | None] | None:
         return asyncio.ensure_future(watch.on("embedding", vector(text, of_model))) if callable(vector) else None
 
+    coming = embed(asked, None)
     try:
-        if not words.names(query.query):  # of one with a name it is to be seen first whether that says anything
-            coming = embed(asked, None)
-            await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
+        await asyncio.sleep(0)  # the embedder has something to do while the words are looked at
         about = _digest(query, projects)
         given, seen = _behind(cursor, about)
         depth = min(MAX_DEPTH, given + max(DEPTH, limit + _SPARE))
         wanted = words.wanted(query.query) if by_words else []
         filters = query.filters()
         place = await watch.on("place", place_of(db, who, projects, wanted, filters))
-        text = for_meaning(query.query, common(wanted, place.counts))
+        text = for_meaning(query.query, _seen_common(reach, wanted, place))
         other = place.model if place.model != model else None
-        if coming is None or text != asked or other is not None:
-            if coming is not None:
-                coming.cancel()
+        if coming is not None and (text != asked or other is not None):
+            coming.cancel()
             coming = embed(text, other)
         chosen, told, near = await _both(
             db, who, query, place, wanted, filters, coming or vector, place.model or model, depth, watch
@@ -149,6 +155,17 @@ async def search(
         _cursor(about, given + limit, seen | {_mark(item["id"]) for item in items}) if more else None,
         _explained(told, chosen, kind, near, watch) if explain else None,
     )
+
+
+def _seen_common(reach: _Reach, wanted: list[Wanted], place: Place) -> frozenset[str]:
+    """What is common of this query's words. It is kept in mind."""
+    found, before = common(wanted, place.counts), _common.get(reach, frozenset())
+    now = (before - {want.text for want in wanted}) | found
+    if now != before and len(now) <= _MOST_COMMON:
+        _common[reach] = now
+        if len(_common) > _MOST_PLACES:
+            _common.popitem(last=False)
+    return found
 
 
 async def _both(
