@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -305,7 +305,7 @@ class Drain:
         if summary:
             known |= {source for observation in claimed.observations for source in observation.sources}
         counts, told, rows = Counter[str](), Counter[str](), []
-        session = claimed.session or {}
+        session, times = claimed.session or {}, _times((*claimed.earlier, *claimed.events))
         for some in made:
             for observation in some.observations:
                 sources = [source for source in dict.fromkeys(observation.sources) if source in known]
@@ -314,7 +314,7 @@ class Drain:
                 jobs_of = [job for job in map(job_of.get, sources) if job] if not summary else []
                 job = jobs_of[0] if jobs_of else claimed.jobs[0]
                 found = observation.model_copy(
-                    update={"sources": sources, "occurred_at": observation.occurred_at or _when(claimed, sources)}
+                    update={"sources": sources, "occurred_at": observation.occurred_at or _when(times, sources)}
                 )
                 rows.append(
                     observations.as_row(
@@ -396,9 +396,18 @@ def _less_may_do(failure: GenerationFailed) -> bool:
     return failure.kind == ErrorClass.MALFORMED or failure.less_would_do
 
 
-def _when(claimed: Claimed, sources: list[UUID]) -> datetime | None:
-    times = {event.id: event.occurred_at for event in (*claimed.earlier, *claimed.events)}
-    return max((times[source] for source in sources), default=None)
+def _times(events: Iterable[Event]) -> dict[UUID, datetime]:
+    """When each happened. Those of one time are a moment apart, so that a timeline tells them in their order."""
+    so_far = Counter[datetime]()
+    times = {}
+    for event in events:
+        times[event.id] = event.occurred_at + timedelta(microseconds=so_far[event.occurred_at])
+        so_far[event.occurred_at] += 1
+    return times
+
+
+def _when(times: dict[UUID, datetime], sources: list[UUID]) -> datetime | None:
+    return max((times[source] for source in sources if source in times), default=None)
 
 
 def _id(text: str | None) -> UUID | None:

@@ -38,6 +38,7 @@ ALONG_SECONDS = 30.0
 """Between two looks at agents that run."""
 _AT_ONCE = 2
 _TEXT_CHARS = 64_000
+_MOMENT = timedelta(microseconds=1)
 _WORDS = 60
 _JOB_EVENTS = 200
 _SWEPT_SECONDS = 30.0
@@ -207,8 +208,11 @@ class _Events:
         return self._event("agent.started", "started", self._began, told)
 
     def piece(self, piece: Piece) -> NewEvent:
-        # By the clock of another machine. What is told in the order of time begins with what was asked.
-        at = max(self._began + timedelta(microseconds=1), min(piece.at, self._ended or piece.at))
+        # By the clock of another machine. What is told in the order of time begins with what was asked; what was
+        # printed in one moment follows by its lines, before the end.
+        at = max(self._began, piece.at) + (piece.first + piece.number) * _MOMENT
+        latest = self._ended - _MOMENT if self._ended else at
+        at = max(self._began + _MOMENT, min(at, latest))
         return self._event(piece.type, f"{piece.first}-{piece.last}/{piece.number}", at, piece.payload)
 
     def ended(self, result: Any) -> Iterator[NewEvent]:

@@ -16,8 +16,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.memory import MemoryActivities
 from muster.domain.ids import new_id
 from muster.domain.memory import Drained, ErrorClass, Event, GenerationFailed, JobKind, Made, NewObservation
-from muster.storage import jobs
-from muster.storage.observations import as_row
+from muster.storage import jobs, observations
+from muster.storage.observations import Where, as_row
 from tests.pace import patience
 
 from .conftest import make_workspace
@@ -103,6 +103,20 @@ async def test_each_observation_belongs_to_the_job_of_its_first_event(session: S
         ("of the first once more", "tests/1", 1, True),
         ("of the first two", "tests/1", 2, True),
     ]
+
+
+async def test_what_happened_at_one_time_is_told_in_its_order(session: Session) -> None:
+    """As clients send it whose clocks know only seconds."""
+    await session.add(20, kind=JobKind.EVENT_BATCH)
+    await session.tenant.rows("UPDATE agent_events SET occurred_at = '2026-11-20 12:00Z', received_at = occurred_at")
+
+    async def named(events: list[Event]) -> Made:
+        found = [NewObservation(title=str(event.payload), sources=[event.id]) for event in events]
+        return Made(observations=found[::-1], generator="tests/1")
+
+    await drain(session, Scripted(named), JobKind.EVENT_BATCH)
+    told, _ = await observations.page(session.db, session.tenant.id, Where(session=session.id), oldest_first=True)
+    assert [item["title"] for item in told] == [f"it said something {number}" for number in range(20)]
 
 
 async def test_a_job_of_more_events_than_a_call_takes_is_made_in_parts_and_done_at_once(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -94,6 +95,24 @@ async def test_an_agents_life_is_recorded_once(tenant: Tenant) -> None:
     rows = await tenant.rows("SELECT to_jsonb(e) FROM agent_events e")
     made = observe([Event.model_validate(row[0]) for row in rows])
     assert any("120 rows" in (one.narrative or "") for one in made.observations)
+
+
+async def test_what_was_printed_in_one_moment_is_told_by_its_lines(tenant: Tenant) -> None:
+    life, project = Life(tenant), await a_project(tenant)
+    spoken = [("stdout", json.dumps({"role": "assistant", "content": f"Step {number}."})) for number in range(12)]
+    agent = await life.agent(project, spoken)
+    await tenant.rows(
+        "UPDATE agent_output SET lines = (SELECT jsonb_agg(jsonb_set(l, '{2}', '\"2020-02-02T00:00:00+00:00\"')) "
+        "FROM jsonb_array_elements(lines) l)"
+    )
+    await life.end(agent)
+    await life.recording.record(tenant.id, agent)
+    said = await tenant.rows(
+        "SELECT payload ->> 'content' FROM agent_events WHERE type = 'message' ORDER BY occurred_at"
+    )
+    assert said == [(f"Step {number}.",) for number in range(12)]
+    kinds = await tenant.rows("SELECT type FROM agent_events ORDER BY occurred_at")
+    assert (kinds[0], kinds[-1]) == (("agent.started",), ("agent.ended",))
 
 
 async def test_a_result_that_was_printed_as_private_is_not_recorded(tenant: Tenant) -> None:
