@@ -99,18 +99,19 @@ async def test_an_agents_life_is_recorded_once(tenant: Tenant) -> None:
 
 async def test_what_was_printed_in_one_moment_is_told_by_its_lines(tenant: Tenant) -> None:
     life, project = Life(tenant), await a_project(tenant)
-    spoken = [("stdout", json.dumps({"role": "assistant", "content": f"Step {number}."})) for number in range(12)]
-    agent = await life.agent(project, spoken)
+    commands = [f"make part-{number}" for number in range(12)]
+    used = [("stdout", json.dumps({"tool_name": "Bash", "tool_input": {"command": one}})) for one in commands]
+    agent = await life.agent(project, used)
     await tenant.rows(
         "UPDATE agent_output SET lines = (SELECT jsonb_agg(jsonb_set(l, '{2}', '\"2020-02-02T00:00:00+00:00\"')) "
         "FROM jsonb_array_elements(lines) l)"
     )
     await life.end(agent)
     await life.recording.record(tenant.id, agent)
-    said = await tenant.rows(
-        "SELECT payload ->> 'content' FROM agent_events WHERE type = 'message' ORDER BY occurred_at"
+    done = await tenant.rows(
+        "SELECT payload -> 'tool_input' ->> 'command' FROM agent_events WHERE type = 'tool_use' ORDER BY occurred_at"
     )
-    assert said == [(f"Step {number}.",) for number in range(12)]
+    assert done == [(one,) for one in commands]
     kinds = await tenant.rows("SELECT type FROM agent_events ORDER BY occurred_at")
     assert (kinds[0], kinds[-1]) == (("agent.started",), ("agent.ended",))
 
