@@ -52,7 +52,7 @@ _HINTS = (
     re.compile(rf"{_IN_FILE}:\d{{1,6}}:?\s+{_ASIDE}\S.{{4,}})$", re.IGNORECASE),
     re.compile(
         r"^(.*\b(?:would (?:re|be re)format\w{0,3}|code style issues|not (?:formatted|sorted|allowed|supported|"
-        r"permitted|found|installed)|un(?:used|expected|known|defined|resolved|declared)|mismatch\w{0,3}|invalid|missing|cannot|"
+        r"permitted|found|installed|empty)|illegal|un(?:used|expected|known|defined|resolved|declared)|mismatch\w{0,3}|invalid|missing|cannot|"
         r"can['’]t|could(?: not|n['’]t)|unable to|must(?: not)? (?:be|have)|rejected|denied|refused|violat\w{1,6}|"
         r"exceeds?|incompatible|duplicate|ambiguous|no rule to make)\b.*)$",
         re.IGNORECASE,
@@ -96,7 +96,14 @@ _ECHOES = re.compile(
     r"=> (?:ERROR|CANCELED) |#\d+ ERROR: (?:process|executor)|(?:.{1,60}: )?failed to solve: .{0,400}"
     r"(?:did not complete successfully|executor failed running)|ERROR: (?:failed to solve: )?process \".{1,300}"
     r"did not complete|executor failed running|the command '.{1,300}' returned a non-zero|.{1,100}: Build failed$|"
-    r"\S{1,100} +: ok=\d+ |(?:note|hint): "
+    r"\S{1,100} +: ok=\d+ |(?:note|hint): |"
+    # tox, and where it is told at length
+    r"\S{1,60}: exit -?\d+ \(|evaluation failed :\(|"
+    r"(?:an? )?(?:full|complete|detailed|more) [\w ]{0,30}\b(?:log|logs|output|report|trace|details)\b.{0,60}?"
+    r"[\s'\"(:][\w.~:\\-]{0,60}[/\\]\S+$|"
+    r"(?:please )?(?:see|check|refer to|look at|inspect) (?:the )?(?:(?:\w+ )?"
+    r"(?:logs?|output|errors?|messages?|details)\b(?: file)?)? ?(?:above|below|for (?:more|details)|in |at |$)|"
+    r".{0,300}\bfailed[:,]? \(?(?:with )?(?:non-zero )?(?:exit|return)(?:ed with)?(?: status| code)?:? \d{1,3}\W{0,2}$"
     r")"
     # any other that tells how it ended, and no more
     rf"|(?:\W{{0,4}}\[?error\]?:? ?)?[^:\n]{{0,120}}\b(?:exit(?:ed|s)?|fail(?:ed|s)?|finished|completed|returned|"
@@ -125,13 +132,76 @@ def _plain(line: str) -> str:
     return line.strip().lstrip("│╷╵ ")[:LINE_CHARS]
 
 
+_HUNK = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
+
+
+def differing(lines: Sequence[str]) -> set[int]:
+    """The lines of a diff: what stands in a file says nothing of what went wrong."""
+    found: set[int] = set()
+    gone = come = 0
+    for number, line in enumerate(lines):
+        if hunk := _HUNK.match(line):
+            gone, come = (int(count or 1) for count in hunk.groups())
+        elif not (gone or come) or line[:1] not in ("", " ", "+", "-", "\\"):
+            gone = come = 0
+            continue
+        else:
+            gone -= line[:1] in ("", " ", "-")
+            come -= line[:1] in ("", " ", "+")
+            gone, come = max(gone, 0), max(come, 0)
+        found.add(number)
+    return found
+
+
+_TRACE = "Traceback (most recent call last)"
+_THROWN = re.compile(r"^((?:[A-Za-z_]\w{0,80}\.){0,10}[A-Z]\w{0,80}(?:: .+)?)$")
+
+
+def _thrown(lines: Sequence[str]) -> set[int]:
+    """The lines that end a traceback, whatever the error is called."""
+    found: set[int] = set()
+    within = False
+    for number, line in enumerate(lines):
+        if _TRACE in line[:LINE_CHARS]:
+            within = True
+        elif within and line.strip() and not line.startswith((" ", "\t")):
+            within = False
+            if _THROWN.match(line[:LINE_CHARS]):
+                found.add(number)
+    return found
+
+
+_WRAPS = re.compile(
+    r"(?:rpc |internal |fatal )?(?:error|panic|fatal)\b|"
+    r".{0,80}\b(?:failed|failure|unable|could not|cannot|occurred|desc)\b|error \w+ing\b",
+    re.IGNORECASE,
+)
+_LONG = 120
+
+
+def innermost(what: str) -> str:
+    """Of an error that was handed on from one to the next, each with words of its own, what the first one said."""
+    parts = what[: 4 * LINE_CHARS].split(": ")
+    inner = next((at for at, part in enumerate(parts) if not _WRAPS.match(part[:LINE_CHARS])), 0)
+    if len(what) <= _LONG or inner < 3 or RAISED.match(parts[0]):
+        return what
+    if parts[-1] == "unknown" and inner < len(parts) - 1:
+        parts = parts[:-1]
+    return ": ".join(parts[inner:])
+
+
 def cause_in(lines: Sequence[str]) -> tuple[str, int]:
     """What is wrong, and in which line that stands. Lines further down are nearer to the cause."""
     echoes = {number for number, line in enumerate(lines) if is_echo(line)}
-    own = [number for number in range(len(lines) - 1, -1, -1) if number not in echoes]
+    shown = differing(lines)
+    own = [number for number in range(len(lines) - 1, -1, -1) if number not in echoes and number not in shown]
+    thrown = _thrown(lines)
+    raised = next((number for number in own if number in thrown or RAISED.search(_plain(lines[number]))), -1)
+    if raised in thrown:
+        return _plain(lines[raised]), raised
     return (
         _by(_TELLING, lines, own)
-        or (_by(_HINTS, lines, own) if echoes else None)
+        or (_by(_HINTS, lines, own) if echoes or shown else None)
         or _by(_TELLING, lines, sorted(echoes, reverse=True))
         or ("", -1)
     )

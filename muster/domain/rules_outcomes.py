@@ -243,12 +243,14 @@ def failure(output: str) -> Failure:
         or _PANICKED.search(found)
     ):
         found, at = why, why_at if why_at >= 0 else at
-    found = _DOTS.sub(": ", found)
+    found = causes.innermost(_DOTS.sub(": ", found))
     if file := _only_counts(found) and next((match[1] for line in lines if (match := _FAILED_FILE.match(line))), ""):
         found = f"{file} fails"
     if not found:
         words = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
-        if said := [number for number in words if not causes.is_echo(lines[number])] or words:
+        shown = causes.differing(lines)
+        own = [number for number in words if number not in shown and not causes.is_echo(lines[number])]
+        if said := own or words:
             at = said[-1]
             found = lines[at]
     near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
