@@ -87,11 +87,12 @@ def beside(kind: str, payload: Mapping[str, Any], text: str, speaker: str) -> li
     for path, leaf in leaves(kept):
         if _says_nothing(path, leaf, text, talk):
             continue
-        found[path] = f"{found[path]}, {leaf}"[:_VALUE_CHARS] if path in found else cleaned(leaf, _VALUE_CHARS)
+        told = cleaned(leaf, _VALUE_CHARS)
+        found[path] = f"{found[path]}, {told}"[:_VALUE_CHARS] if path in found else told
         if len(found) == MAX_FIELDS:
             break
-    told = [(cleaned(path, 100), value) for path, value in found.items() if readable(value)]
-    return [(path, value) for path, value in told if path not in _LEVELS or value.lower() not in _LIGHT]
+    fields = [(cleaned(path, 100), value) for path, value in found.items() if readable(value)]
+    return [(path, value) for path, value in fields if path not in _LEVELS or value.lower() not in _LIGHT]
 
 
 def as_facts(fields: list[tuple[str, str]]) -> list[str]:

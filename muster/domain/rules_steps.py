@@ -102,6 +102,15 @@ class Step(NamedTuple):
         return self.name in _PREPARES or self.bare.startswith(_PREPARES_TOO)
 
 
+_ASIDE = frozenset("sleep echo printf true : wait clear date".split())  # noqa: SIM905
+
+
+def is_aside(step: Step) -> bool:
+    """It is not what the line was run for, where there is another: it waits, tells or clears away."""
+    clears = step.name == "rm" and any(re.match(r"-[a-zA-Z]*f|--force", word) for word in step.words[1:])
+    return step.prepares or clears or step.name in _ASIDE
+
+
 _FEEDS = frozenset("echo printf cat yes find grep rg ls head tail sed awk".split())  # noqa: SIM905
 _FED = re.compile(
     r"(?:rm|mv|cp|tee|psql|mysql|sqlite3|redis-cli|kubectl|docker|podman|patch|ssh|git apply|"
@@ -204,9 +213,12 @@ def _run_by(words: list[str], name: str, at: int) -> list[str]:
 def program(command: str) -> str:
     """What is run, without where and with which environment: `cd x && FOO=1 python -m pytest -q` is pytest."""
     found = steps(command)
-    step = next((each for each in found if not each.prepares), None) or next(
-        (each for each in found if each.name not in _PREPARES), None
+    kinds = (
+        (each for each in found if not is_aside(each)),
+        (each for each in found if not each.prepares),
+        (each for each in found if each.name not in _PREPARES),
     )
+    step = next((each for kind in kinds for each in kind), None)
     return named(step) if step else ""
 
 

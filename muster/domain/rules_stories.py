@@ -13,6 +13,7 @@ from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import fix_told, titled
+from muster.domain.rules_failing import failing
 from muster.domain.rules_json import MAX_FILES
 from muster.domain.rules_reading import Act
 from muster.domain.rules_text import concepts_of, language_of, one_line, unique
@@ -150,7 +151,7 @@ _PROSE = re.compile(r"\.(?:md|mdx|rst|adoc)$|(?:^|/)(?!requirements|constraints|
 def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     """It failed, something was changed, it passes."""
     found = _failure(cycle.failed.text)
-    program = commands.program(cycle.failed.command) or "the command"
+    program = failing(cycle.failed.command, cycle.failed.text, found.what) or "the command"
     files = _files(fixes)
     runs = unique((short(act.command, 60) for act in fixes if not act.files_modified and act.command), 3)
     report = outcomes.passed(passed.text)
@@ -195,7 +196,7 @@ def still_broken(cycle: Cycle) -> NewObservation:
 
 def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObservation:
     found = _failure(act.text)
-    program = commands.program(act.command) or act.title or "the command"
+    program = failing(act.command, act.text, found.what) or act.title or "the command"
     code = f" with exit code {act.exit_code}" if act.exit_code else ""
     story = [f"`{short(act.command)}` failed{code}." if act.command else f"{program} failed{code}.", found.excerpt]
     if later:
