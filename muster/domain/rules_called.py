@@ -1,10 +1,14 @@
-"""How a command is told in a title: where it ran, what it had run there, and what a commit of it says."""
+"""How a command is told in a title: where it ran, what it had run there, and what a commit of it says; and any other
+tool, by what it was given."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from muster.domain.rules_elsewhere import sent
+from muster.domain.rules_json import leaves, line_of
 from muster.domain.rules_steps import Step, named, steps
 from muster.domain.rules_text import one_line
 
@@ -68,6 +72,27 @@ def titled(what: str, why: str, command: str) -> str:
     if place := where(command):
         return f"{what}: {one_line(why, WHY_CHARS)} ({place})"
     return f"{what}: {why}"
+
+
+_MAIN = (
+    "url", "uri", "href", "query", "q", "search_term", "pattern", "file_path", "filePath", "path", "target_file",
+    "notebook_path", "filename", "file", "subject", "title", "name", "description", "command", "task_id", "id",
+)  # fmt: skip
+"""What a tool is mostly given to work on, by the name of it."""
+_GIVEN_CHARS = 110
+_MOST_GIVEN = 3
+
+
+def used(tool: str, why: str, given: Mapping[str, Any]) -> str:
+    """ "WebFetch fails", and why, and of what."""
+    what = line_of(given, *_MAIN)
+    if not what:
+        short = [(path, " ".join(leaf.split())) for path, leaf in leaves(given) if len(leaf) <= WHERE_CHARS]
+        what = ", ".join(f"{path}: {leaf}" for path, leaf in short[:_MOST_GIVEN])
+    what = one_line(what, _GIVEN_CHARS)
+    if not what or what in why:
+        return f"{tool} fails: {why}"
+    return f"{tool} fails: {one_line(why, 190 - len(tool) - len(what))} ({what})"
 
 
 # -- Commits --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_verdicts as verdicts
 from muster.domain.memory import NewObservation
-from muster.domain.rules_called import titled
+from muster.domain.rules_called import titled, used
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
@@ -234,7 +234,7 @@ class Work:
         said = outcomes.excerpt(act.text, 2400)
         if act.failed:
             found = outcomes.failure(act.text)
-            self.made.append(of(act, "error", f"{act.tool} fails: {found.what or 'it does not say why'}",
+            self.made.append(of(act, "error", used(act.tool, found.what or "it does not say why", act.data),
                                  f"{act.query}\n{found.excerpt}", importance=0.5))  # fmt: skip
         elif act.kind is Kind.WEB:
             title = f"Searched the web: {act.query}" if "search" in act.tool.lower() else f"Read {act.query}"

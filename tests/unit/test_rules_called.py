@@ -129,3 +129,25 @@ def test_hostile_commands_are_told_in_no_time() -> None:
         fix_told(text)
     made(event({"text": "fixed"}))
     assert began.fair < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "said", "title"),
+    [
+        ("WebFetch", {"url": "https://shop.example/guide", "prompt": "What is it?"},
+         "Request failed with status code 404",
+         "WebFetch fails: Request failed with status code 404 (https://shop.example/guide)"),
+        ("WebSearch", {"query": "prices of tea"}, "timed out", "WebSearch fails: timed out (prices of tea)"),
+        ("mcp__forge__get_issue", {"owner": "me", "repo": "shop", "number": 7}, "Not Found",
+         "mcp__forge__get_issue fails: Not Found (owner: me, repo: shop, number: 7)"),
+        ("Task", {"description": "Look for the leak", "prompt": "Find where it leaks"}, "no agent is free",
+         "Task fails: no agent is free (Look for the leak)"),
+        ("WebFetch", {"url": "https://shop.example/a"}, "https://shop.example/a is not to be read",
+         "WebFetch fails: https://shop.example/a is not to be read"),
+        ("ping", {}, "no route", "ping fails: no route"),
+        ("render", {"text": "long " * 100}, "no paper", "render fails: no paper"),
+    ],
+)  # fmt: skip
+def test_a_tool_that_fails_is_told_with_what_it_was_given(name: str, asked: object, said: str, title: str) -> None:
+    one = only(event({"tool_name": name, "tool_input": asked, "error": said, "is_error": True}, "PostToolUseFailure"))
+    assert (one.type, one.title) == ("error", title)
