@@ -76,9 +76,10 @@ def titled(what: str, why: str, command: str) -> str:
 
 _MAIN = (
     "url", "uri", "href", "query", "q", "search_term", "pattern", "file_path", "filePath", "path", "target_file",
-    "notebook_path", "filename", "file", "subject", "title", "name", "description", "command", "task_id", "id",
+    "notebook_path", "filename", "file", "subject", "title", "name", "description", "command", "task_id",
 )  # fmt: skip
 """What a tool is mostly given to work on, by the name of it."""
+_NOT_TOLD = re.compile(r"(?:.*\.)?(?:code|source|script|content|text|input|body|data|\w{0,40}[_-]?id)", re.IGNORECASE)
 _GIVEN_CHARS = 110
 _MOST_GIVEN = 3
 
@@ -86,11 +87,13 @@ _MOST_GIVEN = 3
 def used(tool: str, why: str, given: Mapping[str, Any]) -> str:
     """ "WebFetch fails", and why, and of what."""
     what = line_of(given, *_MAIN)
-    if not what:
-        short = [(path, " ".join(leaf.split())) for path, leaf in leaves(given) if len(leaf) <= WHERE_CHARS]
-        what = ", ".join(f"{path}: {leaf}" for path, leaf in short[:_MOST_GIVEN])
+    if not what and "__" in tool:
+        short = [
+            (path, leaf) for path, leaf in leaves(given) if len(leaf) <= WHERE_CHARS and not _NOT_TOLD.fullmatch(path)
+        ]
+        what = ", ".join(f"{path}: {' '.join(leaf.split())}" for path, leaf in short[:_MOST_GIVEN])
     what = one_line(what, _GIVEN_CHARS)
-    if not what or what in why:
+    if len(what) < 3 or what in why:
         return f"{tool} fails: {why}"
     return f"{tool} fails: {one_line(why, 190 - len(tool) - len(what))} ({what})"
 

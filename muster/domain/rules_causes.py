@@ -207,6 +207,12 @@ def cause_in(lines: Sequence[str]) -> tuple[str, int]:
     )
 
 
+def told_in(lines: Sequence[str]) -> str:
+    """The same of a log, that may speak of errors where there is none."""
+    found = _by(_TELLING[:-1], lines, [at for at in range(len(lines) - 1, -1, -1) if not is_echo(lines[at])])
+    return found[0] if found else ""
+
+
 def _by(patterns: Sequence[re.Pattern[str]], lines: Sequence[str], numbers: Sequence[int]) -> tuple[str, int] | None:
     for pattern in patterns:
         for number in numbers:

@@ -79,9 +79,12 @@ _SHOWS = re.compile(
     r"gcloud (?:\S+ ){1,5}(?:read|tail|list|describe)|aws logs (?:tail|filter-log-events)|"
     r"gh \w+ (?:view|list|checks|status|diff)|gh api|(?:npm|pnpm|yarn) (?:ls|list|view|outdated|audit|why)|"
     r"pip3? (?:list|show|freeze|check)|(?:heroku|flyctl|vercel) logs|redis-cli (?:get|keys|ping|info)|"
+    r"juju (?:-\S+ (?:(?!-)\S+ )?)*(?:status|debug-log|show-\S+|list-\S+|models|clouds|controllers|machines|whoami)|"
+    r"snap (?:list|info|logs|find|services|changes)|(?:lxc|incus) (?:list|info)|multipass (?:list|info)|"
     r"aws \S+ (?:list|describe|get)-\S+|alembic (?:current|history|heads))(?![\w-])"
 )
 _SHOWS_LOGS = re.compile(
+    r"juju (?:\S+ )*(?:debug-log|show-status-log)|"
     r"(?:\S+ )*logs?\b|journalctl|dmesg|stern|kubetail|gh \w+ (?:view|diff)|gh api|glab \w+ (?:trace|view|diff)|"
     r"supervisorctl tail|wrangler tail|firebase functions:log|gcloud logging|aws ssm get-command-invocation"
 )

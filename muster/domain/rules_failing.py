@@ -38,11 +38,14 @@ _SAYS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 def failing(command: str, output: str, what: str) -> str:
     """The program, by `what` it is that it says is wrong; empty, where it runs none."""
-    found = [step for step in steps(command) if not step.prepares]
-    if len({named(step) for step in found}) < 2:
+    every = steps(command)
+    found = [step for step in every if not step.prepares]
+    if len({named(step) for step in found}) < 2 and len(every) == len(found):
         return named(found[0]) if found else ""
-    if step := _named_in(found, what[:400]):
+    if step := _named_in(every, what[:400]):
         return named(step)
+    if not found:
+        return ""
     rest = [step for step in found if not is_aside(step) and step.name not in _NAME_THEMSELVES] or found
     end = output[-20_000:]
     for programs, said in _SAYS:

@@ -140,6 +140,20 @@ def nothing_to_commit(output: str) -> bool:
     return not has_committed(output) and _NOTHING_TO_COMMIT.search(output[:20_000]) is not None
 
 
+_STAMPED = re.compile(
+    r"(?:[\w./-]{1,60}: )?(?:\[?\d{4}-\d\d-\d\d[T ])?\[?\d\d:\d\d:\d\d[\d.,Z+:\]-]{0,20}\s+"
+    r"(?:\[?(?:INFO|DEBUG|WARN(?:ING)?|TRACE|NOTICE)\]?:?\s+)?(?P<level>\[?(?:ERROR|CRITICAL|FATAL)\]?:?\s+)?"
+    r"(?:(?=[\w-]{0,80}[./])[\w./-]{1,80}:?\s+(?=\S))?"
+)
+"""When, how grave and where from, before what a log says."""
+
+
+def told_in(log: str) -> str:
+    """The cause of what went wrong in what a log shows. Empty: nothing did, as far as it tells."""
+    lines = [_STAMPED.sub(r"\g<level>", line[:2000], count=1).rstrip() for line in lines_of(log[-20_000:])][-600:]
+    return one_line(causes.told_in(lines), 220)
+
+
 _LISTED = re.compile(r"^(?:total \d+|[-dlcbps][-rwxsStT]{9}[.+@]?\s.*)$", re.MULTILINE)
 
 

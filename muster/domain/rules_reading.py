@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from muster.domain import rules_spurious as spurious
 from muster.domain.memory import Event
 from muster.domain.rules_answers import answer_of
 from muster.domain.rules_commands import only_looks
@@ -342,6 +343,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             _read_edit(act, asked, answered)
         case Kind.COMMAND:
             act.command = command_of(asked)
+            _judge(act)
             if answered is not None and not (act.text or act.failed) and only_looks(act.command):
                 act.kind, act.note = Kind.NOTHING, "a look that showed nothing"
         case Kind.WEB:
@@ -362,6 +364,19 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             act.query = cleaned(flattened(asked), 2000)
             act.files_read = files_of(asked, *_PATHS)
     return act
+
+
+def _judge(act: Act) -> None:
+    """What says that it failed may not be the command."""
+    if not act.failed:
+        return
+    own = spurious.without_shell(act.text)
+    if spurious.was_stopped(act.text):
+        act.kind, act.note = Kind.NOTHING, "it was stopped before it printed anything"
+    elif spurious.is_there(act.command, act.text):
+        act.kind, act.note = Kind.NOTHING, "what it was to make was there already"
+    elif own != act.text or spurious.has_committed(act.command, own):
+        act.text, act.failed, act.exit_code = own, False, None
 
 
 def _read_edit(act: Act, asked: dict[str, Any], answered: Any) -> None:

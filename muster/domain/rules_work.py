@@ -202,7 +202,10 @@ class Work:
         else:
             title = act.about or f"Run `{short(command, 90)}`"
             kind = "change" if commands.mutates(command) else "discovery"
-            self.made.append(of(act, kind, title, as_said(act, output), importance=0.4 if kind == "change" else 0.3))
+            weight = 0.4 if kind == "change" else 0.3
+            if commands.shows_logs(command) and (told := outcomes.told_in(act.text)):
+                title, weight = f"{one_line(title, 90)}: {told}", 0.45
+            self.made.append(of(act, kind, title, as_said(act, output), importance=weight))
 
     # -- Looks --------------------------------------------------------------------------------------------------
 
