@@ -9,8 +9,8 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from muster.domain import rules_spurious as spurious
 from muster.domain.memory import Event
@@ -32,32 +32,11 @@ from muster.domain.rules_json import (
 from muster.domain.rules_notebooks import from_kernel, has_raised
 from muster.domain.rules_shapes import Calls, parts_of
 from muster.domain.rules_text import cleaned, readable
+from muster.domain.rules_tools import IDLE_TOOLS, PATHS, TOOLS, Kind, tool_name
+from muster.domain.rules_windows import Seen, Window, window, without_state
 from muster.domain.shapes import Part
 
-
-class Kind(StrEnum):
-    MESSAGE = "message"
-    PROMPT = "prompt"
-    READ = "read"
-    SEARCH = "search"
-    EDIT = "edit"
-    COMMAND = "command"
-    WEB = "web"
-    DELEGATION = "delegation"
-    PLAN = "plan"
-    CHOICE = "choice"
-    """Of whom a tool asked."""
-    CALL = "call"
-    """Of a tool, without its answer: nobody knows what came of it."""
-    TOOL = "tool"
-    RECORD = "record"
-    """Of what a program tells of, and how that stands."""
-    OUTPUT = "output"
-    RESULT = "result"
-    STARTED = "started"
-    ENDED = "ended"
-    OTHER = "other"
-    NOTHING = "nothing"
+__all__ = ["Act", "Kind", "read", "read_all"]
 
 
 @dataclass(slots=True)
@@ -93,6 +72,8 @@ class Act:
     """Fields of its own that stand beside what was said."""
     standing: str = ""
     """What it tells of fails, or does no longer."""
+    window: str = ""
+    """What an editor showed of the file, with the numbers of the lines."""
 
 
 _QUIET_TYPES = re.compile(
@@ -118,6 +99,7 @@ def read_all(events: Sequence[Event]) -> list[Act]:
     """What was done and said, in its order: several acts of an event, and one of a call and its answer. Never fails."""
     acts: list[Act] = []
     calls: Calls[int] = Calls()
+    shown: dict[UUID, Seen] = {}
     for event in events:
         payload, kind = opened(event.payload), event.type.lower()
         parts = None if _is_musters(event, kind) else parts_of(kind, payload)
@@ -127,7 +109,22 @@ def read_all(events: Sequence[Event]) -> list[Act]:
             acts.append(Act(event, Kind.NOTHING, note="it says nothing of what was done or said"))
         for part in parts or ():
             acts.append(_take(event, part, calls, acts))
+    for act in acts:
+        if act.window:
+            _stood(act, shown.setdefault(act.event.session_id, Seen()))
     return acts
+
+
+def _stood(act: Act, seen: Seen) -> None:
+    """What an edit of some lines changed, as far as they were shown before it."""
+    path = act.files_modified[0] if act.files_modified else act.files_read[0] if act.files_read else ""
+    if act.kind is Kind.EDIT and not act.failed and act.changes and not act.changes[0][0]:
+        before = seen.before(path, act.command)
+        act.changes = [(before, act.changes[0][1])] if before is not None else []
+    if act.kind in (Kind.READ, Kind.EDIT) and not act.failed:
+        seen.show(path, act.window)
+    if act.kind is Kind.EDIT:
+        act.command = ""
 
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
@@ -184,7 +181,7 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
     if isinstance(payload, dict):
         if _is_musters(event, kind):
             return _of_muster(event, kind, payload)
-        if tool := _tool_name(payload, kind):
+        if tool := tool_name(payload, kind):
             return _of_tool(event, tool, payload)
     if _QUIET_TYPES.fullmatch(kind) and not _says(payload):
         return Act(event, Kind.NOTHING, note=f"a {event.type} says nothing")
@@ -256,52 +253,6 @@ def _of_muster(event: Event, kind: str, payload: dict[str, Any]) -> Act:
 
 # -- Tools ----------------------------------------------------------------------------------------------------------
 
-_TOOLS: dict[str, Kind] = {
-    name: kind
-    for kind, names in {
-        Kind.READ: "read readfile read_file view view_file cat open_file notebookread read_many_files get_file",
-        Kind.SEARCH: "grep glob ls list list_dir list_directory search_files codebase_search grep_search find "
-        "file_search search_file_content toolsearch semanticsearch",
-        Kind.EDIT: "edit multiedit write write_file edit_file notebookedit replace str_replace str_replace_editor "
-        "str_replace_based_edit_tool apply_patch applypatch create_file search_replace insert delete_file patch "
-        "replace_in_file write_to_file apply_diff strreplace",
-        Kind.COMMAND: "bash shell run run_command run_shell_command run_terminal_cmd execute execute_command exec "
-        "terminal local_shell exec_command shell_command powershell container.exec",
-        Kind.WEB: "webfetch websearch web_fetch web_search fetch google_web_search browse search_web",
-        Kind.DELEGATION: "task agent spawn_agent subagent delegate",
-        Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate exitplanmode exit_plan_mode",
-        Kind.CHOICE: "askuserquestion ask_user_question ask_followup_question ask_user ask_question ask_questions "
-        "request_user_input question askquestion",
-    }.items()
-    for name in names.split()
-}
-_IDLE_TOOLS = frozenset(
-    """
-    bashoutput killshell killbash todoread taskoutput taskstop tasklist taskget sleep wait enterplanmode
-    listmcpresourcestool skill slashcommand write_stdin
-    """.split()  # noqa: SIM905
-)
-_PATHS = ("file_path", "filePath", "path", "absolute_path", "target_file", "notebook_path", "filename", "file",
-          "relative_workspace_path", "paths", "file_paths", "files")  # fmt: skip
-
-
-def _tool_name(payload: dict[str, Any], kind: str) -> str:
-    for key in ("tool_name", "toolName", "tool"):
-        if isinstance(name := payload.get(key), str) and name.strip():
-            return line_of(payload, key)[:100]
-    if "tool" in kind or kind in ("function_call", "action"):
-        for key in ("name", "function", "action"):
-            if isinstance(name := payload.get(key), str) and name.strip():
-                return line_of(payload, key)[:100]
-    if isinstance(payload.get("command"), str | list) and ("exit_code" in payload or "exitCode" in payload
-                                                           or "stdout" in payload or "output" in payload
-                                                           or kind in ("command", "shell", "bash")):  # fmt: skip
-        return "Bash"
-    plain = ("edit", "write", "read", "command", "bash", "file_edit", "file_write", "file_read")
-    if kind in plain and any(key in payload for key in (*_PATHS, "command")):
-        return kind.removeprefix("file_")
-    return ""
-
 
 def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     asked = first(payload, "tool_input", "toolInput", "toolArgs", "input", "arguments", "args", "parameters",
@@ -311,11 +262,11 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     if not isinstance(asked, dict):
         asked = {"input": asked} if asked is not None else payload
     name = tool.rpartition("__")[2] if tool.startswith("mcp__") else tool
-    kind = _TOOLS.get(name.lower(), Kind.TOOL)
+    kind = TOOLS.get(name.lower(), Kind.TOOL)
     if kind is Kind.TOOL and asked.get("command") and isinstance(asked.get("command"), str | list):
         kind = Kind.COMMAND
     act = Act(event, kind, tool=tool, data=asked, about=line_of(asked, "description", "explanation", "justification"))
-    if tool.lower() in _IDLE_TOOLS:
+    if tool.lower() in IDLE_TOOLS:
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
     if kind is Kind.COMMAND and applies_patch(command_of(asked)):
@@ -324,14 +275,17 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     answer = answer_of(answered, payload, command=kind is Kind.COMMAND, edit=kind is Kind.EDIT)
     if answer.refused:
         return _refused(act, answer.instead)
-    act.text, act.exit_code, act.failed = answer.text, answer.code, answer.failed
+    act.text, act.exit_code, act.failed = without_state(answer.text), answer.code, answer.failed
     places = (payload, answered) if isinstance(answered, dict) else (payload,)
     act.interrupted = any(place.get("interrupted") is True for place in places)
     if name.lower().startswith("str_replace") and asked.get("command") == "view":
         act.kind = Kind.READ
+    command = command_of(asked) if kind is Kind.COMMAND else ""
+    if answered is not None and (found := window(name, command, asked, answer.text)):
+        return _through(act, found, command)
     match act.kind:
         case Kind.READ:
-            act.files_read = files_of(asked, *_PATHS) or files_of(answered, *_PATHS)
+            act.files_read = files_of(asked, *PATHS) or files_of(answered, *PATHS)
             if isinstance(answered, dict) and isinstance(inner := answered.get("file"), dict):
                 act.text = text_of(inner.get("content")) or act.text
         case Kind.SEARCH:
@@ -362,7 +316,25 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             act.kind = Kind.TOOL if act.kind is Kind.CHOICE else act.kind
             act.failed = act.failed or has_raised(name, act.text)
             act.query = cleaned(flattened(asked), 2000)
-            act.files_read = files_of(asked, *_PATHS)
+            act.files_read = files_of(asked, *PATHS)
+    return act
+
+
+def _through(act: Act, found: Window, command: str) -> Act:
+    """What was done with a file through a window."""
+    act.kind = Kind.READ if found.kind == "read" else Kind.EDIT
+    act.window = act.text
+    act.text = found.text if found.kind == "read" else act.text
+    if found.kind == "read":
+        act.files_read = found.files
+    elif found.kind == "submit":
+        act.files_modified, act.changes, *_ = patched(found.patch)
+        names = ", ".join(path.rpartition("/")[2] for path in act.files_modified[:3])
+        act.about, act.window = f"Submit: change {names}", ""
+    else:
+        act.files_modified, act.command = found.files, command
+        act.changes = found.changes or changes_of(act.data)
+        act.created, act.failed = found.kind == "create", act.failed or found.kind == "refused"
     return act
 
 
@@ -380,7 +352,7 @@ def _judge(act: Act) -> None:
 
 
 def _read_edit(act: Act, asked: dict[str, Any], answered: Any) -> None:
-    act.files_modified = files_of(asked, *_PATHS) or files_of(answered, *_PATHS)
+    act.files_modified = files_of(asked, *PATHS) or files_of(answered, *PATHS)
     act.changes = changes_of(asked)
     kind = answered.get("type") if isinstance(answered, dict) else None
     writes = act.tool.lower() in ("write", "create_file", "write_file", "write_to_file") or "file_text" in asked
