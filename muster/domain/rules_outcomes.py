@@ -277,11 +277,25 @@ def complaints(output: str, most: int) -> list[str]:
     return causes.all_in([line.rstrip() for line in lines_of(output[-20_000:])][-600:], most)
 
 
+_OF_OTHERS = re.compile(
+    r"(?:^|/)(?:site-packages|dist-packages|node_modules|bower_components|vendor/bundle|gems)/|^/usr/(?:lib|lib64|share)/|"
+    r"^/usr/local/(?:lib|go)/|/lib/python\d[\d.]{0,6}/|^<|^node:|^internal/|/\.cargo/registry/|^/rustc/|/go/pkg/mod/|"
+    r"/\.rustup/|/\.pyenv/versions/|/\.nvm/|/\.m2/|^java\.|^/opt/(?:conda|miniconda\d?|homebrew)/|^/nix/store/"
+)
+"""The standard library's, and what was installed."""
+
+
 def _places(lines: list[str]) -> list[str]:
+    """The files that somebody may change; what others made only passed the error on."""
     places = [match[1] for line in reversed(lines) if (match := _PY_FILE.match(line[:1000]))]
-    places += [path for line in lines for path, _ in _PLACE.findall(line[:1000])]
-    ours = [path for path in places if "site-packages" not in path and "node_modules" not in path and path[:1] != "<"]
-    return unique(ours or places, 8)
+    for number, line in enumerate(lines):
+        # Behind what was left out, a path may have lost its beginning.
+        cut = "…" in (lines[number - 1 : number] + lines[number - 2 : number - 1] if number else [])
+        for found in _PLACE.finditer(line[:1000]):
+            before = line[found.start() - 1 : found.start()]
+            if not (cut and found.start() == 0) and not (before == ":" and "/" not in found[1]):
+                places.append(found[1])
+    return unique((path for path in places if not _OF_OTHERS.search(path)), 8)
 
 
 def _of_tests(lines: list[str], told: list[runners.Told]) -> Failure:

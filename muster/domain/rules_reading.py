@@ -254,6 +254,14 @@ def _of_muster(event: Event, kind: str, payload: dict[str, Any]) -> Act:
 # -- Tools ----------------------------------------------------------------------------------------------------------
 
 
+_NONE_FOUND = re.compile(
+    r"\W{0,3}(?:No (?:files?|match(?:es|ing files)?|results?|lines)(?: (?:were |was )?(?:found|matched))?|"
+    r"Found 0 \w{1,12}|0 (?:files|matches|results)|None|Nothing found)\b(?: (?:for|in|matching) \S.{0,120})?\W{0,3}",
+    re.IGNORECASE,
+)
+"""What a search says in place of what it found."""
+
+
 def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
     asked = first(payload, "tool_input", "toolInput", "toolArgs", "input", "arguments", "args", "parameters",
                   "params")  # fmt: skip
@@ -293,6 +301,8 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             act.files_read = (
                 [] if name.lower() in ("ls", "list_dir", "list_directory") else files_of(answered, "filenames")
             )
+            act.files_read = [path for path in act.files_read if not _NONE_FOUND.fullmatch(path)]
+            act.text = "" if _NONE_FOUND.fullmatch(act.text[:200]) else act.text
         case Kind.EDIT:
             _read_edit(act, asked, answered)
         case Kind.COMMAND:

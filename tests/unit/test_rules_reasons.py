@@ -6,6 +6,7 @@ import pytest
 
 from muster.domain import rules_causes as causes
 from muster.domain import rules_outcomes as outcomes
+from tests.unit.observing import made, only, tool
 
 DIFF = "\n".join((
     "--- tests/test_cart.py", "+++ tests/test_cart.py", "@@ -10,7 +10,5 @@", "     cart = Cart()", " ",
@@ -73,3 +74,42 @@ def test_what_says_why_stays(said: str, what: str) -> None:
 def test_the_lines_of_a_diff_end_where_it_says() -> None:
     lines = ["x", "@@ -1,2 +1,2 @@ def a", " a", "-b", "+c", "assert a", "", "@@ -9 +9 @@", "-a", "+b", "error: no"]
     assert causes.differing(lines) == {1, 2, 3, 4, 7, 8, 9}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/lib/python3.12/contextlib.py", "/app/.venv/lib/python3.12/site-packages/shop/a.py", "<string>",
+        "<frozen importlib._bootstrap>", "/usr/local/lib/python3.11/runpy.py", "/usr/lib/python3/dist-packages/a.py",
+    ],
+)  # fmt: skip
+def test_files_of_others_are_not_where_it_failed(path: str) -> None:
+    alone = f'Traceback (most recent call last):\n  File "{path}", line 3, in run\n    go()\nKeyError: 1'
+    assert outcomes.failure(alone).where == []
+    ours = alone.replace("KeyError", '  File "/app/shop/cart.py", line 7, in total\n    go()\nKeyError')
+    assert outcomes.failure(ours).where == ["/app/shop/cart.py"]
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ("    at go (/app/node_modules/express/lib/a.js:3:9)\n    at it (src/cart.js:4:1)\nError: no", ["src/cart.js"]),
+        ("    at go (node:internal/a.js:3:9)\nError: no", []),
+        ("so it began\n\n…\n\ntegration/test_cart.py:4: error: no\ntests/test_a.py:9: error: no", ["tests/test_a.py"]),
+        ("DEBUG root:_main.py:332 up and running\nsrc/a.py:3:1: E1 not so", ["src/a.py"]),
+        ("e: file:///app/src/Cart.kt:3:1 Unresolved reference", ["///app/src/Cart.kt"]),
+        ("/home/me/go/pkg/mod/x/y.go:3: no\n./cart.go:4:2: undefined: x", ["./cart.go"]),
+    ],
+)  # fmt: skip
+def test_only_whole_paths_are_told(said: str, where: list[str]) -> None:
+    assert outcomes.failure(said).where == where
+
+
+@pytest.mark.parametrize("said", ["No files found", "No matches found", "Found 0 matches", "0 results", "No files."])
+def test_a_search_that_found_nothing_names_no_file(said: str) -> None:
+    assert made(tool("Glob", {"pattern": "**/*.spec"}, {"filenames": [said], "numFiles": 1})) == []
+    assert (
+        made(tool("Grep", {"pattern": "spec"}, {"mode": "files_with_matches", "content": said, "filenames": []})) == []
+    )
+    one = only(tool("Glob", {"pattern": "**/*.py"}, {"filenames": ["src/none.py"], "numFiles": 1}))
+    assert one.files_read == ["src/none.py"]
