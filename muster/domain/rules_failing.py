@@ -1,4 +1,4 @@
-"""Of a line of several commands, the one that failed, as far as what was printed tells."""
+"""Of a line of several commands, the one that failed, as far as what was printed tells; and whether one says so."""
 
 from __future__ import annotations
 
@@ -65,3 +65,50 @@ def _named_in(found: Sequence[Step], what: str) -> Step | None:
         if re.search(rf"[ /:'\"`]{name}['\"`]?: (?:(?:command )?not found|Permission denied)", what):
             return step
     return None
+
+
+_WRONG = (
+    r"(?!\s*(?:warning|warn|note|info|debug)\b)[^\n]{0,200}?\b(?:no such|invalid|cannot|can['’]t|could not|unable|"
+    r"failed|fatal|error|permission denied|not found|unrecogni[sz]ed|unknown|missing|illegal|bad|is a directory|"
+    r"refused|unexpected)"
+    r"\b[^\n]{0,300}"
+)
+_ERROR_OF = re.compile(r"ERROR (?=[a-z])[^\n:=]{1,120}(?:[^\n]{0,400})$", re.MULTILINE)
+_OWN_ERRORS = frozenset("juju charmcraft snapcraft rockcraft".split())  # noqa: SIM905
+"""Programs that say so without a colon."""
+_RAN_OUT = re.compile(
+    r"^(?:(?:EXECUTION|COMMAND) TIMED OUT|(?:Execution|Command) timed out)\b(?! after \d)[^\n]{0,200}"
+    r"(?:\n[^\n]{0,300})?\Z",
+    re.MULTILINE,
+)
+_FEW = 3
+
+
+def complains(command: str, output: str) -> bool:
+    """Whether one of the programs says under its own name, first or last, that it could not, or time ran out."""
+    text = output.strip()
+    if not text:
+        return False
+    if _RAN_OUT.search(text[-700:]):
+        return True
+    first, last = text.partition("\n")[0][:600], text[text.rfind("\n") + 1 :][-600:]
+    few = text.count("\n") < _FEW
+    for step in steps(command):
+        said = rf"{re.escape(step.name)}: {_WRONG}"
+        if (few and re.fullmatch(said, first, re.IGNORECASE)) or re.fullmatch(said, last, re.IGNORECASE):
+            return True
+        if _is_behind(step.name, last):
+            return True
+        if step.name in _OWN_ERRORS and _ERROR_OF.match(first):
+            return True
+    return False
+
+
+def _is_behind(name: str, line: str) -> bool:
+    """Where what it printed ended without a new line."""
+    at = line.rfind(f"{name}: ")
+    return (
+        at > 0
+        and len(name) > 3
+        and re.fullmatch(r"invalid input|(?:read|write) error\b.{0,80}", line[at + len(name) + 2 :]) is not None
+    )

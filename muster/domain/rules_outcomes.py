@@ -8,6 +8,7 @@ from typing import NamedTuple
 from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
 from muster.domain import rules_runners as runners
+from muster.domain.rules_failing import complains
 from muster.domain.rules_text import lines_of, one_line, unique
 
 _PY_FILE = re.compile(r'^\s*File "([^"\n]+)", line (\d+)(?:, in (\S+))?')
@@ -112,6 +113,8 @@ def failed(command: str, output: str) -> bool:
         return False
     if commands.shows_logs(command):
         return output.count("\n") < _LINES_OF_A_REFUSAL and _NOT_SHOWN.match(output) is not None
+    if complains(command, output):
+        return True
     if _TIMED_OUT.match(output) or _TIMED_OUT.fullmatch(output[output.rfind("\n") + 1 :]):
         return True
     end = output[-20_000:]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from muster.domain import rules_commands as commands
+from muster.domain import rules_found as found
 from muster.domain import rules_outcomes as outcomes
+from muster.domain import rules_plans as plans
 from muster.domain import rules_verdicts as verdicts
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import titled, used
@@ -46,6 +48,7 @@ class Work:
         self._edits: list[Act] = []
         """Those that are not told yet."""
         self._looks: list[Act] = []
+        self._planned: list[tuple[str, str]] = []
 
     def take(self, act: Act) -> None:
         match act.kind:
@@ -228,17 +231,17 @@ class Work:
 
     def _end_looks(self) -> None:
         looks, self._looks = self._looks, []
-        if looks:
-            self.made.append(looked(looks))
+        if looks and (made := found.told(looks, looked(looks))):
+            self.made.append(made)
 
     # -- Others -------------------------------------------------------------------------------------------------
 
     def _use(self, act: Act) -> None:
         said = outcomes.excerpt(act.text, 2400)
         if act.failed:
-            found = outcomes.failure(act.text)
-            self.made.append(of(act, "error", used(act.tool, found.what or "it does not say why", act.data),
-                                 f"{act.query}\n{found.excerpt}", importance=0.5))  # fmt: skip
+            failure = outcomes.failure(act.text)
+            self.made.append(of(act, "error", used(act.tool, failure.what or "it does not say why", act.data),
+                                 f"{act.query}\n{failure.excerpt}", importance=0.5))  # fmt: skip
         elif act.kind is Kind.WEB:
             title = f"Searched the web: {act.query}" if "search" in act.tool.lower() else f"Read {act.query}"
             self.made.append(of(act, "discovery", title, f"{act.about}\n{said}", importance=0.45))
@@ -255,11 +258,12 @@ class Work:
         if not act.items and not act.text:
             act.note = "a plan with nothing in it"
             return
-        if act.items and all(state in ("completed", "done") for _, state in act.items):
-            title = f"Finished: {act.items[-1][0]}"
-        else:
-            title = f"Plan: {act.items[0][0] if act.items else one_line(act.text)}"
-        lines = [f"- [{'x' if state in ('completed', 'done') else ' '}] {what}" for what, state in act.items]
+        if act.items and act.items == self._planned:
+            act.note = "the plan as it was"
+            return
+        self._planned = act.items
+        title = plans.titled(act.items, one_line(act.text))
+        lines = [f"- [{'x' if plans.is_done(state) else ' '}] {what}" for what, state in act.items]
         self.made.append(of(act, "plan", title, "\n".join(lines) or act.text, importance=0.45))
 
 

@@ -154,3 +154,38 @@ def test_a_log_that_tells_of_errors_was_shown(command: str) -> None:
 def test_a_log_is_titled_by_what_went_wrong_in_it(log: str, told: str) -> None:
     one = only(tool("Bash", {"command": "kubectl logs shop-0 --tail=50"}, {"stdout": log, "stderr": ""}))
     assert (one.type, one.title) == ("discovery", f"Run `kubectl logs shop-0 --tail=50`{told}")
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "title"),
+    [
+        ("python slow.py", "EXECUTION TIMED OUT", "python fails: EXECUTION TIMED OUT"),
+        ("./crack --all", "trying 1\ntrying 2\nEXECUTION TIMED OUT BECAUSE NOTHING WAS PRINTED FOR 60 S.\nREFINE IT.",
+         "crack fails: EXECUTION TIMED OUT"),
+        ("strings disk.img | grep key", "strings: 'disk.img': No such file", "strings fails: strings: 'disk.img'"),
+        ("base64 -d a.txt", "the key is 99base64: invalid input", "base64 fails: the key is 99base64: invalid"),
+        ("xxd -r a.txt", "xxd: a.txt: No such file or directory", "xxd fails: xxd: a.txt: No such"),
+        ("juju add-model shop k9s 2>&1 | head", "ERROR cloud k9s not found\nUse 'juju clouds' to see all.",
+         "juju fails: ERROR cloud k9s not found"),
+        ("openssl rsa -in k", "openssl: cannot read k", "openssl fails: openssl: cannot read k"),
+    ],
+)  # fmt: skip
+def test_what_says_that_it_could_not_failed(command: str, said: str, title: str) -> None:
+    one = only(tool("Bash", {"command": command}, {"stdout": said, "stderr": ""}))
+    assert one.type == "error"
+    assert one.title.startswith(title)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("frob a.txt", "frob: warning: a.txt has an invalid date\nfrobbed"),
+        ("strings disk.img", "GNU ld\nread error\nusage: frob\nthe base: invalid"),
+        ("frob --all", "frob: 3 files done"),
+        ("kubectl logs shop-0", "kubectl: cannot reach it\nthe next\nand one\nkubectl: cannot reach it"),
+        ("echo it", "echo: cannot"),
+        ("frob a", "frob: error: once\ntried again\nand again\nall is well"),
+    ],
+)
+def test_what_goes_on_did_not(command: str, said: str) -> None:
+    assert all(one.type != "error" for one in made(tool("Bash", {"command": command}, {"stdout": said, "stderr": ""})))
