@@ -5,6 +5,7 @@ Any JSON is an event. What has a known shape is read as a tool's use or a messag
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from muster.domain import rules_commands as commands
 from muster.domain import rules_spurious as spurious
 from muster.domain.memory import Event
 from muster.domain.rules_answers import answer_of
-from muster.domain.rules_commands import only_looks
 from muster.domain.rules_edits import applies_patch, changes_of, patch_in, patched
 from muster.domain.rules_fields import beside, is_talk, level, standing
 from muster.domain.rules_given import COMMAND_CHARS, Choice, choices_of, command_of, plan_of
@@ -29,8 +30,10 @@ from muster.domain.rules_json import (
     said_in,
     text_of,
 )
+from muster.domain.rules_known import Known, perhaps_before
 from muster.domain.rules_notebooks import from_kernel, has_raised
 from muster.domain.rules_shapes import Calls, parts_of
+from muster.domain.rules_steps import steps
 from muster.domain.rules_text import cleaned, readable
 from muster.domain.rules_tools import IDLE_TOOLS, PATHS, TOOLS, Kind, tool_name
 from muster.domain.rules_windows import Seen, Window, window, without_state
@@ -100,6 +103,7 @@ def read_all(events: Sequence[Event]) -> list[Act]:
     acts: list[Act] = []
     calls: Calls[int] = Calls()
     shown: dict[UUID, Seen] = {}
+    known: dict[UUID, Known] = {}
     for event in events:
         payload, kind = opened(event.payload), event.type.lower()
         parts = None if _is_musters(event, kind) else parts_of(kind, payload)
@@ -112,15 +116,48 @@ def read_all(events: Sequence[Event]) -> list[Act]:
     for act in acts:
         if act.window:
             _stood(act, shown.setdefault(act.event.session_id, Seen()))
+        _was_there(act, known.setdefault(act.event.session_id, Known()))
     return acts
+
+
+def _was_there(act: Act, known: Known) -> None:
+    """A file that was read or written before is not new when it is written again."""
+    if act.failed:
+        return
+    if act.kind is Kind.READ:
+        part = any(act.data.get(key) for key in ("offset", "limit", "start_line", "view_range", "command"))
+        for path in act.files_read:
+            known.add(path, "" if part or act.files_read[1:] else act.text)
+    elif act.kind is Kind.COMMAND:
+        payload = act.event.payload
+        cwd = payload.get("cwd") if isinstance(payload, dict) else None
+        place = cwd if isinstance(cwd, str) and len(cwd) < 500 else ""
+        for step in steps(act.command):
+            if step.name in ("cd", "pushd") and step.words[1:]:
+                place = posixpath.join(place, step.words[1])
+        gone = [word for step in steps(act.command) if step.name == "rm" for word in step.words[1:]]
+        known.drop(posixpath.normpath(posixpath.join(place, word)) for word in gone)
+        for path in (*commands.reads(act.command), *commands.edits(act.command)):
+            known.add(posixpath.normpath(posixpath.join(place, path)), "")
+    elif act.kind is Kind.EDIT and act.files_modified:
+        path = act.files_modified[0]
+        if act.created and not act.files_modified[1:]:
+            after = act.changes[0][1] if act.changes else ""
+            if known.found(path):
+                act.created = False
+                act.changes = [(known.before(path, after), after)] if after else []
+            known.add(path, after)
+            return
+        for one in act.files_modified:
+            known.change(one, act.changes if not act.files_modified[1:] else [("", "")])
 
 
 def _stood(act: Act, seen: Seen) -> None:
     """What an edit of some lines changed, as far as they were shown before it."""
     path = act.files_modified[0] if act.files_modified else act.files_read[0] if act.files_read else ""
     if act.kind is Kind.EDIT and not act.failed and act.changes and not act.changes[0][0]:
-        before = seen.before(path, act.command)
-        act.changes = [(before, act.changes[0][1])] if before is not None else []
+        before, after = seen.before(path, act.command), act.changes[0][1]
+        act.changes = [(perhaps_before(after) if before is None else before, after)]
     if act.kind in (Kind.READ, Kind.EDIT) and not act.failed:
         seen.show(path, act.window)
     if act.kind is Kind.EDIT:
@@ -308,7 +345,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         case Kind.COMMAND:
             act.command = command_of(asked)
             _judge(act)
-            if answered is not None and not (act.text or act.failed) and only_looks(act.command):
+            if answered is not None and not (act.text or act.failed) and commands.only_looks(act.command):
                 act.kind, act.note = Kind.NOTHING, "a look that showed nothing"
         case Kind.WEB:
             act.query = line_of(asked, "query", "url", "search_term")
