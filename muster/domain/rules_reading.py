@@ -5,21 +5,19 @@ Any JSON is an event. What has a known shape is read as a tool's use or a messag
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from muster.domain import rules_commands as commands
-from muster.domain import rules_spurious as spurious
 from muster.domain.memory import Event
+from muster.domain.rules_acts import Act, Kind
 from muster.domain.rules_answers import answer_of
 from muster.domain.rules_edits import applies_patch, changes_of, patch_in, patched
 from muster.domain.rules_fields import beside, is_talk, level, standing
-from muster.domain.rules_given import COMMAND_CHARS, Choice, choices_of, command_of, plan_of
+from muster.domain.rules_given import COMMAND_CHARS, choices_of, command_of, plan_of
 from muster.domain.rules_json import (
     files_of,
     first,
@@ -30,53 +28,16 @@ from muster.domain.rules_json import (
     said_in,
     text_of,
 )
-from muster.domain.rules_known import Known, perhaps_before
+from muster.domain.rules_known import Known
 from muster.domain.rules_notebooks import from_kernel, has_raised
 from muster.domain.rules_shapes import Calls, parts_of
-from muster.domain.rules_steps import steps
 from muster.domain.rules_text import cleaned, readable
-from muster.domain.rules_tools import IDLE_TOOLS, PATHS, TOOLS, Kind, tool_name
-from muster.domain.rules_windows import Seen, Window, window, without_state
+from muster.domain.rules_tools import IDLE_TOOLS, PATHS, TOOLS, tool_name
+from muster.domain.rules_touched import judge, stood, through, was_there
+from muster.domain.rules_windows import Seen, window, without_state
 from muster.domain.shapes import Part
 
 __all__ = ["Act", "Kind", "read", "read_all"]
-
-
-@dataclass(slots=True)
-class Act:
-    """One event, read."""
-
-    event: Event
-    kind: Kind
-    text: str = ""
-    """What was said, or what a tool answered."""
-    note: str = ""
-    """Why there is nothing in it."""
-    tool: str = ""
-    about: str = ""
-    """What the one who used the tool says it is for."""
-    command: str = ""
-    exit_code: int | None = None
-    failed: bool = False
-    interrupted: bool = False
-    speaker: str = ""
-    title: str = ""
-    query: str = ""
-    files_read: list[str] = field(default_factory=list)
-    files_modified: list[str] = field(default_factory=list)
-    changes: list[tuple[str, str]] = field(default_factory=list)
-    """What stood there before, and what stands there now."""
-    created: bool = False
-    items: list[tuple[str, str]] = field(default_factory=list)
-    """Of a plan: what is to be done, and how far it is."""
-    choices: list[Choice] = field(default_factory=list)
-    data: Mapping[str, Any] = field(default_factory=dict)
-    beside: list[tuple[str, str]] = field(default_factory=list)
-    """Fields of its own that stand beside what was said."""
-    standing: str = ""
-    """What it tells of fails, or does no longer."""
-    window: str = ""
-    """What an editor showed of the file, with the numbers of the lines."""
 
 
 _QUIET_TYPES = re.compile(
@@ -115,53 +76,9 @@ def read_all(events: Sequence[Event]) -> list[Act]:
             acts.append(_take(event, part, calls, acts))
     for act in acts:
         if act.window:
-            _stood(act, shown.setdefault(act.event.session_id, Seen()))
-        _was_there(act, known.setdefault(act.event.session_id, Known()))
+            stood(act, shown.setdefault(act.event.session_id, Seen()))
+        was_there(act, known.setdefault(act.event.session_id, Known()))
     return acts
-
-
-def _was_there(act: Act, known: Known) -> None:
-    """A file that was read or written before is not new when it is written again."""
-    if act.failed:
-        return
-    if act.kind is Kind.READ:
-        part = any(act.data.get(key) for key in ("offset", "limit", "start_line", "view_range", "command"))
-        for path in act.files_read:
-            known.add(path, "" if part or act.files_read[1:] else act.text)
-    elif act.kind is Kind.COMMAND:
-        payload = act.event.payload
-        cwd = payload.get("cwd") if isinstance(payload, dict) else None
-        place = cwd if isinstance(cwd, str) and len(cwd) < 500 else ""
-        for step in steps(act.command):
-            if step.name in ("cd", "pushd") and step.words[1:]:
-                place = posixpath.join(place, step.words[1])
-        gone = [word for step in steps(act.command) if step.name == "rm" for word in step.words[1:]]
-        known.drop(posixpath.normpath(posixpath.join(place, word)) for word in gone)
-        for path in (*commands.reads(act.command), *commands.edits(act.command)):
-            known.add(posixpath.normpath(posixpath.join(place, path)), "")
-    elif act.kind is Kind.EDIT and act.files_modified:
-        path = act.files_modified[0]
-        if act.created and not act.files_modified[1:]:
-            after = act.changes[0][1] if act.changes else ""
-            if known.found(path):
-                act.created = False
-                act.changes = [(known.before(path, after), after)] if after else []
-            known.add(path, after)
-            return
-        for one in act.files_modified:
-            known.change(one, act.changes if not act.files_modified[1:] else [("", "")])
-
-
-def _stood(act: Act, seen: Seen) -> None:
-    """What an edit of some lines changed, as far as they were shown before it."""
-    path = act.files_modified[0] if act.files_modified else act.files_read[0] if act.files_read else ""
-    if act.kind is Kind.EDIT and not act.failed and act.changes and not act.changes[0][0]:
-        before, after = seen.before(path, act.command), act.changes[0][1]
-        act.changes = [(perhaps_before(after) if before is None else before, after)]
-    if act.kind in (Kind.READ, Kind.EDIT) and not act.failed:
-        seen.show(path, act.window)
-    if act.kind is Kind.EDIT:
-        act.command = ""
 
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
@@ -327,7 +244,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         act.kind = Kind.READ
     command = command_of(asked) if kind is Kind.COMMAND else ""
     if answered is not None and (found := window(name, command, asked, answer.text)):
-        return _through(act, found, command)
+        return through(act, found, command)
     match act.kind:
         case Kind.READ:
             act.files_read = files_of(asked, *PATHS) or files_of(answered, *PATHS)
@@ -344,7 +261,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             _read_edit(act, asked, answered)
         case Kind.COMMAND:
             act.command = command_of(asked)
-            _judge(act)
+            judge(act)
             if answered is not None and not (act.text or act.failed) and commands.only_looks(act.command):
                 act.kind, act.note = Kind.NOTHING, "a look that showed nothing"
         case Kind.WEB:
@@ -365,37 +282,6 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             act.query = cleaned(flattened(asked), 2000)
             act.files_read = files_of(asked, *PATHS)
     return act
-
-
-def _through(act: Act, found: Window, command: str) -> Act:
-    """What was done with a file through a window."""
-    act.kind = Kind.READ if found.kind == "read" else Kind.EDIT
-    act.window = act.text
-    act.text = found.text if found.kind == "read" else act.text
-    if found.kind == "read":
-        act.files_read = found.files
-    elif found.kind == "submit":
-        act.files_modified, act.changes, *_ = patched(found.patch)
-        names = ", ".join(path.rpartition("/")[2] for path in act.files_modified[:3])
-        act.about, act.window = f"Submit: change {names}", ""
-    else:
-        act.files_modified, act.command = found.files, command
-        act.changes = found.changes or changes_of(act.data)
-        act.created, act.failed = found.kind == "create", act.failed or found.kind == "refused"
-    return act
-
-
-def _judge(act: Act) -> None:
-    """What says that it failed may not be the command."""
-    if not act.failed:
-        return
-    own = spurious.without_shell(act.text)
-    if spurious.was_stopped(act.text):
-        act.kind, act.note = Kind.NOTHING, "it was stopped before it printed anything"
-    elif spurious.is_there(act.command, act.text):
-        act.kind, act.note = Kind.NOTHING, "what it was to make was there already"
-    elif own != act.text or spurious.has_committed(act.command, own):
-        act.text, act.failed, act.exit_code = own, False, None
 
 
 def _read_edit(act: Act, asked: dict[str, Any], answered: Any) -> None:

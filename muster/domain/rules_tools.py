@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
+from muster.domain.rules_acts import Kind
 from muster.domain.rules_json import line_of
-
-
-class Kind(StrEnum):
-    MESSAGE = "message"
-    PROMPT = "prompt"
-    READ = "read"
-    SEARCH = "search"
-    EDIT = "edit"
-    COMMAND = "command"
-    WEB = "web"
-    DELEGATION = "delegation"
-    PLAN = "plan"
-    CHOICE = "choice"
-    """Of whom a tool asked."""
-    CALL = "call"
-    """Of a tool, without its answer: nobody knows what came of it."""
-    TOOL = "tool"
-    RECORD = "record"
-    """Of what a program tells of, and how that stands."""
-    OUTPUT = "output"
-    RESULT = "result"
-    STARTED = "started"
-    ENDED = "ended"
-    OTHER = "other"
-    NOTHING = "nothing"
-
 
 TOOLS: dict[str, Kind] = {
     name: kind
