@@ -1,10 +1,10 @@
 """How a command is told in a title: where it ran, what it had run there, and what a commit of it says; and any other
-tool, by what it was given."""
+tool, by what it was given; and files, by as much of their paths as it takes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muster.domain.rules_elsewhere import sent
@@ -74,6 +74,19 @@ def titled(what: str, why: str, command: str) -> str:
     return f"{what}: {why}"
 
 
+_RUN_CHARS, _END_CHARS = 150, 60
+
+
+def run_told(command: str) -> str:
+    """A command in one line; of a long one both ends: those that are alike often differ in the last words only."""
+    line = one_line(command, 2000)
+    if len(line) <= _RUN_CHARS:
+        return line
+    return (
+        f"{one_line(line, _RUN_CHARS - _END_CHARS)} {line[-_END_CHARS + 1 :].partition(' ')[2] or line[-_END_CHARS:]}"
+    )
+
+
 _MAIN = (
     "url", "uri", "href", "query", "q", "search_term", "pattern", "file_path", "filePath", "path", "target_file",
     "notebook_path", "filename", "file", "subject", "title", "name", "description", "command", "task_id",
@@ -96,6 +109,36 @@ def used(tool: str, why: str, given: Mapping[str, Any]) -> str:
     if len(what) < 3 or what in why:
         return f"{tool} fails: {why}"
     return f"{tool} fails: {one_line(why, 190 - len(tool) - len(what))} ({what})"
+
+
+# -- Files ----------------------------------------------------------------------------------------------------------
+
+_PLAIN = re.compile(
+    r"(?:__init__|__main__|index|mod|main|test_\w{1,80}|\w{1,80}[._](?:test|spec))\.\w{1,8}", re.IGNORECASE
+)
+"""Names that many folders have."""
+_NOWHERE = frozenset(["", ".", "..", "app", "src", "home", "tmp", "work", "workspace", "repo", "testbed", "project"])
+"""Folders whose name says nothing."""
+
+
+def files_named(files: Sequence[str]) -> str:
+    """By their names, and by their folders where a name alone could be another's."""
+    every = [path.rstrip("/").split("/") for path in files]
+    names = [parts[-1] for parts in every]
+    told = [_named_among(parts, every, names) for parts in every]
+    if len(told) > 3:
+        return f"{', '.join(told[:2])} and {len(told) - 2} more files"
+    return " and ".join((", ".join(told[:-1]), told[-1])) if len(told) > 1 else "".join(told) or "a file"
+
+
+def _named_among(parts: list[str], every: Sequence[list[str]], names: Sequence[str]) -> str:
+    size = 1
+    if names.count(parts[-1]) > 1:
+        while size < min(len(parts), 4) and sum(parts[-size:] == other[-size:] for other in every) > 1:
+            size += 1
+    elif _PLAIN.fullmatch(parts[-1]) and len(parts) > 1 and parts[-2].lower() not in _NOWHERE:
+        size = 2
+    return "/".join(parts[-size:])
 
 
 # -- Commits --------------------------------------------------------------------------------------------------------

@@ -154,6 +154,20 @@ def _asks(step: Step) -> bool:
     return step.name == "curl" and not any(map(_SENDS_DATA.match, nowhere.split()))
 
 
+_PAGE = re.compile(r"<!DOCTYPE html|<html\b|<head\b|<body\b", re.IGNORECASE)
+
+
+def asks_page(command: str, output: str) -> bool:
+    """Whether it only asks a server, which answers with a page for people, whatever it was sent."""
+    found = [step for step in steps(command) if not step.prepares and not _looks(step)]
+    return (
+        bool(found)
+        and all(step.name == "curl" and not step.writes for step in found)
+        and output.lstrip()[:1] not in ("{", "[")
+        and _PAGE.search(output[:8000]) is not None
+    )
+
+
 def shows_logs(command: str) -> bool:
     """What it prints is what others said, and no complaint of its own."""
     return shows(command) and any(_shows_text(step) for step in steps(command))

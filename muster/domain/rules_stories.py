@@ -12,7 +12,7 @@ from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.memory import NewObservation
-from muster.domain.rules_called import fix_told, titled
+from muster.domain.rules_called import files_named, fix_told, titled
 from muster.domain.rules_failing import failing
 from muster.domain.rules_json import MAX_FILES
 from muster.domain.rules_reading import Act
@@ -354,10 +354,7 @@ def _files(acts: Sequence[Act]) -> list[str]:
 
 
 def _named(files: Sequence[str]) -> str:
-    names = [path.rstrip("/").rpartition("/")[2] for path in files]
-    if len(names) > 3:
-        return f"{', '.join(names[:2])} and {len(names) - 2} more files"
-    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names) or "a file"
+    return files_named(files)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_plans as plans
 from muster.domain import rules_verdicts as verdicts
 from muster.domain.memory import NewObservation
-from muster.domain.rules_called import titled, used
+from muster.domain.rules_called import run_told, titled, used
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
@@ -203,8 +203,8 @@ class Work:
                 of(act, "discovery", titled(f"{program} passes", report, command), as_said(act, output), importance=0.3)
             )
         else:
-            title = act.about or f"Run `{short(command, 90)}`"
-            kind = "change" if commands.mutates(command) else "discovery"
+            title = act.about or f"Run `{run_told(command)}`"
+            kind = "change" if commands.mutates(command) and not commands.asks_page(command, act.text) else "discovery"
             weight = 0.4 if kind == "change" else 0.3
             if commands.shows_logs(command) and (told := outcomes.told_in(act.text)):
                 title, weight = f"{one_line(title, 90)}: {told}", 0.45

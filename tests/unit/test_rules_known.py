@@ -7,6 +7,7 @@ import time
 import pytest
 
 from muster.domain.memory import Event
+from muster.domain.rules_called import files_named
 from muster.domain.rules_known import Known
 from tests.unit.observing import made, tool
 
@@ -64,3 +65,30 @@ def test_many_files_are_known_at_no_cost() -> None:
         known.add(f"/app/{'deep/' * 15}{number}.py", "a")
         known.found(f"{number}.py")
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["/app/tests/unit/test_cart.py"], "unit/test_cart.py"),
+        (["/app/src/cart.py", "/app/tests/unit/test_cart.py", "/app/tests/integration/test_cart.py"],
+         "cart.py, unit/test_cart.py and integration/test_cart.py"),
+        (["/app/a/cart.py", "/app/b/cart.py"], "a/cart.py and b/cart.py"),
+        (["/app/a/x/cart.py", "/app/b/x/cart.py"], "a/x/cart.py and b/x/cart.py"),
+        (["web/cart/index.ts"], "cart/index.ts"),
+        (["/app/shop/__init__.py"], "shop/__init__.py"),
+        (["/app/src/main.py"], "main.py"),
+        (["main.go"], "main.go"),
+        (["/app/src/cart.py"], "cart.py"),
+        (["a/x.py", "b/y.py", "c/z.py", "d/x.py"], "a/x.py, y.py and 2 more files"),
+        ([], "a file"),
+    ],
+)  # fmt: skip
+def test_a_file_is_told_from_others_of_its_name(files: list[str], told: str) -> None:
+    assert files_named(files) == told
+
+
+def test_a_title_tells_it_too() -> None:
+    asked = {"file_path": "/app/tests/unit/test_cart.py", "old_string": "tax == 1", "new_string": "tax == 2"}
+    edit = tool("Edit", asked, {"success": True})
+    assert made(edit)[-1].title == "Change unit/test_cart.py: `tax == 2`"
