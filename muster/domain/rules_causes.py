@@ -49,6 +49,7 @@ _TELLING = (
 _COMPILED = (_TELLING[1], _TELLING[5], _TELLING[6], _TELLING[9])
 """By which compilers and linters say one thing a line."""
 _HINTS = (
+    re.compile(r"^([A-Z]{1,4}\d{2,4}:? (?:\[\*\] )?[A-Za-z`'\"].{4,})$"),
     re.compile(rf"{_IN_FILE}:\d{{1,6}}:?\s+{_ASIDE}\S.{{4,}})$", re.IGNORECASE),
     re.compile(
         r"^(.*\b(?:would (?:re|be re)format\w{0,3}|code style issues|not (?:formatted|sorted|allowed|supported|"

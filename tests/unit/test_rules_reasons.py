@@ -47,6 +47,8 @@ WRAPPED = (
         (WRAPPED, EXEC),
         ("ModuleNotFoundError: No module named 'yaml'\nERROR hook \"install\" (via dispatch) failed: exit status 1",
          "ModuleNotFoundError: No module named 'yaml'"),
+        (f"E501 Line too long (102 > 99)\n   --> tests/test_a.py:2:100\n    |\n2 |     a = 1\n\nFound 1 error.\n{TOX}",
+         "E501 Line too long (102 > 99)"),
         ("sh: 0: Illegal option --\nERROR command terminated with exit code 2", "sh: 0: Illegal option --"),
         ("npm ERR! code ELIFECYCLE\nsrc/a.js: line 3, Unexpected token\nnpm ERR! errno 1\nexit status 1",
          "src/a.js: line 3, Unexpected token"),
