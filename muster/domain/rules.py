@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence, Set
+from itertools import takewhile
 from uuid import UUID
 
 from muster.domain import purposes
@@ -19,9 +20,10 @@ from muster.domain.rules_progress import progress_in, shape, without_progress
 from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_records import recorded, with_fields
 from muster.domain.rules_stories import broken
-from muster.domain.rules_talk import asks_for_work, is_labelled, said
+from muster.domain.rules_talk import asks_for_work, is_courtesy, is_labelled, is_of_user, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
 from muster.domain.rules_work import Work
+from muster.domain.shapes import is_of_a_program
 
 MAX_OUTPUT_PIECES = 6
 _TELLING = 16
@@ -32,6 +34,10 @@ _TOLD = frozenset({
     Kind.RECORD,
 })  # fmt: skip
 """What is said, by whomever. All else is done."""
+_WORKED = frozenset({
+    Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.COMMAND, Kind.WEB, Kind.DELEGATION, Kind.PLAN, Kind.CALL, Kind.TOOL,
+})  # fmt: skip
+"""By these, an agent is seen to work on what it was told."""
 _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 """Types of what is told anew when more of it happens. All others end with what they end with."""
 
@@ -60,9 +66,9 @@ def _observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
         by_session.setdefault(act.event.session_id, []).append(act)
     before = read_all(earlier)
     made = [
-        _for_what(observation, session, [act for act in before if act.event.session_id == at])
+        _for_what(observation, place, session, [act for act in before if act.event.session_id == at])
         for at, session in by_session.items()
-        for observation in _of_session(session)
+        for observation, place in _of_session(session)
     ]
     places = {event.id: place for place, event in enumerate(events)}
     made.sort(key=lambda observation: places[observation.sources[0]])
@@ -74,19 +80,21 @@ def worth_reading(event: Event) -> bool:
     return read(event).kind is not Kind.NOTHING
 
 
-def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
-    work, made = Work(), []
+def _of_session(acts: Sequence[Act]) -> list[tuple[NewObservation, int]]:
+    """Each with the place of what it is of; -1: of several, which its sources name."""
+    work = Work()
+    made: list[tuple[NewObservation, int]] = []
     before: Act | None = None
-    for act in acts:
+    for place, act in enumerate(acts):
         if act.kind is Kind.NOTHING:
             continue
         if act.kind not in _TOLD:
             work.take(act)
         elif told := recorded(act) if act.kind is Kind.RECORD else with_fields(act, _told(act, before)):
             work.turn()
-            made += told
+            made += [(one, place) for one in told]
         before = act
-    return made + work.end()
+    return made + [(one, -1) for one in work.end()]
 
 
 def _told(act: Act, before: Act | None) -> list[NewObservation]:
@@ -110,19 +118,36 @@ def _chosen(act: Act, choice: Choice) -> NewObservation:
     return made.model_copy(update={"facts": [f"Not chosen: {', '.join(choice.others)}"] if choice.others else []})
 
 
-def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act]) -> NewObservation:
+def _for_what(made: NewObservation, place: int, acts: Sequence[Act], earlier: Sequence[Act]) -> NewObservation:
     """With the work it was done for: what comes of it seldom says that again, and is looked for by it."""
-    at = next(place for place, act in enumerate(acts) if act.event.id == made.sources[-1])
-    if made.subtitle or (made.type != "discovery" and acts[at].kind not in (Kind.MESSAGE, Kind.OTHER)):
+    at = place if place >= 0 else _worked_at(made, acts)
+    if made.subtitle or at < 0 or is_of_user(acts[at]):
         return made
-    for act in (*reversed(acts[:at]), *reversed(earlier)):
+    if made.type != "discovery" and acts[at].kind not in (Kind.MESSAGE, Kind.OTHER):
+        return made
+    purpose = _purpose([*earlier, *acts], len(earlier) + at)
+    return made.model_copy(update={"subtitle": purposes.told(one_line(purpose, 220))}) if purpose else made
+
+
+def _worked_at(made: NewObservation, acts: Sequence[Act]) -> int:
+    """Where it was done. -1: before or after somebody asked for something else, nobody knows."""
+    places = [place for place, act in enumerate(acts) if act.event.id == made.sources[-1]]
+    at = next((place for place in places if not is_of_user(acts[place])), places[0])
+    return -1 if any(is_of_user(acts[place]) for place in places if place > at) else at
+
+
+def _purpose(acts: Sequence[Act], at: int) -> str:
+    """What was wanted last. What is neither asked for nor worked on afterwards is no purpose, and ends what was."""
+    worked = any(act.kind in _WORKED for act in takewhile(lambda act: not is_of_user(act), acts[at:]))
+    for act in reversed(acts[:at]):
+        worked = worked or act.kind in _WORKED
         titled = act.kind is Kind.STARTED and not act.text.startswith(act.title)
         text = f"{act.title} {act.text}".strip() if titled else act.text
-        if act.kind in (Kind.PROMPT, Kind.STARTED) and len(text) >= _TELLING:
-            if act.kind is Kind.PROMPT and not asks_for_work(text):
-                return made
-            return made.model_copy(update={"subtitle": purposes.told(one_line(text, 220))})
-    return made
+        if act.kind is not Kind.STARTED and (not is_of_user(act) or is_of_a_program(act.text)):
+            continue
+        if len(text) >= _TELLING and not is_courtesy(text):
+            return text if act.kind is Kind.STARTED or worked or asks_for_work(text) else ""
+    return ""
 
 
 # -- What agents run by Muster leave --------------------------------------------------------------------------------
