@@ -125,6 +125,10 @@ class Work:
             if commands.is_same(act.command, placed(cycle.failed)) or commands.is_same(
                 placed(act), placed(cycle.failed)
             ):
+                if outcomes.never_ran(cycle.failed.text) and not outcomes.never_ran(act.text):
+                    # It is found now. What was done before has no part in why it fails.
+                    cycle.failed, act = act, cycle.failed
+                    cycle.between.clear()
                 cycle.failures.append(act)
                 cycle.mended_as = None
                 if len(cycle.failures) >= MAX_FAILURES:
