@@ -6,6 +6,7 @@ by what its commands are (`rules_commands`) and said (`rules_outcomes`); a sessi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence, Set
 from itertools import takewhile
@@ -34,6 +35,12 @@ _TOLD = frozenset({
     Kind.RECORD,
 })  # fmt: skip
 """What is said, by whomever. All else is done."""
+_GOES_ON = re.compile(
+    r"(?:(?:great|good|perfect|excellent|ok(?:ay)?|now|next|first|then|this is (?:strange|odd|weird)|so)[,.!]?\s){0,3}"
+    r"let(?:['’]s| me)\s[^\n.:!?]{1,160}(?:\.\w[^\n.:!?]{0,60}){0,3}:",
+    re.IGNORECASE,
+)
+"""What an agent says before it does something, and no more."""
 _WORKED = frozenset({
     Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.COMMAND, Kind.WEB, Kind.DELEGATION, Kind.PLAN, Kind.CALL, Kind.TOOL,
 })  # fmt: skip
@@ -49,13 +56,21 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     if not earlier:
         return made
     new = {event.id for event in events}
+    whole = _observe([*earlier, *events]).observations
     ended = [
         observation
-        for observation in _observe([*earlier, *events]).observations
+        for observation in whole
         if observation.type not in _GROWS and new & set(observation.sources) and set(observation.sources) - new
     ]
     told = {source for observation in ended for source in observation.sources}
-    kept = [observation for observation in made.observations if not told.issuperset(observation.sources)]
+    stand = {(observation.type, observation.title, observation.narrative) for observation in whole}
+    kept = [
+        observation
+        for observation in made.observations
+        if not told.issuperset(observation.sources)
+        # Several things may be in one event.
+        or (observation.type, observation.title, observation.narrative) in stand
+    ]
     return made.model_copy(update={"observations": kept + ended, "note": None if kept or ended else made.note})
 
 
@@ -70,6 +85,7 @@ def _observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
         for at, session in by_session.items()
         for observation, place in _of_session(session)
     ]
+    made = [one.model_copy(update={"sources": [*dict.fromkeys(one.sources)]}) for one in made]
     places = {event.id: place for place, event in enumerate(events)}
     made.sort(key=lambda observation: places[observation.sources[0]])
     return Made(observations=made, note=None if made else _why_nothing(acts))
@@ -109,6 +125,9 @@ def _told(act: Act, before: Act | None) -> list[NewObservation]:
             return _ended(act)
         case Kind.CHOICE:
             return [_chosen(act, choice) for choice in act.choices]
+        case Kind.MESSAGE if not act.speaker and not is_of_user(act) and _GOES_ON.fullmatch(act.text):
+            act.note = "it says what is done next, and not what came of it"
+            return []
     return said(act, before)
 
 

@@ -32,6 +32,7 @@ from muster.domain.rules_notebooks import from_kernel, has_raised
 from muster.domain.rules_shapes import Calls, parts_of
 from muster.domain.rules_text import cleaned, readable
 from muster.domain.shapes import Part
+from muster.domain.shapes_terminal import Screens
 
 
 class Kind(StrEnum):
@@ -117,9 +118,12 @@ def read_all(events: Sequence[Event]) -> list[Act]:
     """What was done and said, in its order: several acts of an event, and one of a call and its answer. Never fails."""
     acts: list[Act] = []
     calls: Calls[int] = Calls()
+    screens = Screens()
     for event in events:
         payload, kind = opened(event.payload), event.type.lower()
-        parts = None if _is_musters(event, kind) else parts_of(kind, payload)
+        parts = screens.parts(event.session_id, kind, payload)
+        if parts is None and not _is_musters(event, kind):
+            parts = parts_of(kind, payload)
         if parts is None:
             acts.append(_read(event, kind, payload))
         elif not parts:
@@ -131,6 +135,8 @@ def read_all(events: Sequence[Event]) -> list[Act]:
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
     session = event.session_id
+    if part.type == "output":
+        return Act(event, Kind.OUTPUT, part.payload["text"])
     if part.type == "record":
         told = part.payload
         return Act(event, Kind.RECORD, told["text"], title=told["title"], data=told, standing=told["standing"])

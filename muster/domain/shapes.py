@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 class Part(NamedTuple):
     type: str
-    """`message`, `prompt`, `use`; the halves of a use: `call` and `answer`; or `record`, of what a program tells."""
+    """`message`, `prompt`, `use`; the halves of a use: `call` and `answer`; `record`, of what a program
+    tells; or `output`, that was printed, nobody knows by what."""
     payload: dict[str, Any]
     id: str = ""
     """What a call and its answer have in common."""
