@@ -14,6 +14,7 @@ from uuid import UUID
 
 from muster.domain import purposes
 from muster.domain import rules_outcomes as outcomes
+from muster.domain import rules_printed as printed
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_given import Choice
 from muster.domain.rules_json import line_of
@@ -27,6 +28,8 @@ from muster.domain.rules_work import Work
 from muster.domain.shapes import is_of_a_program
 
 MAX_OUTPUT_PIECES = 6
+_OF_CODE = 0.2
+"""How much output weighs in which there is nothing but code."""
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
@@ -178,7 +181,7 @@ def _asked(act: Act) -> NewObservation:
 
 def _written(act: Act) -> list[NewObservation]:
     """Of plain output: what went wrong in it, and what it says, or says after that."""
-    text = outcomes.printed(act.text)
+    text = outcomes.printed(printed.without_pages(act.text))
     if not _has_words(text):
         act.note = "output with hardly a word in it"
         return []
@@ -197,11 +200,15 @@ def _spoken(act: Act, text: str) -> list[NewObservation]:
     if not _has_words(text):
         act.note = "output that only counts"
         return []
+    found: list[NewObservation] = []
     if report := outcomes.passed(text):
-        return [_plain(act, "discovery", f"Output: {report}", text, 0.4)]
-    talk = [_said(act, part, progress) for part in pieces(text, 2400, MAX_OUTPUT_PIECES)]
-    return [
-        observation.model_copy(update={"type": "discovery", "importance": 0.4})
+        none = "; another run had no tests" if printed.ran_none(text) else ""
+        found, told = [_plain(act, "discovery", f"Output: {report}{none}", text, 0.4)], printed.stated(text)
+        talk = [_said(act, told, progress)] if _has_words(told) else []
+    else:
+        talk = [_said(act, part, progress) for part in pieces(text, 2400, MAX_OUTPUT_PIECES)]
+    return found + [
+        observation.model_copy(update={"type": "discovery", "importance": min(0.4, observation.importance)})
         if observation.type in ("fact", "request", "question")
         else observation
         for observations in talk
@@ -210,9 +217,16 @@ def _spoken(act: Act, text: str) -> list[NewObservation]:
 
 
 def _said(act: Act, part: str, progress: Set[str]) -> list[NewObservation]:
-    """Lines of progress, that differ in their numbers only, are no title where there is another."""
+    """Lines of progress, that differ in their numbers only, are no title where there is another; nor is code."""
     made = said(Act(act.event, Kind.MESSAGE, text=part), None)
     lines = part.split("\n")
+    words = printed.without_code(lines)
+    if len(words) < len(lines):
+        if not _has_words(rest := "\n".join(words)):
+            return [one.model_copy(update={"type": "fact", "importance": _OF_CODE}) for one in made]
+        told = _said(act, rest, progress)
+        whole = [one.model_copy(update={"narrative": other.narrative}) for one, other in zip(told, made, strict=False)]
+        return whole + made[len(told) :]
     times = Counter(map(shape, lines))
     often = {known for known in times if known in progress or times[known] > 2}
     rest = "\n".join(line for line in lines if shape(line) not in often)
