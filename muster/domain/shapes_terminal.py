@@ -14,6 +14,7 @@ from typing import Any
 from muster.domain.rules_json import first
 from muster.domain.rules_text import cleaned
 from muster.domain.shapes import Part, answer, call, is_of_a_program, said, use
+from muster.domain.shapes_steps import Steps
 from muster.domain.terminal_tools import Used, used
 
 MAX_LINES = 20_000
@@ -139,7 +140,7 @@ class Screens:
     """What is shown in each session."""
 
     def __init__(self) -> None:
-        self._of: dict[Hashable, Screen] = {}
+        self._of: dict[Hashable, tuple[Screen, Steps]] = {}
 
     def parts(self, session: Hashable, kind: str, payload: Any) -> list[Part] | None:
         """None: it is no such thing."""
@@ -148,7 +149,11 @@ class Screens:
         if isinstance(payload, Mapping) and payload.get("stream") != "stderr":
             payload = first(payload, "text", "output", "content", "stdout", "message")
         text = cleaned(payload).replace("\xa0", " ") if isinstance(payload, str) else ""
-        return self._of.setdefault(session, Screen()).parts(text) if text else None
+        if not text:
+            return None
+        screen, steps = self._of.setdefault(session, (Screen(), Steps()))
+        found = screen.parts(text)
+        return steps.parts(text) if found is None else found
 
 
 def is_shown(text: str) -> bool:
