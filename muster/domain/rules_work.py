@@ -43,6 +43,8 @@ class Work:
         self.made: list[NewObservation] = []
         self._open: list[Cycle] = []
         """What fails: each until it passes."""
+        self._tried: dict[Cycle, int] = {}
+        """Of what was done for each, how much came before it failed again."""
         self._edits: list[Act] = []
         """Those that are not told yet."""
         self._looks: list[Act] = []
@@ -131,6 +133,7 @@ class Work:
                     cycle.between.clear()
                 cycle.failures.append(act)
                 cycle.mended_as = None
+                self._tried[cycle] = len(cycle.between)
                 if len(cycle.failures) >= MAX_FAILURES:
                     self._end(cycle)
                 return
@@ -147,6 +150,9 @@ class Work:
         self._open = [cycle for cycle in self._open if cycle not in over or cycle in ended]
         for cycle in ended:
             cycle.passed = act
+            # What did not help by itself is named after what was done last.
+            tried = self._tried.pop(cycle, 0)
+            cycle.between = cycle.between[tried:] + cycle.between[:tried]
             self._end(cycle)
         if ended or self._open or not self._edits or not commands.is_check(act.command):
             return bool(ended)

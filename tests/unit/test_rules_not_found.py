@@ -40,3 +40,22 @@ def test_what_was_written_before_did_not_mend_what_was_wrong_after() -> None:
     (fixed,) = [one for one in found if one.type == "bugfix"]
     assert fixed.files_modified == ["pytest.ini"]
     assert "not found" not in fixed.title
+
+
+def test_what_did_not_help_by_itself_is_named_last() -> None:
+    def ran(answer: str, code: int) -> Event:
+        return tool("Bash", {"command": "pytest specs"}, answer, exit_code=code)
+
+    found = made(
+        ran(FAILS, 5),
+        tool("Write", {"file_path": "specs/__init__.py", "content": "A = 1"}, "ok"),
+        tool("Write", {"file_path": "specs/mill/__init__.py", "content": "B = 1"}, "ok"),
+        tool("Write", {"file_path": "conftest.py", "content": "C = 1"}, "ok"),
+        ran(FAILS, 5),
+        tool("Write", {"file_path": "pytest.ini", "content": "[pytest]\npython_files = *_spec.py"}, "ok"),
+        ran("4 passed in 0.2s", 0),
+    )
+    (fixed,) = [one for one in found if one.type == "bugfix"]
+    assert fixed.files_modified[0] == "pytest.ini"
+    assert "in pytest.ini" in fixed.title
+    assert len(fixed.files_modified) == 4
