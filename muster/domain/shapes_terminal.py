@@ -177,11 +177,15 @@ def _blocks(lines: Iterable[str], first: str, marks: str) -> list[_Block]:
             now.blank = True
             _add(now, "")
             continue
-        if line.lstrip()[:1] in "╭┌" and line.lstrip()[1:3] in ("──", "━━"):
+        edge = line[:2].lstrip()[:1]
+        if edge == "╭" and line.lstrip()[1:3] == "──":
             boxed = _Block("none")
             blocks.append(boxed)
             continue
-        if boxed is not None and line.lstrip()[:1] in "│┃":
+        if edge in ("│", "┃"):
+            if boxed is None:  # it begins in the midst of it
+                boxed = _Block("none")
+                blocks.append(boxed)
             _in_box(blocks, boxed, line.lstrip()[1:].rstrip("│┃").rstrip().removeprefix(" "))
             boxed = blocks[-1]
             continue

@@ -274,3 +274,16 @@ def test_what_somebody_wants_or_tells_is_kept() -> None:
     assert made(event({"role": "user", "content": "Let's try the third stone again:"}))
     assert made(event({"role": "assistant", "content": "Let's keep the mill closed on Sundays."}))
     assert made(event({"role": "assistant", "content": "The third stone is worn. Let me look at the others:"}))
+
+
+def test_a_box_may_be_cut() -> None:
+    cut = " │    7 sacks of rye │\n │ ✔  Shell make bread │\n │         │\n │    3 loaves       │\n"
+    found = acts("╭───╮\n │ ✔  Shell make flour │\n │   │\n", f"{cut} ╰─────╯\n✦ The bread is done.\n")
+    assert [(act.kind, act.command) for act in found][-2:] == [(Kind.COMMAND, "make bread"), (Kind.MESSAGE, "")]
+    assert not any("│" in act.text for act in found)
+
+
+def test_a_table_that_is_said_is_kept() -> None:
+    act = only_act("⏺ There is:\n\n  ┌──────┬────┐\n  │ rye  │ 12 │\n  └──────┴────┘\n\n  The rest was sold.\n")
+    assert "│ rye  │ 12 │" in act.text
+    assert act.text.endswith("The rest was sold.")
