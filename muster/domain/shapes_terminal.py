@@ -49,7 +49,7 @@ _BOX_TOOL = re.compile(r"([✔✓x✗?o⊷-]) {1,3}([A-Z]\w{2,30})(?: (.*))?$")
 _CALLED = re.compile(
     r"((?:[A-Za-z][\w.:/-]{0,60}(?: - [\w.:/-]{1,60})?(?: \(MCP\))?)|Web Search|Web Fetch)\((.*)$", re.S
 )
-_TODOS = re.compile(r"(?:Update|Updated|Read) (?:Todos|Plan)\b")
+_PLANNED = re.compile(r"(?:Update|Updated|Read) (?:Todos|Plan)\b")
 _RAN = re.compile(r"(Ran|Running|Edited|Added|Deleted|Explored|Exploring|Updated Plan)\b ?(.*)", re.DOTALL)
 _REFUSED = "The user doesn't want to proceed with this tool use."
 _MENU = re.compile(
@@ -238,7 +238,7 @@ def _add(block: _Block, line: str) -> None:
 
 
 def _marked(mark: str, text: str) -> _Block:
-    if mark in "⏺●" and (_CALLED.match(text) or _TODOS.match(text)) and not _is_sentence(text):
+    if mark in "⏺●" and (_CALLED.match(text) or _PLANNED.match(text)) and not _is_sentence(text):
         return _Block("call", [text])
     if mark == "•" and _RAN.match(text):
         return _Block("call", [text])

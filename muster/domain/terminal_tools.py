@@ -43,7 +43,7 @@ _NOT_DONE = re.compile(
 _ERROR = re.compile(r"Error: ?(?=\S)|(?=Error (?:editing|writing|reading) file)|(?=String to replace not found)")
 _NUMBERED = re.compile(r" {0,8}(\d{1,6}) ?([ +-])(.*)$")
 _CHANGED = re.compile(r"(Wrote \d+ lines to|Updated|Added \d+ lines? to|The file) ([^\s,]{1,300})")
-_TODO = re.compile(r"\s{0,6}([☐☒☑✔◻◼□■]) ?(.*)$")
+_STEP = re.compile(r"\s{0,6}([☐☒☑✔◻◼□■]) ?(.*)$")
 _STATES = {"☒": "completed", "☑": "completed", "✔": "completed", "◼": "in_progress", "■": "in_progress"}
 
 
@@ -181,7 +181,7 @@ class _Todos(Used):
     def came(self, answers: Sequence[Sequence[str]]) -> Iterator[Part]:
         items: list[dict[str, str]] = []
         for line in (line for lines in answers for line in lines):
-            if found := _TODO.match(line):
+            if found := _STEP.match(line):
                 items.append({"content": found[2].strip(), "status": _STATES.get(found[1], "pending")})
             elif items and line.strip():
                 items[-1]["content"] += f" {line.strip()}"
