@@ -1,6 +1,6 @@
 """What two texts must agree in to be the same memory, however alike they are otherwise: numbers, names of things and
-paths, in the order in which they come, what is said not to be, small words that turn a statement round, and the signs
-of what is compared or reckoned.
+paths, in the order in which they come, what is said not to be, small words that turn a statement round, the signs
+of what is compared or reckoned, and all that a command showed.
 
 Words are weighed when near duplicates are looked for, and a port, a version, a `not`, a `before` or a `<` in a long
 text weighs nothing.
@@ -73,6 +73,8 @@ _SIGN = re.compile(
 _GROUP = re.compile(r"\([^()\n]{1,80}\)")
 _BEFORE, _AFTER = re.compile(r"\w{1,24}\W{0,3}$"), re.compile(r"\W{0,3}\w{1,24}")
 _NEAR = 28
+_RAN = re.compile(r"`[^\n]{1,500}`(?=\n| failed\b)")
+"""How a text begins that tells what a command showed: it is mostly the command, and what came out decides."""
 
 
 def of(texts: Iterable[str | None], files: Iterable[str]) -> str:
@@ -80,6 +82,8 @@ def of(texts: Iterable[str | None], files: Iterable[str]) -> str:
     found: dict[str, None] = {}
     for text in texts:
         found |= dict.fromkeys(_signs(text or ""))
+        if text and (ran := _RAN.match(text)):
+            found |= dict.fromkeys(f"shown {token}" for token, _ in words.spelled(text[ran.end() :]))
         no = False
         for token, kind in words.spelled(text or ""):
             if kind == "dense":

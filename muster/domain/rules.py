@@ -6,12 +6,15 @@ by what its commands are (`rules_commands`) and said (`rules_outcomes`); a sessi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence, Set
+from itertools import takewhile
 from uuid import UUID
 
 from muster.domain import purposes
 from muster.domain import rules_outcomes as outcomes
+from muster.domain import rules_printed as printed
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_given import Choice
 from muster.domain.rules_json import line_of
@@ -19,11 +22,14 @@ from muster.domain.rules_progress import progress_in, shape, without_progress
 from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_records import recorded, with_fields
 from muster.domain.rules_stories import broken
-from muster.domain.rules_talk import asks_for_work, is_labelled, said
+from muster.domain.rules_talk import asks_for_work, is_courtesy, is_labelled, is_of_user, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
 from muster.domain.rules_work import Work
+from muster.domain.shapes import is_of_a_program
 
 MAX_OUTPUT_PIECES = 6
+_OF_CODE = 0.2
+"""How much output weighs in which there is nothing but code."""
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
@@ -32,6 +38,16 @@ _TOLD = frozenset({
     Kind.RECORD,
 })  # fmt: skip
 """What is said, by whomever. All else is done."""
+_GOES_ON = re.compile(
+    r"(?:(?:great|good|perfect|excellent|ok(?:ay)?|now|next|first|then|this is (?:strange|odd|weird)|so)[,.!]?\s){0,3}"
+    r"let(?:['’]s| me)\s[^\n.:!?]{1,160}(?:\.\w[^\n.:!?]{0,60}){0,3}:",
+    re.IGNORECASE,
+)
+"""What an agent says before it does something, and no more."""
+_WORKED = frozenset({
+    Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.COMMAND, Kind.WEB, Kind.DELEGATION, Kind.PLAN, Kind.CALL, Kind.TOOL,
+})  # fmt: skip
+"""By these, an agent is seen to work on what it was told."""
 _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 """Types of what is told anew when more of it happens. All others end with what they end with."""
 
@@ -43,13 +59,21 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     if not earlier:
         return made
     new = {event.id for event in events}
+    whole = _observe([*earlier, *events]).observations
     ended = [
         observation
-        for observation in _observe([*earlier, *events]).observations
+        for observation in whole
         if observation.type not in _GROWS and new & set(observation.sources) and set(observation.sources) - new
     ]
     told = {source for observation in ended for source in observation.sources}
-    kept = [observation for observation in made.observations if not told.issuperset(observation.sources)]
+    stand = {(observation.type, observation.title, observation.narrative) for observation in whole}
+    kept = [
+        observation
+        for observation in made.observations
+        if not told.issuperset(observation.sources)
+        # Several things may be in one event.
+        or (observation.type, observation.title, observation.narrative) in stand
+    ]
     return made.model_copy(update={"observations": kept + ended, "note": None if kept or ended else made.note})
 
 
@@ -60,10 +84,11 @@ def _observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
         by_session.setdefault(act.event.session_id, []).append(act)
     before = read_all(earlier)
     made = [
-        _for_what(observation, session, [act for act in before if act.event.session_id == at])
+        _for_what(observation, place, session, [act for act in before if act.event.session_id == at])
         for at, session in by_session.items()
-        for observation in _of_session(session)
+        for observation, place in _of_session(session)
     ]
+    made = [one.model_copy(update={"sources": [*dict.fromkeys(one.sources)]}) for one in made]
     places = {event.id: place for place, event in enumerate(events)}
     made.sort(key=lambda observation: places[observation.sources[0]])
     return Made(observations=made, note=None if made else _why_nothing(acts))
@@ -74,19 +99,21 @@ def worth_reading(event: Event) -> bool:
     return read(event).kind is not Kind.NOTHING
 
 
-def _of_session(acts: Sequence[Act]) -> list[NewObservation]:
-    work, made = Work(), []
+def _of_session(acts: Sequence[Act]) -> list[tuple[NewObservation, int]]:
+    """Each with the place of what it is of; -1: of several, which its sources name."""
+    work = Work()
+    made: list[tuple[NewObservation, int]] = []
     before: Act | None = None
-    for act in acts:
+    for place, act in enumerate(acts):
         if act.kind is Kind.NOTHING:
             continue
         if act.kind not in _TOLD:
             work.take(act)
         elif told := recorded(act) if act.kind is Kind.RECORD else with_fields(act, _told(act, before)):
             work.turn()
-            made += told
+            made += [(one, place) for one in told]
         before = act
-    return made + work.end()
+    return made + [(one, -1) for one in work.end()]
 
 
 def _told(act: Act, before: Act | None) -> list[NewObservation]:
@@ -101,6 +128,9 @@ def _told(act: Act, before: Act | None) -> list[NewObservation]:
             return _ended(act)
         case Kind.CHOICE:
             return [_chosen(act, choice) for choice in act.choices]
+        case Kind.MESSAGE if not act.speaker and not is_of_user(act) and _GOES_ON.fullmatch(act.text):
+            act.note = "it says what is done next, and not what came of it"
+            return []
     return said(act, before)
 
 
@@ -110,19 +140,36 @@ def _chosen(act: Act, choice: Choice) -> NewObservation:
     return made.model_copy(update={"facts": [f"Not chosen: {', '.join(choice.others)}"] if choice.others else []})
 
 
-def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act]) -> NewObservation:
+def _for_what(made: NewObservation, place: int, acts: Sequence[Act], earlier: Sequence[Act]) -> NewObservation:
     """With the work it was done for: what comes of it seldom says that again, and is looked for by it."""
-    at = next(place for place, act in enumerate(acts) if act.event.id == made.sources[-1])
-    if made.subtitle or (made.type != "discovery" and acts[at].kind not in (Kind.MESSAGE, Kind.OTHER)):
+    at = place if place >= 0 else _worked_at(made, acts)
+    if made.subtitle or at < 0 or is_of_user(acts[at]):
         return made
-    for act in (*reversed(acts[:at]), *reversed(earlier)):
+    if made.type != "discovery" and acts[at].kind not in (Kind.MESSAGE, Kind.OTHER):
+        return made
+    purpose = _purpose([*earlier, *acts], len(earlier) + at)
+    return made.model_copy(update={"subtitle": purposes.told(one_line(purpose, 220))}) if purpose else made
+
+
+def _worked_at(made: NewObservation, acts: Sequence[Act]) -> int:
+    """Where it was done. -1: before or after somebody asked for something else, nobody knows."""
+    places = [place for place, act in enumerate(acts) if act.event.id == made.sources[-1]]
+    at = next((place for place in places if not is_of_user(acts[place])), places[0])
+    return -1 if any(is_of_user(acts[place]) for place in places if place > at) else at
+
+
+def _purpose(acts: Sequence[Act], at: int) -> str:
+    """What was wanted last. What is neither asked for nor worked on afterwards is no purpose, and ends what was."""
+    worked = any(act.kind in _WORKED for act in takewhile(lambda act: not is_of_user(act), acts[at:]))
+    for act in reversed(acts[:at]):
+        worked = worked or act.kind in _WORKED
         titled = act.kind is Kind.STARTED and not act.text.startswith(act.title)
         text = f"{act.title} {act.text}".strip() if titled else act.text
-        if act.kind in (Kind.PROMPT, Kind.STARTED) and len(text) >= _TELLING:
-            if act.kind is Kind.PROMPT and not asks_for_work(text):
-                return made
-            return made.model_copy(update={"subtitle": purposes.told(one_line(text, 220))})
-    return made
+        if act.kind is not Kind.STARTED and (not is_of_user(act) or is_of_a_program(act.text)):
+            continue
+        if len(text) >= _TELLING and not is_courtesy(text):
+            return text if act.kind is Kind.STARTED or worked or asks_for_work(text) else ""
+    return ""
 
 
 # -- What agents run by Muster leave --------------------------------------------------------------------------------
@@ -134,7 +181,7 @@ def _asked(act: Act) -> NewObservation:
 
 def _written(act: Act) -> list[NewObservation]:
     """Of plain output: what went wrong in it, and what it says, or says after that."""
-    text = outcomes.printed(act.text)
+    text = outcomes.printed(printed.without_pages(act.text))
     if not _has_words(text):
         act.note = "output with hardly a word in it"
         return []
@@ -153,11 +200,15 @@ def _spoken(act: Act, text: str) -> list[NewObservation]:
     if not _has_words(text):
         act.note = "output that only counts"
         return []
+    found: list[NewObservation] = []
     if report := outcomes.passed(text):
-        return [_plain(act, "discovery", f"Output: {report}", text, 0.4)]
-    talk = [_said(act, part, progress) for part in pieces(text, 2400, MAX_OUTPUT_PIECES)]
-    return [
-        observation.model_copy(update={"type": "discovery", "importance": 0.4})
+        none = "; another run had no tests" if printed.ran_none(text) else ""
+        found, told = [_plain(act, "discovery", f"Output: {report}{none}", text, 0.4)], printed.stated(text)
+        talk = [_said(act, told, progress)] if _has_words(told) else []
+    else:
+        talk = [_said(act, part, progress) for part in pieces(text, 2400, MAX_OUTPUT_PIECES)]
+    return found + [
+        observation.model_copy(update={"type": "discovery", "importance": min(0.4, observation.importance)})
         if observation.type in ("fact", "request", "question")
         else observation
         for observations in talk
@@ -166,9 +217,16 @@ def _spoken(act: Act, text: str) -> list[NewObservation]:
 
 
 def _said(act: Act, part: str, progress: Set[str]) -> list[NewObservation]:
-    """Lines of progress, that differ in their numbers only, are no title where there is another."""
+    """Lines of progress, that differ in their numbers only, are no title where there is another; nor is code."""
     made = said(Act(act.event, Kind.MESSAGE, text=part), None)
     lines = part.split("\n")
+    words = printed.without_code(lines)
+    if len(words) < len(lines):
+        if not _has_words(rest := "\n".join(words)):
+            return [one.model_copy(update={"type": "fact", "importance": _OF_CODE}) for one in made]
+        told = _said(act, rest, progress)
+        whole = [one.model_copy(update={"narrative": other.narrative}) for one, other in zip(told, made, strict=False)]
+        return whole + made[len(told) :]
     times = Counter(map(shape, lines))
     often = {known for known in times if known in progress or times[known] > 2}
     rest = "\n".join(line for line in lines if shape(line) not in often)

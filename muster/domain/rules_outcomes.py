@@ -129,6 +129,17 @@ def has_committed(output: str) -> bool:
     return _COMMITTED.search(output[:20_000]) is not None
 
 
+_NOT_FOUND = re.compile(
+    r"(?:[^\n:]{0,80}:(?: ?(?:line )?\d{1,6}:)? )?"
+    r"(?:command not found: [^\n]{1,200}|[^\n:]{1,200}: (?:command )?not found)"
+)
+
+
+def never_ran(output: str) -> bool:
+    """Whether the shell says that there is no such program, and nothing else is said."""
+    return _NOT_FOUND.fullmatch(output.strip()[:400]) is not None
+
+
 def misses_something(output: str) -> bool:
     return _MISSES.search(output[-20_000:]) is not None
 

@@ -36,6 +36,7 @@ from muster.domain.rules_tools import IDLE_TOOLS, PATHS, TOOLS, tool_name
 from muster.domain.rules_touched import judge, stood, through, was_there
 from muster.domain.rules_windows import Seen, window, without_state
 from muster.domain.shapes import Part
+from muster.domain.shapes_terminal import Screens
 
 __all__ = ["Act", "Kind", "read", "read_all"]
 
@@ -65,9 +66,12 @@ def read_all(events: Sequence[Event]) -> list[Act]:
     calls: Calls[int] = Calls()
     shown: dict[UUID, Seen] = {}
     known: dict[UUID, Known] = {}
+    screens = Screens()
     for event in events:
         payload, kind = opened(event.payload), event.type.lower()
-        parts = None if _is_musters(event, kind) else parts_of(kind, payload)
+        parts = screens.parts(event.session_id, kind, payload)
+        if parts is None and not _is_musters(event, kind):
+            parts = parts_of(kind, payload)
         if parts is None:
             acts.append(_read(event, kind, payload))
         elif not parts:
@@ -83,6 +87,8 @@ def read_all(events: Sequence[Event]) -> list[Act]:
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
     session = event.session_id
+    if part.type == "output":
+        return Act(event, Kind.OUTPUT, part.payload["text"])
     if part.type == "record":
         told = part.payload
         return Act(event, Kind.RECORD, told["text"], title=told["title"], data=told, standing=told["standing"])

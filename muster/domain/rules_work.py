@@ -45,6 +45,8 @@ class Work:
         self.made: list[NewObservation] = []
         self._open: list[Cycle] = []
         """What fails: each until it passes."""
+        self._tried: dict[Cycle, int] = {}
+        """Of what was done for each, how much came before it failed again."""
         self._edits: list[Act] = []
         """Those that are not told yet."""
         self._looks: list[Act] = []
@@ -128,8 +130,13 @@ class Work:
             if commands.is_same(act.command, placed(cycle.failed)) or commands.is_same(
                 placed(act), placed(cycle.failed)
             ):
+                if outcomes.never_ran(cycle.failed.text) and not outcomes.never_ran(act.text):
+                    # It is found now. What was done before has no part in why it fails.
+                    cycle.failed, act = act, cycle.failed
+                    cycle.between.clear()
                 cycle.failures.append(act)
                 cycle.mended_as = None
+                self._tried[cycle] = len(cycle.between)
                 if len(cycle.failures) >= MAX_FAILURES:
                     self._end(cycle)
                 return
@@ -146,6 +153,9 @@ class Work:
         self._open = [cycle for cycle in self._open if cycle not in over or cycle in ended]
         for cycle in ended:
             cycle.passed = act
+            # What did not help by itself is named after what was done last.
+            tried = self._tried.pop(cycle, 0)
+            cycle.between = cycle.between[tried:] + cycle.between[:tried]
             self._end(cycle)
         if ended or self._open or not self._edits or not commands.is_check(act.command):
             return bool(ended)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 
 class Part(NamedTuple):
     type: str
-    """`message`, `prompt`, `use`; the halves of a use: `call` and `answer`; or `record`, of what a program tells."""
+    """`message`, `prompt`, `use`; the halves of a use: `call` and `answer`; `record`, of what a program
+    tells; or `output`, that was printed, nobody knows by what."""
     payload: dict[str, Any]
     id: str = ""
     """What a call and its answer have in common."""
@@ -20,6 +22,17 @@ _NOT_SAID = (
     "<collaboration_mode>", "<skill>",
 )  # fmt: skip
 """How texts begin that programs say in a person's name."""
+_OF_A_PROGRAM = (
+    *_NOT_SAID, "This session is being continued from a previous conversation", "Caveat: The messages below",
+    "<task-notification>", "<bash-", "[Request interrupted", "[SYSTEM NOTIFICATION",
+)  # fmt: skip
+"""The same of what is worth reading."""
+_NOTICE = re.compile(r'Background (?:command|task|agent) "[^"\n]{0,400}" (?:completed|failed|was (?:stopped|killed))')
+
+
+def is_of_a_program(text: str) -> bool:
+    """Whether a program says it in a person's name: nobody asks for anything by it."""
+    return text.lstrip().startswith(_OF_A_PROGRAM) or _NOTICE.search(text[:600]) is not None
 
 
 def said(text: Any, role: str = "assistant") -> list[Part]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from muster.domain import shapes_terminal
 from muster.domain.agents import OutputLine
 from muster.domain.privacy import Lines, without_private_across
 from muster.domain.rules_shapes import Calls, parts_of
@@ -21,6 +22,8 @@ from muster.domain.shapes import Part
 PIECE_CHARS = 4000
 BLOCK_CHARS = 1200
 """A piece this long ends at the next blank line."""
+SHOWN_CHARS = 12_000
+"""Of a coding agent's terminal, one that does not end before."""
 MAX_PIECES = 120
 """Of what is printed. Of the rest, lines that tell something are kept: so many pieces have some."""
 MAX_GLEANED = 60
@@ -65,6 +68,8 @@ class Transcript:
         self._begun: dict[str, Any] | None = None
         self._private = {"stdout": Lines(), "stderr": Lines()}
         self._began: datetime | None = None
+        self._shows = False
+        """Whether what it prints is what a coding agent shows in a terminal."""
         self._last: tuple[Any, Any] = (None, None)
         """The last line that was a document, and what of it may be kept."""
 
@@ -94,10 +99,12 @@ class Transcript:
             held = self._lines[stream]
             if held and (
                 self._is_over(held, line.at)
-                or self._sizes[stream] > PIECE_CHARS
-                or (self._sizes[stream] > BLOCK_CHARS and not line.text.strip())
+                or self._sizes[stream] > (SHOWN_CHARS if self._shows else PIECE_CHARS)
+                or (self._sizes[stream] > BLOCK_CHARS and self._may_end(line.text))
             ):
                 self._end(stream)
+            if not self._shows and stream == "stdout":
+                self._shows = shapes_terminal.is_shown(line.text)
             self._lines[stream].append(line)
             self._sizes[stream] += len(line.text) + 1
 
@@ -141,6 +148,11 @@ class Transcript:
             return kept
         # It was too long for a line, or printed when no more was kept: nobody knows where it stood.
         return None if self._private["stdout"].lasted else result
+
+    def _may_end(self, line: str) -> bool:
+        """Whether what begins with this line is another piece: of a coding agent's terminal, what was done and what
+        came of it are one."""
+        return shapes_terminal.begins(line) if self._shows else not line.strip()
 
     def _is_over(self, held: list[OutputLine], now: datetime) -> bool:
         begins = self._began is None or held[0].at - self._began <= _BEGINNING

@@ -44,7 +44,35 @@ def test_how_it_is_written_does_not(one: str, other: str) -> None:
     assert told(one) == told(other)
 
 
-@pytest.mark.parametrize("part", ["(((", "a < ", "(a + b) ", "-1 ", "/*", "(a<", "! "])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("`open lantern`\nThe door stays shut!", "`open lantern`\nlantern"),
+        ("`open lantern`\nThe door stays shut!", "`open 'lantern'`\nThe door swings wide."),
+        ("`make seal` failed: wax is cold\nwax is cold", "`make seal` failed: wax is gone\nwax is gone"),
+        ("`make seal` failed with exit code 2.\nwax is cold", "`make seal`\nwax is cold"),
+        ("`echo `date` | tee log`\nwaxing moon", "`echo `date` | tee log`\nwaning moon"),
+        ("`查询`\n库存充足", "`查询`\n库存空虚"),
+    ],
+)
+def test_what_a_command_showed_decides(one: str, other: str) -> None:
+    assert told(one) != told(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("`open lantern`\nThe door stays shut!", "`open 'lantern'`\nthe door stays shut"),
+        ("The door of the vault stays shut all night", "The door of the vault stays shut again all night"),
+        ("`lantern` opens the door of the vault", "`lantern` opens again the door of the vault"),
+        ("`lantern` says:\nthe door is shut", "`lantern` says:\nthe door is shut again"),
+    ],
+)
+def test_nothing_else_is_taken_by_all_of_its_words(one: str, other: str) -> None:
+    assert told(one) == told(other)
+
+
+@pytest.mark.parametrize("part", ["`a", "`a`\n", "(((", "a < ", "(a + b) ", "-1 ", "/*", "(a<", "! "])
 def test_any_text_is_read_in_time(part: str) -> None:
     watch = Stopwatch()
     told(part * (100_000 // len(part)))
