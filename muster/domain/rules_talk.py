@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from muster.domain import rules_asking as asking
+from muster.domain import rules_intents as intents
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
 from muster.domain.rules_asking import asks_for_work, is_courtesy
@@ -29,6 +30,8 @@ __all__ = ["asks_for_work", "is_courtesy"]
 PIECE_CHARS = 1600
 MAX_PIECES = 14
 """Of a message. One that has more keeps how it begins and ends, and what weighs most of the rest."""
+STEPS_CHARS = 1000
+"""Of a message that may say no more than what is done next."""
 _FIRST_PIECES, _LAST_PIECES = 4, 2
 _PIECES_READ = 60
 
@@ -73,6 +76,8 @@ _REPORTS = re.compile(
     r"pushed)\b",
     re.IGNORECASE,
 )
+_AGENTS_SAY = frozenset({"assistant", "assistant_message", "agent.output", "output", "stdout"})
+"""Types of events in which an agent speaks, or what it runs."""
 _MARKS = " .!:。！：✅👍"
 _IDENTIFIER = re.compile(r"[._/\\:=@#$<>(\[{`\d]|[a-z][A-Z]")
 _PROGRAMS = frozenset(
@@ -94,6 +99,8 @@ _IMPORTANCE = {
     "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "error": 0.6, "discovery": 0.55, "fact": 0.5,
     "request": 0.55, "question": 0.35,
 }  # fmt: skip
+_OF_A_STEP = 0.25
+"""Of what an agent is about to do, where it says why."""
 
 
 def said(act: Act, before: Act | None) -> list[NewObservation]:
@@ -149,10 +156,27 @@ def _is_answered_by(act: Act, before: Act) -> bool:
 
 
 def _only_narrates(act: Act) -> bool:
-    if len(act.text) > 240 or is_of_user(act) or dated(act.text, act.event.occurred_at):
+    if is_of_user(act) or dated(act.text, act.event.occurred_at):
         return False
+    if is_of_agent(act) and len(act.text) <= STEPS_CHARS:
+        lines = sentences(act.text, 20)
+        return _are_steps(lines) and not any(intents.has_reason(line) for line in lines)
     lines = [line for line in sentences(act.text, 8) if not is_courtesy(line)]
-    return bool(lines) and all(statements.narrates(line) and not _BECAUSE.search(line) for line in lines)
+    return (
+        len(act.text) <= 240
+        and bool(lines)
+        and all(statements.narrates(line) and not _BECAUSE.search(line) for line in lines)
+    )
+
+
+def _are_steps(lines: list[str]) -> bool:
+    """Whether an agent says in all of them what it does next."""
+    told = [line for line in lines if not (is_courtesy(line) or intents.agrees(line))]
+    return bool(told) and all(_is_step(line) for line in told)
+
+
+def _is_step(line: str) -> bool:
+    return intents.is_ahead(line) and not statements.decides(line[:600]) and not is_labelled(line)
 
 
 def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
@@ -186,7 +210,7 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
         files_read=act.files_read,
         files_modified=act.files_modified,
         language=language_of(part),
-        importance=_importance(kind, part),
+        importance=_OF_A_STEP if is_of_agent(act) and _are_steps(lines) else _importance(kind, part),
         occurred_at=act.event.occurred_at,
         sources=[act.event.id, before.event.id] if before is not None and answered else [act.event.id],
     )
@@ -194,6 +218,9 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
 
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     """What sort of statement it is, and the sentence that says so."""
+    weight = _no_weight if act.speaker or is_of_user(act) else intents.weight
+    if is_of_agent(act):
+        lines = [line for line in lines if not (_is_step(line) or intents.agrees(line))] or lines
     first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
     for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
         for line in lines:
@@ -206,9 +233,8 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     mended = any(_COMPLETED.match(line) for line in lines[:1])
     breaks = partial(statements.breaks, past=not mended)
     for kind, says in (("bugfix", statements.mends), ("error", breaks), ("discovery", statements.teaches)):
-        for line in lines:
-            if says(line[:600]) or _LABELLED[kind].match(line):
-                return kind, line
+        if saying := [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]:
+            return kind, min(saying, key=weight)
     if _LABELLED["request"].match(first):
         return "request", first
     # A question with something said beside it states that.
@@ -216,9 +242,9 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     asked = [line for line in lines if asking.asks_to_know(line)]
     if asked and all(len(line) < 30 and line.endswith("!") for line in told):
         return "question", asked[0]
-    if asking.asks(first) and len(lines) <= 2:
+    if asking.asks(first) and len(lines) <= 2 and not is_of_agent(act):
         return "request", first
-    return "fact", max(told[:4], key=_telling) if told else first
+    return "fact", max(told[:4], key=lambda line: _telling(line) - weight(line)) if told else first
 
 
 def _is_asked(act: Act, part: str, first: str, lines: list[str]) -> bool:
@@ -237,6 +263,19 @@ def is_of_user(act: Act) -> bool:
     inner = act.data.get("message")
     role = act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None)
     return act.kind is Kind.MESSAGE and not act.speaker and role == "user"
+
+
+def is_of_agent(act: Act) -> bool:
+    """Whether an assistant wrote it, and not somebody who has a name."""
+    inner = act.data.get("message")
+    role = act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None)
+    if act.kind is not Kind.MESSAGE or act.speaker:
+        return False
+    return role in ("assistant", "ai", "model", "bot") or act.event.type.lower() in _AGENTS_SAY
+
+
+def _no_weight(_: str) -> int:
+    return 0
 
 
 def asked_in(act: Act) -> str:
