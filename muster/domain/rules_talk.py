@@ -11,6 +11,7 @@ from functools import partial
 
 from muster.domain import rules_asking as asking
 from muster.domain import rules_intents as intents
+from muster.domain import rules_quoted as quoted
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
 from muster.domain.rules_asking import asks_for_work, is_courtesy
@@ -225,13 +226,15 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
         for line in lines:
             if not line.endswith(statements.QUESTION_MARKS) and (says(line[:600]) or _LABELLED[kind].match(line)):
+                if kind == "preference" and not _may_wish(act, part, line):
+                    continue
                 return kind, line
     if statements.is_done(first) and len(lines) > 1:
         return "bugfix", _what_is_done(lines)
     if _is_asked(act, part, first, lines):
         return "request", first
     mended = any(_COMPLETED.match(line) for line in lines[:1])
-    breaks = partial(statements.breaks, past=not mended)
+    breaks = partial(statements.breaks, past=not mended, hopes=is_of_agent(act))
     for kind, says in (("bugfix", statements.mends), ("error", breaks), ("discovery", statements.teaches)):
         if saying := [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]:
             return kind, min(saying, key=weight)
@@ -245,6 +248,13 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     if asking.asks(first) and len(lines) <= 2 and not is_of_agent(act):
         return "request", first
     return "fact", max(told[:4], key=lambda line: _telling(line) - weight(line)) if told else first
+
+
+def _may_wish(act: Act, part: str, line: str) -> bool:
+    """A program has no wishes, nor has what it prints."""
+    if act.event.type.lower() not in quoted.PRINTS or _LABELLED["preference"].match(line):
+        return True
+    return quoted.tells_of_a_person(line) or quoted.bare(line) in quoted.typed(part)
 
 
 def _is_asked(act: Act, part: str, first: str, lines: list[str]) -> bool:
