@@ -16,6 +16,7 @@ from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_given import Choice
 from muster.domain.rules_json import line_of
 from muster.domain.rules_progress import progress_in, shape, without_progress
+from muster.domain.rules_prompts import gist
 from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_records import recorded, with_fields
 from muster.domain.rules_stories import broken
@@ -117,9 +118,9 @@ def _for_what(made: NewObservation, acts: Sequence[Act], earlier: Sequence[Act])
         return made
     for act in (*reversed(acts[:at]), *reversed(earlier)):
         titled = act.kind is Kind.STARTED and not act.text.startswith(act.title)
-        text = f"{act.title} {act.text}".strip() if titled else act.text
+        text = f"{act.title} {act.text}".strip() if titled else gist(act.text) or act.text
         if act.kind in (Kind.PROMPT, Kind.STARTED) and len(text) >= _TELLING:
-            if act.kind is Kind.PROMPT and not asks_for_work(text):
+            if act.kind is Kind.PROMPT and not gist(act.text) and not asks_for_work(text):
                 return made
             return made.model_copy(update={"subtitle": purposes.told(one_line(text, 220))})
     return made

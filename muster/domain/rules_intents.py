@@ -134,3 +134,8 @@ def weight(line: str) -> int:
     heavy = 90 * (is_planned(line) or agrees(line)) + 60 * leans(line)
     bare = 40 * (len(line) < 40 and line.isupper() and " " not in line)
     return heavy + bare + 15 * (_TURNS.match(line[:80]) is not None) + 25 * line.rstrip(" *").endswith((":", "："))
+
+
+def no_weight(_: str) -> int:
+    """Of what people say: they know what they begin with."""
+    return 0

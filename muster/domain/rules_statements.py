@@ -225,6 +225,8 @@ _WANTED = re.compile(
     r"ignored|retried|wanted)|no longer|(?:before|until) (?:the|this|that|my) (?:fix|change|patch)|in the past)\b"
 )
 """After what fails: it is meant to, or did."""
+_ONLY_IF = re.compile(r"[^.;\n]{0,60}\b(?:unless|except)\b", re.IGNORECASE)
+"""After what does not work: where it does. That is how it is."""
 _FAILS_TO = re.compile(r"fail(?:s|ed|ing)? to", re.IGNORECASE)
 _OF_PEOPLE = re.compile(
     rf"\b(?:{_BODIES}|talks|negotiations?|negotiators|government|part(?:y|ies)|jury|summit|conference|debate|coalition|"
@@ -336,7 +338,7 @@ def _is_so(line: str, found: re.Match[str]) -> bool:
     ):
         return False
     if found.group().endswith("work"):
-        return not _NOT_SO.search(_clause_before(line, found.start()))
+        return not (_NOT_SO.search(_clause_before(line, found.start())) or _ONLY_IF.match(line, found.end()))
     at = max((found.start(name) for name in ("met", "named", "alone", "thrown")), default=-1)
     before = _clause_before(line, max(at, found.start()))
     if _TESTED.search(line, max(0, found.start() - 80), found.start()) or _NOT_SO.search(before):

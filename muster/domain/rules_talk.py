@@ -11,6 +11,7 @@ from functools import partial
 
 from muster.domain import rules_asking as asking
 from muster.domain import rules_intents as intents
+from muster.domain import rules_prompts as prompts
 from muster.domain import rules_quoted as quoted
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
@@ -77,6 +78,7 @@ _REPORTS = re.compile(
     r"pushed)\b",
     re.IGNORECASE,
 )
+_SETS_RULES = ("system", "developer")
 _AGENTS_SAY = frozenset({"assistant", "assistant_message", "agent.output", "output", "stdout"})
 """Types of events in which an agent speaks, or what it runs."""
 _MARKS = " .!:。！：✅👍"
@@ -100,6 +102,8 @@ _IMPORTANCE = {
     "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "error": 0.6, "discovery": 0.55, "fact": 0.5,
     "request": 0.55, "question": 0.35,
 }  # fmt: skip
+_OF_RULES = 0.2
+"""Of what a program tells an agent with each task."""
 _OF_A_STEP = 0.25
 """Of what an agent is about to do, where it says why."""
 
@@ -122,6 +126,9 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
     if not question and len(text) < 40 and not any(map(str.isalpha, text)):
         act.note = "hardly a word in it"
         return []
+    set_by = is_of_user(act) or (not act.speaker and _role(act) in _SETS_RULES)
+    if set_by and (found := prompts.prompt_in(text, sets_task=is_of_user(act))):
+        return _set(act, found)
     parts = pieces(text, PIECE_CHARS, _PIECES_READ)
     made = _most_telling([
         _one(act, part, question if number == 1 else "", before, number, len(parts))
@@ -131,6 +138,17 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
         named = {"title": one_line(f"{done}: {about}", 200), "sources": [act.event.id, before.event.id]}
         return [one.model_copy(update={"type": "bugfix", **named}) for one in made]
     return made
+
+
+def _set(act: Act, prompt: prompts.Prompt) -> list[NewObservation]:
+    """The task is what is wanted. How it is to be done is the same each time."""
+    (task, rules) = ([_one(act, text, "", None, 1, 1)] if text else [] for text in (prompt.task, prompt.rules))
+    wanted = {"type": "request", "title": prompt.title, "importance": _IMPORTANCE["request"]}
+    given = {"type": "fact", "title": one_line(f"Rules for the work: {prompt.rules}"), "importance": _OF_RULES}
+    return [
+        *(one.model_copy(update=wanted) for one in task),
+        *(one.model_copy(update={**given, "facts": []}) for one in rules),
+    ]
 
 
 def _most_telling(made: list[NewObservation]) -> list[NewObservation]:
@@ -219,7 +237,7 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
 
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     """What sort of statement it is, and the sentence that says so."""
-    weight = _no_weight if act.speaker or is_of_user(act) else intents.weight
+    weight = intents.no_weight if act.speaker or is_of_user(act) else intents.weight
     if is_of_agent(act):
         lines = [line for line in lines if not (_is_step(line) or intents.agrees(line))] or lines
     first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
@@ -232,7 +250,7 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     if statements.is_done(first) and len(lines) > 1:
         return "bugfix", _what_is_done(lines)
     if _is_asked(act, part, first, lines):
-        return "request", first
+        return "request", asking.wanted(lines, first)
     mended = any(_COMPLETED.match(line) for line in lines[:1])
     breaks = partial(statements.breaks, past=not mended, hopes=is_of_agent(act))
     for kind, says in (("bugfix", statements.mends), ("error", breaks), ("discovery", statements.teaches)):
@@ -266,32 +284,29 @@ def _is_asked(act: Act, part: str, first: str, lines: list[str]) -> bool:
     return not asking.tells(first) or asks_for_work(part)
 
 
+def _role(act: Act) -> str:
+    inner = act.data.get("message")
+    return str(act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None) or "")
+
+
 def is_of_user(act: Act) -> bool:
     """Whether the person wrote it whom an assistant works for."""
-    if act.kind is Kind.PROMPT:
-        return True
-    inner = act.data.get("message")
-    role = act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None)
-    return act.kind is Kind.MESSAGE and not act.speaker and role == "user"
+    return act.kind is Kind.PROMPT or (act.kind is Kind.MESSAGE and not act.speaker and _role(act) == "user")
 
 
 def is_of_agent(act: Act) -> bool:
     """Whether an assistant wrote it, and not somebody who has a name."""
-    inner = act.data.get("message")
-    role = act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None)
     if act.kind is not Kind.MESSAGE or act.speaker:
         return False
-    return role in ("assistant", "ai", "model", "bot") or act.event.type.lower() in _AGENTS_SAY
-
-
-def _no_weight(_: str) -> int:
-    return 0
+    return _role(act) in ("assistant", "ai", "model", "bot") or act.event.type.lower() in _AGENTS_SAY
 
 
 def asked_in(act: Act) -> str:
     """What the person wants done or wants to know, as a title says it; nothing where they only tell or are polite."""
     if not is_of_user(act) or is_courtesy(act.text):
         return ""
+    if found := prompts.gist(act.text):
+        return found
     part = next(iter(pieces(act.text, PIECE_CHARS, 1)), "")
     lines = sentences(part, 60)
     kind, telling = _kind(act, part, lines)
