@@ -110,7 +110,7 @@ def _end(text: str, begins: int) -> int:
 def _titled(task: str) -> str:
     """By the line that names it. What is described begins with its description's name, or with itself."""
     lines = [line for line in sentences(task, 12) if not line.endswith("description is:")]
-    named = [line for line in lines if not _SAID_TO_BE.search(line)] or lines
+    named = [line for line in lines if not (_SAID_TO_BE.search(line) or asking.begins_politely(line))] or lines
     first = next((line for line in named if " named " in line or " called " in line), named[0] if named else "")
     after = named[1] if len(first) < _SHORT and named[1:] and named[0] is first else ""
     return one_line(f"{first.rstrip('.:')}: {after}" if after else first.removeprefix("to "))

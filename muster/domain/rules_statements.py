@@ -69,6 +69,8 @@ _FIXED = re.compile(
     r"gear|budgets?|capital|gaze|eyes)\b| up with\b| (?:to|on) the (?:wall|floor|ceiling|ground|door)\b)|"
     r"\broot cause\b(?! (?:analys[ei]s|workshop|training|template|meeting|review|report)\b)"
     r"[^.\n]{0,80}? (?:was|is|were)\b|\b(?:the )?(?:bug|problem|issue) was\b|\bthe cause (?:was|is)\b|"
+    r"\b(?:errors?|bugs?|issues?|problems?|typos?|crash|failures?|leaks?|warnings?) (?:has|have) (?:now )?been "
+    r"(?:corrected|repaired|addressed|eliminated|removed)\b|"
     r"\b(?:resolved|solved)\b|\bthe fix (?:is|was)\b|"
     r"\bno longer (?:occur|happen|crash|fail|hang|throw|rais|block|leak|break|appear|show|loop|flicker|deadlock|freez|"
     r"stall|"
@@ -132,6 +134,10 @@ _BELIEVED = re.compile(
     r"[^,.;:!?]{0,60}$",
     re.IGNORECASE,
 )
+_TO_SEE = re.compile(
+    r"(?<!able )\bto (?:ensure|verify|check|confirm|make sure|see|test|validate)\b[^.;\n]{0,100}$", re.IGNORECASE
+)
+"""Nobody has seen it yet."""
 _DONE_ONLY = re.compile(
     r"(?:(?:ok(?:ay)?|now|great|yes|and)[,.!\s]+)*"
     r"(?:(?:it|that|this|all|both|everything|they|the (?:bug|problem|issue|error))"
@@ -303,6 +309,7 @@ def mends(line: str) -> bool:
         any(
             not _is_denied(line, found, _DENIES)
             and not _UNKNOWN.match(line, found.end())
+            and not _TO_SEE.search(line, max(0, found.start() - 120), found.start())
             and not _BELIEVED.search(line, max(0, found.start() - 80), found.start())
             for found in _FIXED.finditer(line)
         )

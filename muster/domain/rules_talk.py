@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from muster.domain import rules_asking as asking
+from muster.domain import rules_fixes as fixes
 from muster.domain import rules_intents as intents
 from muster.domain import rules_prompts as prompts
 from muster.domain import rules_quoted as quoted
@@ -238,6 +239,7 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     """What sort of statement it is, and the sentence that says so."""
     weight = intents.no_weight if act.speaker or is_of_user(act) else intents.weight
+    said_lines = lines
     if is_of_agent(act):
         lines = [line for line in lines if not (_is_step(line) or intents.agrees(line))] or lines
     first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
@@ -254,8 +256,14 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     mended = any(_COMPLETED.match(line) for line in lines[:1])
     breaks = partial(statements.breaks, past=not mended, hopes=is_of_agent(act))
     for kind, says in (("bugfix", statements.mends), ("error", breaks), ("discovery", statements.teaches)):
-        if saying := [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]:
+        saying = [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]
+        if kind == "bugfix" and is_of_agent(act):
+            if saying := [line for line in saying if not fixes.goes_on(line)]:
+                return kind, fixes.named(part, saying, lines, min(saying, key=weight))
+        elif saying:
             return kind, min(saying, key=weight)
+    if is_of_agent(act) and (changed := fixes.hoped(said_lines)):
+        return "bugfix", changed
     if _LABELLED["request"].match(first):
         return "request", first
     # A question with something said beside it states that.
@@ -265,7 +273,7 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
         return "question", asked[0]
     if asking.asks(first) and len(lines) <= 2 and not is_of_agent(act):
         return "request", first
-    return "fact", max(told[:4], key=lambda line: _telling(line) - weight(line)) if told else first
+    return "fact", max(told[:4], key=lambda line: intents.telling(line) - weight(line)) if told else first
 
 
 def _may_wish(act: Act, part: str, line: str) -> bool:
@@ -321,11 +329,6 @@ def _what_is_done(lines: list[str]) -> str:
     told = [line for line in rest if not asking.asks_to_know(line) and not statements.is_done(line)]
     what = next((line for line in told if not _REPORTS.match(line)), told[0] if told else "")
     return f"{done.rstrip(_MARKS)}: {what}" if what else ""
-
-
-def _telling(line: str) -> int:
-    """Names, numbers and some length: more to be known by than "That is nice"."""
-    return min(len(line), 90) + 12 * len(re.findall(r"\d+|(?<!^)(?<![.!?] )\b[A-Z][\w-]+|`[^`]+`", line[:300]))
 
 
 def _title(kind: str, sentence: str) -> str:
