@@ -250,7 +250,7 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
                     continue
                 return kind, line
     if statements.is_done(first) and len(lines) > 1:
-        return "bugfix", _what_is_done(lines)
+        return "bugfix", _what_is_done(lines) or first
     if _is_asked(act, part, first, lines):
         return "request", asking.wanted(lines, first)
     mended = any(_COMPLETED.match(line) for line in lines[:1])

@@ -81,6 +81,10 @@ def test_a_title_names_what_it_is_about(text: str, title: str) -> None:
     assert (one.type, one.title) == ("fact", title)
 
 
+def test_that_it_is_fixed_again_and_again_has_a_title() -> None:
+    assert only(event({"role": "assistant", "text": "It should be fixed. " * 15})).title == "It should be fixed."
+
+
 def test_hostile_fixes_take_no_longer_than_they_are() -> None:
     began = Stopwatch(time.process_time)
     for bit in ("I've fixed ", "here is ", "- a\n", "### 1. a\n", "has been ", "we ", "✅ ", "1. "):
