@@ -6,7 +6,6 @@ by what its commands are (`rules_commands`) and said (`rules_outcomes`); a sessi
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence, Set
 from itertools import takewhile
@@ -19,6 +18,7 @@ from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_given import Choice
 from muster.domain.rules_json import line_of
 from muster.domain.rules_progress import progress_in, shape, without_progress
+from muster.domain.rules_prompts import gist
 from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_records import recorded, with_fields
 from muster.domain.rules_stories import broken
@@ -38,12 +38,6 @@ _TOLD = frozenset({
     Kind.RECORD,
 })  # fmt: skip
 """What is said, by whomever. All else is done."""
-_GOES_ON = re.compile(
-    r"(?:(?:great|good|perfect|excellent|ok(?:ay)?|now|next|first|then|this is (?:strange|odd|weird)|so)[,.!]?\s){0,3}"
-    r"let(?:['’]s| me)\s[^\n.:!?]{1,160}(?:\.\w[^\n.:!?]{0,60}){0,3}:",
-    re.IGNORECASE,
-)
-"""What an agent says before it does something, and no more."""
 _WORKED = frozenset({
     Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.COMMAND, Kind.WEB, Kind.DELEGATION, Kind.PLAN, Kind.CALL, Kind.TOOL,
 })  # fmt: skip
@@ -128,9 +122,6 @@ def _told(act: Act, before: Act | None) -> list[NewObservation]:
             return _ended(act)
         case Kind.CHOICE:
             return [_chosen(act, choice) for choice in act.choices]
-        case Kind.MESSAGE if not act.speaker and not is_of_user(act) and _GOES_ON.fullmatch(act.text):
-            act.note = "it says what is done next, and not what came of it"
-            return []
     return said(act, before)
 
 
@@ -164,11 +155,12 @@ def _purpose(acts: Sequence[Act], at: int) -> str:
     for act in reversed(acts[:at]):
         worked = worked or act.kind in _WORKED
         titled = act.kind is Kind.STARTED and not act.text.startswith(act.title)
-        text = f"{act.title} {act.text}".strip() if titled else act.text
+        text = f"{act.title} {act.text}".strip() if titled else gist(act.text) or act.text
         if act.kind is not Kind.STARTED and (not is_of_user(act) or is_of_a_program(act.text)):
             continue
         if len(text) >= _TELLING and not is_courtesy(text):
-            return text if act.kind is Kind.STARTED or worked or asks_for_work(text) else ""
+            known = act.kind is Kind.STARTED or worked or gist(act.text) or asks_for_work(text)
+            return text if known else ""
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from muster.domain import rules_tongues as tongues
 from muster.domain.rules_sentences import sentences
@@ -117,6 +118,28 @@ _TELLS = re.compile(
 """How somebody begins who tells of a life, and not what is to be done."""
 
 
+_STATES = re.compile(
+    r"(?:(?:I|we)(?:['’]ve| have| had| just| already|['’]m| am| are|['’]re)\b|you (?:can|may|will|should be able to)\b|"
+    r"you['’]ll (?:find|see)\b|(?:there|here)(?:['’]s| is| are)\b|"
+    r"(?!(?:make|ensure|see|let|do|please|can|could|would|will|when|if|where|while|once|what|who|why|how|which)\b)"
+    r"(?:[^\s,.;:!?]{1,40} ){1,7}?(?:is|are|was|were|isn['’]t|aren['’]t|has|have|fails?|failed|does|doesn['’]t|"
+    r"don['’]t|shows?|says?|seems?|looks?|takes?|needs?)\b)",
+    re.IGNORECASE,
+)
+"""How a sentence begins that says how something is, before one that asks."""
+_ASKS_TOGETHER = re.compile(
+    r"(?:can|could|shall|should) we\b|(?:i|we)(?:['’]d like| want| need| would like) (?:you )?to\b", re.I
+)
+_ASKS_OF_IT = re.compile(
+    r"(?:(?:please|can you|could you|would you|let['’]s|so|then|and|now|just|also)[\s,]+)*"
+    r"(?:\w{2,12} ){0,2}(?:it|this|that|them|these|those|why|how|(?:find|figure|work) out (?:why|how|what))"
+    r"(?: (?:please|now|too|first|up|out|again))*(?: and (?:\w{2,12} ){1,2}(?:it|this|that|them))?\W{0,3}",
+    re.IGNORECASE,
+)
+"""It asks, and does not say what about."""
+_OF_BEFORE = re.compile(r"\b(?:it|this|them|there|these|those)\b|\bthat(?=\W{0,3}$)", re.IGNORECASE)
+
+
 def is_courtesy(text: str) -> bool:
     return len(text) <= COURTESY_CHARS and _COURTESY.fullmatch(text.strip()) is not None
 
@@ -144,6 +167,18 @@ def asks(sentence: str) -> bool:
     """Whether it surely asks for something to be done."""
     head = without_courtesy(sentence[:600])
     return (_ASKS.match(head) or _ASKS_ELSEWHERE.search(head)) is not None and not _POINTS_OUT.match(head)
+
+
+def wanted(lines: Sequence[str], first: str) -> str:
+    """Of what is said in a request, what is asked for. `first`: how it begins, if not with courtesy."""
+    if asks(first) or not _STATES.match(first[:200]):
+        return first
+    ask = next((line for line in lines if asks(line) or _ASKS_TOGETHER.match(without_courtesy(line[:600]))), first)
+    if ask is first or _ASKS_OF_IT.fullmatch(ask[:120]):
+        return first
+    # What "it" is stands before it.
+    before = lines[max(0, lines.index(ask) - 1)]
+    return f"{ask.rstrip('.?!')}: {before}" if _OF_BEFORE.search(ask) and len(ask) < 80 and before != ask else ask
 
 
 def asks_to_know(sentence: str) -> bool:

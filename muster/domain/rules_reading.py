@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain import rules_commands as commands
+from muster.domain import rules_plumbing as plumbing
 from muster.domain.memory import Event
 from muster.domain.rules_acts import Act, Kind
 from muster.domain.rules_answers import answer_of
@@ -149,6 +150,8 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
     if not readable(text):
         return Act(event, Kind.NOTHING, note="there is no text in it, or all of it was taken out as private")
     prompt = _PROMPT_TYPES.fullmatch(kind) is not None or (isinstance(payload, dict) and "prompt" in payload)
+    if not (text := plumbing.spoken(text, by_a_person=prompt or bool(speaker) or role == "user")):
+        return Act(event, Kind.NOTHING, note="a program wrote it in somebody's name")
     known = _is_message(kind, payload)
     act = Act(event, Kind.PROMPT if prompt else Kind.MESSAGE if known else Kind.OTHER, text=text, speaker=speaker)
     if role == "user" and not speaker and not prompt and kind not in ("message", "turn"):

@@ -8,15 +8,12 @@ from __future__ import annotations
 import re
 
 from muster.domain import rules_tongues as tongues
+from muster.domain.rules_wishes import NO_VERB, prefers
+
+__all__ = ["prefers"]
 
 QUESTION_MARKS = ("?", "？", "؟")
 
-_NO_VERB = (
-    r"(?:mind|again|ever|been|seen|had|heard|got|gone|done|was|were|is|are|has|have|happens?|works|too|to|a|an|the|"
-    r"there|this|that|so|as|at|in|on|up|great|good|nice|fun|happy|glad|welcome|better|more|less|my|your|his|her|our|"
-    r"not|only|just|knew|thought|saw|felt|found|wanted|one|something|someone|nothing|for|from|by|with|if|when|"
-    r"loved|liked|nearly|almost|\w+ly|(?!embed|need|feed|seed|speed|shed|shred|proceed|exceed)\w+ed|\w+ing)\b"
-)
 _BODIES = (
     r"(?:assembly|board|council|committee|meeting|members|shareholders|parliament|congress|senate|synod|parish|union|"
     r"association|club|general meeting)"
@@ -27,10 +24,11 @@ _DECIDED = re.compile(
     r"are going with|['’]re going with|went with|will go with|going with|will stick with|will (?:use|"
     r"switch|move|migrate|keep|drop))|"
     r"(?:decision|decided|agreed|resolution)\s*(?:is to|was to|on|to|that|against)|"
-    r"let['’]s (?:go with|use|stick with|drop)|instead of using|(?:chose|chosen|choose|"
+    r"(?:we|i)['’]ll (?:go|stick) with(?! (?:my|you|him|her|them|us|me)\b)|let['’]s (?:go with|use|stick with|drop)|"
+    r"instead of using|(?:chose|chosen|choose|"
     r"picked) [^.\n]{1,80}? (?:over|instead of)|"
     r"going forward,? (?:we|i)|from now on|rather than [^.\n]{1,60}?because|must never)\b"
-    rf"|\bwe (?:never|always)\b(?! (?:{_NO_VERB}|(?:made|chose|came|went|took|could|would|did|wrote|met|kept|told)\b))"
+    rf"|\bwe (?:never|always)\b(?! (?:{NO_VERB}|(?:made|chose|came|went|took|could|would|did|wrote|met|kept|told)\b))"
     rf"|^\W{{0,4}}(?:be it )?resolved[:,]? (?:that (?!issue|bug|problem)|the (?:\w{{1,20}} ){{0,2}}?{_BODIES}\b)"
     rf"|\b(?:it was|be it|hereby|{_BODIES})(?: has| have)? resolved (?:that|to)\b"
     r"|(?:wir haben|haben uns|ich habe) [^.\n]{0,60}?(?:entschieden|beschlossen)|nous avons (?:décidé|choisi)|"
@@ -42,11 +40,21 @@ _STEP = re.compile(
     r"\b(?:will|let['’]s) (?:(?:keep|move) (?:on\b|going\b|\w+ing\b)|(?:use|switch|move|keep|drop)\b[^.\n]{0,200}?"
     r"(?:\b(?:now(?! on)|first|next(?! \w)|quickly)\b|"
     r"\bto (?:find|check|see|look|search|read|verify|inspect|explore|understand|investigate|locate|debug|view|"
-    r"change the file|edit|list|get|fetch|run)\b)|"
+    r"change the file|edit|list|get|fetch|run|try|print)\b|\bas before\b)|"
     r"use (?:the )?`?(?:grep|rg|sed|awk|find|curl|git|bash|jq|cat|ls|read|edit|glob|write|task|websearch|webfetch)\b)",
     re.IGNORECASE,
 )
 """What somebody does next is no decision."""
+_DESCRIBES = re.compile(
+    r"(?:\b(?:is|are|was|were|be|as|makes?)|['’]s) (?:an?|the|another|one) (?:[\w-]{1,20} ){0,3}$", re.IGNORECASE
+)
+"""Before "decision that": what follows says of what sort it is."""
+_REWORDS = re.compile(
+    r"^(?!.{0,200}\b(?:we|i)\b).{0,200}\b(?:modified|changed|updated|fixed|added|replaced|rewrote|refactored|"
+    r"adjusted|corrected|switched|improved|simplified)\b",
+    re.IGNORECASE,
+)
+"""Before "instead of using", in a list of what was changed: it tells of that."""
 _PENDING = re.compile(
     r"\b(?:undecided|decision\b[^.\n]{0,80}? (?:pending|open|outstanding|postponed|deferred|yet to)\b|"
     r"(?:decided|agreed|settled)(?: on)? nothing\b|(?:nichts?|noch keine?[nrs]?) (?:\w{1,20} ){0,2}(?:entschieden|"
@@ -54,40 +62,6 @@ _PENDING = re.compile(
     r"아직 [^.\n]{0,40}결정",
     re.IGNORECASE,
 )
-_RULE = (
-    r"(?:always|never|please (?:always|never|do not|don['’]t)) (?:use|write|run|add|commit|push|put|name|call|ask|do|"
-    r"make|include|change|touch|create|mock|deploy|go|merge|release|ship|delete|remove|edit|install|start|stop|send|"
-    r"set|keep|leave|test|check|review|read|open|close|format|lint|document|log|store|save|rebase|force|skip|disable|"
-    r"enable|rename|return|throw|catch|import|export|pin|tag|sign|wrap|escape|quote|validate|share|print|expose|"
-    r"hard-?code|update|upgrade|follow|prefer|avoid|explain|answer|reply|work|build|back|rely|trust|assume|bypass)"
-)
-_OPENING = r"^(?:(?:no|yes|ok(?:ay)?|please|and|but|so|remember|also|well|hey|stop)\b[\s,:;.!–-]*)*"
-_ALWAYS_ELSEWHERE = (
-    r"^(?:bitte,? |und |aber |also |nein,? )*(?:"
-    r"(?:immer|nie(?:mals)?) (?!(?:noch|wenn|wieder|mehr|dann|zuvor|hat|haben|ist|sind|war|waren|wird|werden|wurden?|"
-    r"kann|können|muss|müssen)\b)(?:[^\s.,;!?]{1,40} ){0,10}?(?!ge(?!ben\b|hen\b))(?-i:[a-zäöüß]{2,30})(?:en|ern|eln)"
-    r"(?=[.,;!]|$)"
-    r"|(?:verwende|nutze|benutze|schreibe?|nimm|mache?|pushe|committe|teste|frage?|lasse?|formatiere|prüfe|antworte)n? "
-    r"(?:\w{1,30} ){0,3}(?:immer|nie(?:mals)?)\b)"
-    r"|^(?:s['’]il (?:te|vous) pla[iî]t,? |merci de |veuillez )?(?:n(?:e |['’])\w{2,20}(?:-\w{2,6})? jamais\b|"
-    r"(?:toujours|ne jamais) (?!(?:entre|autre|encore|pire|notre|votre)\b)\w{1,20}(?:er|ir|re)\b|"
-    r"(?:utilise|écris|écrive|fais|ajoute|demande|lance|teste|garde|mets|mette|réponds|réponde)z? (?:\w{1,20} ){0,2}"
-    r"toujours\b)"
-    r"|^(?:por favor,? )?(?:(?:nunca|jamás) (?!(?:antes|es|has|más)\b)\w{2,20}(?:[aei]r|[ae]s)\b|"
-    r"siempre (?:\w{2,20}[aei]r|us[ae]|escrib[ea]|haz|haga|ejecut[ae]|pregunt[ae]|pon|ponga|respond[ea]|añad[ea]|"
-    r"prueb[ae]|utili[zc][ae]|documenta|valida|revisa)\b|"
-    r"(?:usa|escribe|haz|ejecuta|pregunta|pon|responde|añade|utiliza) siempre\b)"
-)
-_PREFERS = re.compile(
-    r"\b(?:i|we|he|she|they|user|client|customer)(?:['’]d| would)? (?:really |much |always |usually |do not |don['’]t |"
-    r"strongly )*(?:prefer|like|love|hate|dislike|enjoy|favou?r|can['’]t stand|want you to)s?\b|\bmy favou?rite\b|"
-    rf"\b{_RULE}\b|{_OPENING}(?:always|never) (?!{_NO_VERB})[a-z]|"
-    rf"{_ALWAYS_ELSEWHERE}|"
-    r"\bprefers? \w+|\bich bevorzuge|\bje préfère|\bprefiero|偏好|喜欢|好き",
-    re.IGNORECASE,
-)
-_INTENDS = re.compile(r"(?:['’]d| would) (?:really |much )*(?:like|love|hate) (?:to|for|you to)\b", re.IGNORECASE)
-"""What somebody would like to do next is no preference."""
 _FIXED = re.compile(
     r"(?<!\ba )(?<!\ban )(?<!\bthe )\bfixed\b(?![ -](?:size|width|height|price|rate|number|length|point|amount|cost|"
     r"set|position|order|limit|window|interval)\b)"
@@ -95,6 +69,8 @@ _FIXED = re.compile(
     r"gear|budgets?|capital|gaze|eyes)\b| up with\b| (?:to|on) the (?:wall|floor|ceiling|ground|door)\b)|"
     r"\broot cause\b(?! (?:analys[ei]s|workshop|training|template|meeting|review|report)\b)"
     r"[^.\n]{0,80}? (?:was|is|were)\b|\b(?:the )?(?:bug|problem|issue) was\b|\bthe cause (?:was|is)\b|"
+    r"\b(?:errors?|bugs?|issues?|problems?|typos?|crash|failures?|leaks?|warnings?) (?:has|have) (?:now )?been "
+    r"(?:corrected|repaired|addressed|eliminated|removed)\b|"
     r"\b(?:resolved|solved)\b|\bthe fix (?:is|was)\b|"
     r"\bno longer (?:occur|happen|crash|fail|hang|throw|rais|block|leak|break|appear|show|loop|flicker|deadlock|freez|"
     r"stall|"
@@ -125,6 +101,17 @@ _UNFIXED = re.compile(
     r"(?:没有?|尚未|未能?|无法)(?:完全|彻底)?(?:修复|解决)",
     re.IGNORECASE,
 )
+_EXPECTED = re.compile(r"should be fixed", re.IGNORECASE)
+_HOPED = re.compile(
+    r"(?:so |and )?(?:the|this|that|both|all) (?:[\w`.'-]{1,40} ){1,6}should be fixed[.!]?", re.IGNORECASE
+)
+_AS_EXPECTED = re.compile(
+    r"\b(?:succeeded|was successful|applied|in place|looks like|seems|appears|updated|edited|changed|patched|deployed|"
+    r"added|removed|replaced|corrected|after (?:this|that|the)|with (?:this|that|these|the)|by (?:this|that|now))\b"
+    r"[^.;\n]{0,120}?\bshould be fixed\b|\bshould be fixed (?:now|by (?:this|that|now)\b|"
+    r"with (?:this|that|the|my)|after (?:this|that|the)|in (?:this|the) (?:commit|change|version|release))\b",
+    re.IGNORECASE,
+)
 _IT = (
     r"(?:it|this|they|(?:the|that) (?:same )?(?:\w{1,20} )?"
     r"(?:bug|error|problem|issue|crash|failure|leak|exception|deadlock|race)s?)"
@@ -147,6 +134,10 @@ _BELIEVED = re.compile(
     r"[^,.;:!?]{0,60}$",
     re.IGNORECASE,
 )
+_TO_SEE = re.compile(
+    r"(?<!able )\bto (?:ensure|verify|check|confirm|make sure|see|test|validate)\b[^.;\n]{0,100}$", re.IGNORECASE
+)
+"""Nobody has seen it yet."""
 _DONE_ONLY = re.compile(
     r"(?:(?:ok(?:ay)?|now|great|yes|and)[,.!\s]+)*"
     r"(?:(?:it|that|this|all|both|everything|they|the (?:bug|problem|issue|error))"
@@ -175,6 +166,10 @@ _MEETS = (
     r"keeps?|still|because of|due to|uncaught|unhandled|Uncaught|Unhandled) (?:[\w'’-]{1,30} ){0,2}"
 )
 _NO_NOUN = "".join(f"(?<!\\b{word} )" for word in ("the", "The", "a", "A", "this", "This", "that", "any", "each", "no"))
+_NO_ACCIDENT = "".join(
+    f"(?<!\\b{word} )" for word in ("snow", "Snow", "market", "car", "plane", "train", "bus", "bike", "crypto", "stock")
+)
+"""What crashes where no program does."""
 _ACCIDENTS = (
     r"(?:Key|Type|Attribute|Name|Index|Reference|Null(?:Pointer|Reference)|ZeroDivision|UnboundLocal|Recursion|Import|"
     r"ModuleNotFound|ClassCast|NoSuch\w{1,20}|(?:Array)?IndexOutOf\w{1,20}|StackOverflow|OutOfMemory|Memory|"
@@ -184,7 +179,8 @@ _ACCIDENTS = (
 _BROKEN = re.compile(
     r"\b(?:(?:does|do|did)(?:n['’]t| not) work|(?:is|are) broken|"
     rf"{_ENDS}{_NAME.format('ended')}|"
-    rf"{_NO_NOUN}crash(?:es|ed)?|there(?:['’]s| is| are) (?:\w{{1,12}} ){{0,2}}crash(?:es)?|crash(?:es)? (?:is|"
+    rf"{_NO_NOUN}{_NO_ACCIDENT}crash(?:es|ed)?|there(?:['’]s| is| are) (?:\w{{1,12}} ){{0,2}}crash(?:es)?|"
+    rf"crash(?:es)? (?:is|"
     rf"are) back|fail(?:s|ed|ing)? (?:with|because|when|to)|"
     rf"{_MEETS}{_NAME.format('met')}|(?<!now )(?<!will )(?:rais|thr[oe]w)(?:es|s|ed|)? (?:an? |"
     rf"the )?[`'\"]?{_ACCIDENTS}\b|"
@@ -235,6 +231,8 @@ _WANTED = re.compile(
     r"ignored|retried|wanted)|no longer|(?:before|until) (?:the|this|that|my) (?:fix|change|patch)|in the past)\b"
 )
 """After what fails: it is meant to, or did."""
+_ONLY_IF = re.compile(r"[^.;\n]{0,60}\b(?:unless|except)\b", re.IGNORECASE)
+"""After what does not work: where it does. That is how it is."""
 _FAILS_TO = re.compile(r"fail(?:s|ed|ing)? to", re.IGNORECASE)
 _OF_PEOPLE = re.compile(
     rf"\b(?:{_BODIES}|talks|negotiations?|negotiators|government|part(?:y|ies)|jury|summit|conference|debate|coalition|"
@@ -282,18 +280,26 @@ def decides(line: str) -> bool:
     return any(
         not _is_next_step(line, found)
         and not _is_denied(line, found, _REFUSES)
+        and not _only_tells(line, found)
         and not tongues.is_of_a_problem(line, found)
         for found in _DECIDED.finditer(line)
     ) or tongues.decides(line)
 
 
+def _only_tells(line: str, decided: re.Match[str]) -> bool:
+    """Of a decision that somebody has to take, or of a change that was made."""
+    before = line[max(0, decided.start() - 240) : decided.start()]
+    match decided.group().lower().split():
+        case ["decision", "that"]:
+            return _DESCRIBES.search(before[-100:]) is not None
+        case ["instead", "of", "using"]:
+            return _REWORDS.match(before) is not None
+    return False
+
+
 def _is_next_step(line: str, decided: re.Match[str]) -> bool:
     step = _STEP.search(line, decided.start(), decided.end() + 240)
     return step is not None and step.start() < decided.end()
-
-
-def prefers(line: str) -> bool:
-    return any(not _INTENDS.search(line, found.start(), found.end() + 8) for found in _PREFERS.finditer(line))
 
 
 def mends(line: str) -> bool:
@@ -303,6 +309,7 @@ def mends(line: str) -> bool:
         any(
             not _is_denied(line, found, _DENIES)
             and not _UNKNOWN.match(line, found.end())
+            and not _TO_SEE.search(line, max(0, found.start() - 120), found.start())
             and not _BELIEVED.search(line, max(0, found.start() - 80), found.start())
             for found in _FIXED.finditer(line)
         )
@@ -315,11 +322,21 @@ def _comes_back(line: str) -> bool:
     return fixed is not None and _COMES_BACK.search(line, fixed.end()) is not None
 
 
-def breaks(line: str, *, past: bool = True) -> bool:
-    """`past`: what only was so before counts, too."""
-    if not line.endswith(QUESTION_MARKS) and (_UNFIXED.search(line) or _comes_back(line)):
+def breaks(line: str, *, past: bool = True, hopes: bool = False) -> bool:
+    """`past`: what only was so before counts, too. `hopes`: who mended it says that it should be fixed."""
+    hoped = hopes and _HOPED.fullmatch(line[:120]) is not None
+    if not line.endswith(QUESTION_MARKS) and not hoped and (_is_unfixed(line) or _comes_back(line)):
         return True
     return any((past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line))
+
+
+def _is_unfixed(line: str) -> bool:
+    return any(not _EXPECTED.match(found.group()) or not expects(line) for found in _UNFIXED.finditer(line))
+
+
+def expects(line: str) -> bool:
+    """It says that something is mended by now, as far as anybody knows."""
+    return _AS_EXPECTED.search(line) is not None
 
 
 def _is_so(line: str, found: re.Match[str]) -> bool:
@@ -328,7 +345,7 @@ def _is_so(line: str, found: re.Match[str]) -> bool:
     ):
         return False
     if found.group().endswith("work"):
-        return not _NOT_SO.search(_clause_before(line, found.start()))
+        return not (_NOT_SO.search(_clause_before(line, found.start())) or _ONLY_IF.match(line, found.end()))
     at = max((found.start(name) for name in ("met", "named", "alone", "thrown")), default=-1)
     before = _clause_before(line, max(at, found.start()))
     if _TESTED.search(line, max(0, found.start() - 80), found.start()) or _NOT_SO.search(before):

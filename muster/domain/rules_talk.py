@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from functools import partial
 
 from muster.domain import rules_asking as asking
+from muster.domain import rules_fixes as fixes
+from muster.domain import rules_intents as intents
+from muster.domain import rules_prompts as prompts
+from muster.domain import rules_quoted as quoted
 from muster.domain import rules_statements as statements
 from muster.domain.memory import NewObservation
 from muster.domain.rules_asking import asks_for_work, is_courtesy
@@ -29,6 +33,8 @@ __all__ = ["asks_for_work", "is_courtesy"]
 PIECE_CHARS = 1600
 MAX_PIECES = 14
 """Of a message. One that has more keeps how it begins and ends, and what weighs most of the rest."""
+STEPS_CHARS = 1000
+"""Of a message that may say no more than what is done next."""
 _FIRST_PIECES, _LAST_PIECES = 4, 2
 _PIECES_READ = 60
 
@@ -73,6 +79,9 @@ _REPORTS = re.compile(
     r"pushed)\b",
     re.IGNORECASE,
 )
+_SETS_RULES = ("system", "developer")
+_AGENTS_SAY = frozenset({"assistant", "assistant_message", "agent.output", "output", "stdout"})
+"""Types of events in which an agent speaks, or what it runs."""
 _MARKS = " .!:。！：✅👍"
 _IDENTIFIER = re.compile(r"[._/\\:=@#$<>(\[{`\d]|[a-z][A-Z]")
 _PROGRAMS = frozenset(
@@ -94,6 +103,10 @@ _IMPORTANCE = {
     "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "error": 0.6, "discovery": 0.55, "fact": 0.5,
     "request": 0.55, "question": 0.35,
 }  # fmt: skip
+_OF_RULES = 0.2
+"""Of what a program tells an agent with each task."""
+_OF_A_STEP = 0.25
+"""Of what an agent is about to do, where it says why."""
 
 
 def said(act: Act, before: Act | None) -> list[NewObservation]:
@@ -114,6 +127,9 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
     if not question and len(text) < 40 and not any(map(str.isalpha, text)):
         act.note = "hardly a word in it"
         return []
+    set_by = is_of_user(act) or (not act.speaker and _role(act) in _SETS_RULES)
+    if set_by and (found := prompts.prompt_in(text, sets_task=is_of_user(act))):
+        return _set(act, found)
     parts = pieces(text, PIECE_CHARS, _PIECES_READ)
     made = _most_telling([
         _one(act, part, question if number == 1 else "", before, number, len(parts))
@@ -123,6 +139,17 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
         named = {"title": one_line(f"{done}: {about}", 200), "sources": [act.event.id, before.event.id]}
         return [one.model_copy(update={"type": "bugfix", **named}) for one in made]
     return made
+
+
+def _set(act: Act, prompt: prompts.Prompt) -> list[NewObservation]:
+    """The task is what is wanted. How it is to be done is the same each time."""
+    (task, rules) = ([_one(act, text, "", None, 1, 1)] if text else [] for text in (prompt.task, prompt.rules))
+    wanted = {"type": "request", "title": prompt.title, "importance": _IMPORTANCE["request"]}
+    given = {"type": "fact", "title": one_line(f"Rules for the work: {prompt.rules}"), "importance": _OF_RULES}
+    return [
+        *(one.model_copy(update=wanted) for one in task),
+        *(one.model_copy(update={**given, "facts": []}) for one in rules),
+    ]
 
 
 def _most_telling(made: list[NewObservation]) -> list[NewObservation]:
@@ -149,10 +176,27 @@ def _is_answered_by(act: Act, before: Act) -> bool:
 
 
 def _only_narrates(act: Act) -> bool:
-    if len(act.text) > 240 or is_of_user(act) or dated(act.text, act.event.occurred_at):
+    if is_of_user(act) or dated(act.text, act.event.occurred_at):
         return False
+    if is_of_agent(act) and len(act.text) <= STEPS_CHARS:
+        lines = sentences(act.text, 20)
+        return _are_steps(lines) and not any(intents.has_reason(line) for line in lines)
     lines = [line for line in sentences(act.text, 8) if not is_courtesy(line)]
-    return bool(lines) and all(statements.narrates(line) and not _BECAUSE.search(line) for line in lines)
+    return (
+        len(act.text) <= 240
+        and bool(lines)
+        and all(statements.narrates(line) and not _BECAUSE.search(line) for line in lines)
+    )
+
+
+def _are_steps(lines: list[str]) -> bool:
+    """Whether an agent says in all of them what it does next."""
+    told = [line for line in lines if not (is_courtesy(line) or intents.agrees(line))]
+    return bool(told) and all(_is_step(line) for line in told)
+
+
+def _is_step(line: str) -> bool:
+    return intents.is_ahead(line) and not statements.decides(line[:600]) and not is_labelled(line)
 
 
 def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
@@ -186,7 +230,7 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
         files_read=act.files_read,
         files_modified=act.files_modified,
         language=language_of(part),
-        importance=_importance(kind, part),
+        importance=_OF_A_STEP if is_of_agent(act) and _are_steps(lines) else _importance(kind, part),
         occurred_at=act.event.occurred_at,
         sources=[act.event.id, before.event.id] if before is not None and answered else [act.event.id],
     )
@@ -194,21 +238,32 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
 
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     """What sort of statement it is, and the sentence that says so."""
+    weight = intents.no_weight if act.speaker or is_of_user(act) else intents.weight
+    said_lines = lines
+    if is_of_agent(act):
+        lines = [line for line in lines if not (_is_step(line) or intents.agrees(line))] or lines
     first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
     for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
         for line in lines:
             if not line.endswith(statements.QUESTION_MARKS) and (says(line[:600]) or _LABELLED[kind].match(line)):
+                if kind == "preference" and not _may_wish(act, part, line):
+                    continue
                 return kind, line
     if statements.is_done(first) and len(lines) > 1:
-        return "bugfix", _what_is_done(lines)
+        return "bugfix", _what_is_done(lines) or first
     if _is_asked(act, part, first, lines):
-        return "request", first
+        return "request", asking.wanted(lines, first)
     mended = any(_COMPLETED.match(line) for line in lines[:1])
-    breaks = partial(statements.breaks, past=not mended)
+    breaks = partial(statements.breaks, past=not mended, hopes=is_of_agent(act))
     for kind, says in (("bugfix", statements.mends), ("error", breaks), ("discovery", statements.teaches)):
-        for line in lines:
-            if says(line[:600]) or _LABELLED[kind].match(line):
-                return kind, line
+        saying = [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]
+        if kind == "bugfix" and is_of_agent(act):
+            if saying := [line for line in saying if not fixes.goes_on(line)]:
+                return kind, fixes.named(part, saying, lines, min(saying, key=weight))
+        elif saying:
+            return kind, min(saying, key=weight)
+    if is_of_agent(act) and (changed := fixes.hoped(said_lines)):
+        return "bugfix", changed
     if _LABELLED["request"].match(first):
         return "request", first
     # A question with something said beside it states that.
@@ -216,9 +271,16 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     asked = [line for line in lines if asking.asks_to_know(line)]
     if asked and all(len(line) < 30 and line.endswith("!") for line in told):
         return "question", asked[0]
-    if asking.asks(first) and len(lines) <= 2:
+    if asking.asks(first) and len(lines) <= 2 and not is_of_agent(act):
         return "request", first
-    return "fact", max(told[:4], key=_telling) if told else first
+    return "fact", max(told[:4], key=lambda line: intents.telling(line) - weight(line)) if told else first
+
+
+def _may_wish(act: Act, part: str, line: str) -> bool:
+    """A program has no wishes, nor has what it prints."""
+    if act.kind is Kind.PROMPT or act.event.type.lower() not in quoted.PRINTS or _LABELLED["preference"].match(line):
+        return True
+    return quoted.tells_of_a_person(line) or quoted.bare(line) in quoted.typed(part)
 
 
 def _is_asked(act: Act, part: str, first: str, lines: list[str]) -> bool:
@@ -230,19 +292,29 @@ def _is_asked(act: Act, part: str, first: str, lines: list[str]) -> bool:
     return not asking.tells(first) or asks_for_work(part)
 
 
+def _role(act: Act) -> str:
+    inner = act.data.get("message")
+    return str(act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None) or "")
+
+
 def is_of_user(act: Act) -> bool:
     """Whether the person wrote it whom an assistant works for."""
-    if act.kind is Kind.PROMPT:
-        return True
-    inner = act.data.get("message")
-    role = act.data.get("role") or (inner.get("role") if isinstance(inner, Mapping) else None)
-    return act.kind is Kind.MESSAGE and not act.speaker and role == "user"
+    return act.kind is Kind.PROMPT or (act.kind is Kind.MESSAGE and not act.speaker and _role(act) == "user")
+
+
+def is_of_agent(act: Act) -> bool:
+    """Whether an assistant wrote it, and not somebody who has a name."""
+    if act.kind is not Kind.MESSAGE or act.speaker:
+        return False
+    return _role(act) in ("assistant", "ai", "model", "bot") or act.event.type.lower() in _AGENTS_SAY
 
 
 def asked_in(act: Act) -> str:
     """What the person wants done or wants to know, as a title says it; nothing where they only tell or are polite."""
     if not is_of_user(act) or is_courtesy(act.text):
         return ""
+    if found := prompts.gist(act.text):
+        return found
     part = next(iter(pieces(act.text, PIECE_CHARS, 1)), "")
     lines = sentences(part, 60)
     kind, telling = _kind(act, part, lines)
@@ -257,11 +329,6 @@ def _what_is_done(lines: list[str]) -> str:
     told = [line for line in rest if not asking.asks_to_know(line) and not statements.is_done(line)]
     what = next((line for line in told if not _REPORTS.match(line)), told[0] if told else "")
     return f"{done.rstrip(_MARKS)}: {what}" if what else ""
-
-
-def _telling(line: str) -> int:
-    """Names, numbers and some length: more to be known by than "That is nice"."""
-    return min(len(line), 90) + 12 * len(re.findall(r"\d+|(?<!^)(?<![.!?] )\b[A-Z][\w-]+|`[^`]+`", line[:300]))
 
 
 def _title(kind: str, sentence: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from muster.domain.context import without_told
+from muster.domain.rules_plumbing import without_reminders
 
 READ_CHARS = 64_000
 """Of one text. What is longer is read at its ends."""
@@ -29,7 +30,7 @@ _BOLD = re.compile(
 
 def cleaned(text: str, limit: int = READ_CHARS) -> str:
     """Storable, without colours, carriage returns and what was told anyway, and of bounded length."""
-    text = without_told(clipped(text, limit * 2))
+    text = without_reminders(without_told(clipped(text, limit * 2)))
     text = _ANSI.sub("", text) if "\x1b" in text else text
     if "\r" in text:
         # A progress bar writes over itself: the last of it is what stays on the screen.

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from muster.domain.rules_plumbing import spoken
+
 
 class Part(NamedTuple):
     type: str
@@ -36,8 +38,13 @@ def is_of_a_program(text: str) -> bool:
 
 
 def said(text: Any, role: str = "assistant") -> list[Part]:
-    if not isinstance(text, str) or not text.strip() or (role == "user" and text.lstrip().startswith(_NOT_SAID)):
+    if not isinstance(text, str) or not text.strip():
         return []
+    if role == "user" and text.lstrip().startswith(_NOT_SAID):
+        # Somebody may have said something beside it.
+        text = spoken(text, by_a_person=True)
+        if not text or text.startswith(_NOT_SAID):
+            return []
     return [Part("prompt", {"prompt": text}) if role == "user" else Part("message", {"role": role, "text": text})]
 
 

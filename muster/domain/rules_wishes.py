@@ -1,0 +1,76 @@
+"""What somebody wants to be so always: told from what they want now, and from what a thing always does."""
+
+from __future__ import annotations
+
+import re
+
+NO_VERB = (
+    r"(?:mind|again|ever|been|seen|had|heard|got|gone|done|was|were|is|are|has|have|happens?|works|too|to|a|an|the|"
+    r"there|this|that|so|as|at|in|on|up|great|good|nice|fun|happy|glad|welcome|better|more|less|my|your|his|her|our|"
+    r"not|only|just|knew|thought|saw|felt|found|wanted|one|something|someone|nothing|for|from|by|with|if|when|"
+    r"loved|liked|nearly|almost|\w+ly|(?!embed|need|feed|seed|speed|shed|shred|proceed|exceed)\w+ed|\w+ing)\b"
+)
+"""No order begins so behind "always" and "never"."""
+_RULE = (
+    r"(?:always|never|please (?:always|never|do not|don['’]t)) (?:use|write|run|add|commit|push|put|name|call|ask|do|"
+    r"make|include|change|touch|create|mock|deploy|go|merge|release|ship|delete|remove|edit|install|start|stop|send|"
+    r"set|keep|leave|test|check|review|read|open|close|format|lint|document|log|store|save|rebase|force|skip|disable|"
+    r"enable|rename|return|throw|catch|import|export|pin|tag|sign|wrap|escape|quote|validate|share|print|expose|"
+    r"hard-?code|update|upgrade|follow|prefer|avoid|explain|answer|reply|work|build|back|rely|trust|assume|bypass)"
+)
+_STANDING = re.compile(
+    r"\b(?:i|we)(?:['’]d like| want| need| would like) to (?:approve|review|confirm|sign off|be asked(?: about)?|check|"
+    r"see|decide(?: on)?) (?:all|every|each|any)\b|"
+    r"\bi (?:want|['’]d like|would like) (?:us|you) to (?:[^.\n]{1,80}? (?:at a time|each time|every time|whenever|"
+    r"from now on|as we go|step by step|in small steps)\b|(?:always|never|only)\b)|"
+    r"\bwe (?:practi[cs]e|follow|adhere to|stick to) (?!(?:the|that|this|your|up|him|her|them|it|for|with|piano|"
+    r"yoga|every|each|on)\b)[\w-]{2,30}|"
+    r"\b(?:practi[cs]e|follow|use) (?:strict )?(?:[AB]?TDD|BDD|DDD|SDD|test-driven|trunk-based|conventional commits)\b",
+    re.IGNORECASE,
+)
+"""How somebody wants to work, from now on."""
+_OPENING = r"^(?:(?:no|yes|ok(?:ay)?|please|and|but|so|remember|also|well|hey|stop)\b[\s,:;.!–-]*)*"
+_ALWAYS_ELSEWHERE = (
+    r"^(?:bitte,? |und |aber |also |nein,? )*(?:"
+    r"(?:immer|nie(?:mals)?) (?!(?:noch|wenn|wieder|mehr|dann|zuvor|hat|haben|ist|sind|war|waren|wird|werden|wurden?|"
+    r"kann|können|muss|müssen)\b)(?:[^\s.,;!?]{1,40} ){0,10}?(?!ge(?!ben\b|hen\b))(?-i:[a-zäöüß]{2,30})(?:en|ern|eln)"
+    r"(?=[.,;!]|$)"
+    r"|(?:verwende|nutze|benutze|schreibe?|nimm|mache?|pushe|committe|teste|frage?|lasse?|formatiere|prüfe|antworte)n? "
+    r"(?:\w{1,30} ){0,3}(?:immer|nie(?:mals)?)\b)"
+    r"|^(?:s['’]il (?:te|vous) pla[iî]t,? |merci de |veuillez )?(?:n(?:e |['’])\w{2,20}(?:-\w{2,6})? jamais\b|"
+    r"(?:toujours|ne jamais) (?!(?:entre|autre|encore|pire|notre|votre)\b)\w{1,20}(?:er|ir|re)\b|"
+    r"(?:utilise|écris|écrive|fais|ajoute|demande|lance|teste|garde|mets|mette|réponds|réponde)z? (?:\w{1,20} ){0,2}"
+    r"toujours\b)"
+    r"|^(?:por favor,? )?(?:(?:nunca|jamás) (?!(?:antes|es|has|más)\b)\w{2,20}(?:[aei]r|[ae]s)\b|"
+    r"siempre (?:\w{2,20}[aei]r|us[ae]|escrib[ea]|haz|haga|ejecut[ae]|pregunt[ae]|pon|ponga|respond[ea]|añad[ea]|"
+    r"prueb[ae]|utili[zc][ae]|documenta|valida|revisa)\b|"
+    r"(?:usa|escribe|haz|ejecuta|pregunta|pon|responde|añade|utiliza) siempre\b)"
+)
+_PREFERS = re.compile(
+    r"\b(?:i|we|he|she|they|user|client|customer)(?:['’]d| would)? (?:really |much |always |usually |do not |don['’]t |"
+    r"strongly )*(?:prefer|like|love|hate|dislike|enjoy|favou?r|can['’]t stand|want you to)s?\b|\bmy favou?rite\b|"
+    rf"\b{_RULE}\b|{_OPENING}(?:always|never) (?!{NO_VERB})[a-z]|"
+    rf"{_ALWAYS_ELSEWHERE}|"
+    r"\bprefers? \w+|\bich bevorzuge|\bje préfère|\bprefiero|偏好|喜欢|好き",
+    re.IGNORECASE,
+)
+_INTENDS = re.compile(
+    r"(?:['’]d| would) (?:really |much )*(?:like|love|hate) (?:to|for|you to)\b|(?:['’]d| would) like\s?[.,;!)]",
+    re.IGNORECASE,
+)
+"""What somebody would like to do next is no preference."""
+_HAPPENS = re.compile(
+    r"\b(?:(?:it|which|that|this)(?:['’]ll| will| would| can| could| may| might)?|(?:will|would|can|could|may|"
+    r"might)(?: then| also| still)?)(?: almost| nearly| practically| virtually)? $|\b(?:almost|nearly|practically|"
+    r"virtually) $",
+    re.IGNORECASE,
+)
+"""Before "always": what a thing does is nobody's wish."""
+
+
+def prefers(line: str) -> bool:
+    return _STANDING.search(line) is not None or any(
+        not _INTENDS.search(line, found.start(), found.end() + 8)
+        and not _HAPPENS.search(line, max(0, found.start() - 60), found.start())
+        for found in _PREFERS.finditer(line)
+    )
