@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from muster.domain import rules_background as background
 from muster.domain.memory import Event
 from muster.domain.rules_answers import answer_of
 from muster.domain.rules_commands import only_looks
@@ -41,6 +42,10 @@ class Kind(StrEnum):
     SEARCH = "search"
     EDIT = "edit"
     COMMAND = "command"
+    BEGUN = "begun"
+    """A command in the background."""
+    FINISHED = "finished"
+    """What was begun there."""
     WEB = "web"
     DELEGATION = "delegation"
     PLAN = "plan"
@@ -73,6 +78,8 @@ class Act:
     about: str = ""
     """What the one who used the tool says it is for."""
     command: str = ""
+    background: str = ""
+    """The name of a run in the background."""
     exit_code: int | None = None
     failed: bool = False
     interrupted: bool = False
@@ -315,6 +322,8 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         kind = Kind.COMMAND
     act = Act(event, kind, tool=tool, data=asked, about=line_of(asked, "description", "explanation", "justification"))
     if tool.lower() in _IDLE_TOOLS:
+        if ended := background.ended(asked, payload if answered is None else answered):
+            return Act(event, Kind.FINISHED, tool=tool, **ended.fields)
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
     if kind is Kind.COMMAND and applies_patch(command_of(asked)):
@@ -342,7 +351,9 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             _read_edit(act, asked, answered)
         case Kind.COMMAND:
             act.command = command_of(asked)
-            if answered is not None and not (act.text or act.failed) and only_looks(act.command):
+            if not act.failed and (run := background.begun(asked, answered, act.command)) is not None:
+                act.kind, act.background, act.query, act.command = Kind.BEGUN, run, act.command, ""
+            elif answered is not None and not (act.text or act.failed) and only_looks(act.command):
                 act.kind, act.note = Kind.NOTHING, "a look that showed nothing"
         case Kind.WEB:
             act.query = line_of(asked, "query", "url", "search_term")

@@ -53,6 +53,10 @@ class Work:
                 self._edit(act)
             case Kind.COMMAND:
                 self._command(act)
+            case Kind.BEGUN:
+                self._begin(act)
+            case Kind.FINISHED:
+                self._finish(act)
             case Kind.READ | Kind.SEARCH:
                 self._look(act)
             case Kind.WEB | Kind.TOOL | Kind.DELEGATION:
@@ -203,6 +207,37 @@ class Work:
             title = act.about or f"Run `{short(command, 90)}`"
             kind = "change" if commands.mutates(command) else "discovery"
             self.made.append(of(act, kind, title, as_said(act, output), importance=0.4 if kind == "change" else 0.3))
+
+    def _begin(self, act: Act) -> None:
+        """In the background: nobody knows how it ends."""
+        if commands.only_looks(act.query):
+            act.note = "a look that is not over"
+            return
+        title = f"Start in the background: {act.about or f'`{short(act.query, 90)}`'}"
+        known = f" as {act.background}" if act.background else ""
+        self.made.append(
+            of(act, "discovery", title, f"`{short(act.query, 400)}` was started in the background{known}.",
+               importance=0.25)
+        )  # fmt: skip
+        if not commands.is_harmless(act.query):
+            self._happened(act)
+
+    def _finish(self, act: Act) -> None:
+        """What was started before anything that is known. How it went is told of its name."""
+        if act.query:
+            act.command = act.query
+            self._command(act)
+            return
+        title = f"The background run {act.background}".rstrip()
+        found, report = outcomes.failure(act.text), outcomes.passed(outcomes.excerpt(act.text))
+        story = f"{act.about}\n{found.excerpt if act.failed else outcomes.excerpt(act.text)}".strip()
+        if act.failed or outcomes.fails(act.text):
+            why = found.what or act.about or f"exit code {act.exit_code or 1}"
+            self.made.append(of(act, "error", f"{title} failed: {why}", story, importance=0.5))
+        elif report:
+            self.made.append(of(act, "discovery", f"{title} passes: {report}", story, importance=0.3))
+        else:
+            act.note = "a run in the background that ended well"
 
     # -- Looks --------------------------------------------------------------------------------------------------
 
