@@ -9,24 +9,11 @@ from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_verdicts as verdicts
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import titled
+from muster.domain.rules_cycles import Cycle, fails_again, has_failed, is_part, is_same_failure, placed
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
-from muster.domain.rules_stories import (
-    Cycle,
-    as_said,
-    changed,
-    committed,
-    has_failed,
-    is_part,
-    is_same_failure,
-    looked,
-    mended,
-    of,
-    placed,
-    short,
-    still_broken,
-)
+from muster.domain.rules_stories import as_said, changed, committed, looked, mended, of, short, still_broken
 from muster.domain.rules_text import one_line
 
 MAX_LOOKS = 8
@@ -99,7 +86,7 @@ class Work:
         if program == "git commit" and outcomes.nothing_to_commit(act.text):
             act.note = "there was nothing to commit"
             return
-        failed = has_failed(act)
+        failed = has_failed(act) or any(_mends(act, one) and fails_again(act, one.every[-1]) for one in self._open)
         if failed and commands.only_looks(act.command):
             if complaint := verdicts.complaint(act.command, act.text):
                 self.made.append(
