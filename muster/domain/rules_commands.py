@@ -13,6 +13,7 @@ from typing import NamedTuple
 from muster.domain import rules_looks as looks
 from muster.domain.rules_elsewhere import run_in
 from muster.domain.rules_installs import Installed, handles_packages, installed
+from muster.domain.rules_scripts import alike
 from muster.domain.rules_steps import Step, named, program, steps
 from muster.domain.rules_text import unique
 
@@ -73,6 +74,7 @@ _SHOWS = re.compile(
     r"helm (?:list|ls|status|get|template|lint)|"
     r"(?:terraform|tofu) (?:-\S+ )*(?:plan|show|output|validate|version)|"
     r"systemctl (?:-\S+ )*(?:status|list-\S+|is-\S+|cat)|journalctl|dmesg|"
+    r"juju (?:status|debug-log|show-\S+|list-\S+|models|clouds|controllers)|"
     r"glab \w+ (?:view|list|status|trace|diff)|pm2 (?:logs|ls|list|show|describe|status)|supervisorctl (?:tail|status)|"
     r"stern|kubetail|wrangler tail|(?:fly|railway|eb|minikube|serverless|sls|argo|netlify) logs|firebase functions:log|"
     r"(?:doctl apps|nomad alloc|tkn \w{1,20}) logs|az (?:\S+ ){1,4}(?:tail|show|list)|"
@@ -82,7 +84,8 @@ _SHOWS = re.compile(
     r"aws \S+ (?:list|describe|get)-\S+|alembic (?:current|history|heads))(?![\w-])"
 )
 _SHOWS_LOGS = re.compile(
-    r"(?:\S+ )*logs?\b|journalctl|dmesg|stern|kubetail|gh \w+ (?:view|diff)|gh api|glab \w+ (?:trace|view|diff)|"
+    r"(?:\S+ )*logs?\b|juju debug-log|"
+    r"journalctl|dmesg|stern|kubetail|gh \w+ (?:view|diff)|gh api|glab \w+ (?:trace|view|diff)|"
     r"supervisorctl tail|wrangler tail|firebase functions:log|gcloud logging|aws ssm get-command-invocation"
 )
 _SELECTS = re.compile(
@@ -329,7 +332,12 @@ def _does(later: _Run, earlier: _Run) -> bool:
 def covers(later: str, earlier: str) -> bool:
     """Whether the later command does all that the earlier one did."""
     before, after = _aims(earlier), _runs(later)
-    return bool(before) and _is_there(later, earlier) and all(any(_does(each, one) for each in after) for one in before)
+    return (
+        bool(before)
+        and _is_there(later, earlier)
+        and all(any(_does(each, one) for each in after) for one in before)
+        and alike(later, earlier)
+    )
 
 
 def is_same(later: str, earlier: str) -> bool:
@@ -337,9 +345,13 @@ def is_same(later: str, earlier: str) -> bool:
     if covers(later, earlier) or covers(earlier, later):
         return True
     pair = _alone(later, earlier)
-    return pair is not None and all(
-        word in pair[1].words or word.startswith(tuple(f"{one}{mark}" for one in pair[1].words for mark in _UNDER))
-        for word in pair[0].words
+    return (
+        pair is not None
+        and alike(later, earlier)
+        and all(
+            word in pair[1].words or word.startswith(tuple(f"{one}{mark}" for one in pair[1].words for mark in _UNDER))
+            for word in pair[0].words
+        )
     )
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from muster.domain import rules_commands as commands
 from muster.domain import rules_hidden as hidden
 from muster.domain import rules_outcomes as outcomes
+from muster.domain.rules_differences import differences
 from muster.domain.rules_reading import Act
 
 failure = lru_cache(maxsize=32)(outcomes.failure)
@@ -79,9 +80,19 @@ class Cycle:
 
     @property
     def fixes(self) -> list[Act]:
-        """What may have mended it: also what passes, where that changes something itself."""
-        last = [self.passed] if self.passed and self.passed.command != self.failed.command else []
-        return [act for act in (*self.between, *last) if _may_mend(act, self.failed)]
+        """What may have mended it: also what passes, where that changes something itself, or does it another way. What
+        only shows something is mended by nothing: it shows something else."""
+        if commands.shows(self.failed.command) and self.failed.command:
+            return []
+        found = [act for act in self.between if _may_mend(act, self.failed)]
+        if self.passed and self.passed.command != self.failed.command:
+            found += [self.passed] if self.otherwise or _may_mend(self.passed, self.failed) else []
+        return found
+
+    @property
+    def otherwise(self) -> list[str]:
+        """How what passes differs from what failed."""
+        return differences(self.passed.command, self.failed.command) if self.passed else []
 
 
 def is_same_failure(one: Cycle, other: Cycle) -> bool:

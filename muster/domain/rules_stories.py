@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
+from muster.domain import rules_differences as differences
 from muster.domain import rules_outcomes as outcomes
+from muster.domain import rules_scripts as scripts
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import fix_told, titled
 from muster.domain.rules_cycles import Cycle, failure
@@ -36,7 +38,12 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     found = failure(cycle.failed.text)
     program = commands.program(cycle.failed.command) or "the command"
     files = _files(fixes)
-    runs = unique((short(act.command, 60) for act in fixes if not act.files_modified and act.command), 3)
+    otherwise = cycle.otherwise
+    runs = [
+        *(f"`{short(act.command, 60)}`" for act in fixes if not act.files_modified and act.command
+          and not (act is passed and otherwise)),
+        *otherwise,
+    ]  # fmt: skip
     report = outcomes.passed(passed.text)
     story = [
         f"`{short(cycle.failed.command)}` failed: {found.what}",
@@ -44,7 +51,7 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
         _story(fixes, 2000),
         f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
     ]
-    how = f" in {_named(files)}" if files else f" with `{'`, `'.join(runs)}`" if runs else ""
+    how = f" in {_named(files)}" if files else differences.told(unique(runs, 3))
     return _from(
         [*cycle.every, *fixes, passed], "bugfix",
         f"Fix {one_line(causes.bare(found.what), 110) or f'what {program} complained of'}{how}", "\n".join(story),
@@ -68,12 +75,17 @@ def still_broken(cycle: Cycle) -> NewObservation:
         return broken(acts[-1], acts)
     happened = [*(f"{_named([path])} was changed" for path in _files(cycle.between)[:3]),
                 *(f"`{short(act.command, 80)}` was run" for act in cycle.between
-                  if act.command and not act.files_modified)]  # fmt: skip
-    later = "Run again, it passed."
+                  if act.command and not act.files_modified and not act.failed)]  # fmt: skip
+    again = "Asked again, it answered" if commands.shows(cycle.failed.command) else "Run again, it passed"
+    if not scripts.alike(cycle.passed.command, cycle.failed.command) or (
+        scripts.script(cycle.passed.command) != scripts.script(cycle.failed.command)
+    ):
+        again = "Run again with another script, it passed"
+    later = f"{again}."
     if happened:
-        later = f"Run again, it passed. In between, {', '.join(happened[:4])}."
-    elif not cycle.between and commands.is_harmless(cycle.passed.command):
-        later = "Run again, it passed; nothing was changed in between."
+        later = f"{again}. In between, {', '.join(happened[:4])}."
+    elif not cycle.between and "another" not in again and commands.is_harmless(cycle.passed.command):
+        later = f"{again}; nothing was changed in between."
     return broken(acts[-1], [*acts, cycle.passed], later=later)
 
 

@@ -10,6 +10,7 @@ from muster.domain import rules_verdicts as verdicts
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import titled
 from muster.domain.rules_cycles import Cycle, fails_again, has_failed, is_part, is_same_failure, placed
+from muster.domain.rules_differences import filters
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
@@ -308,6 +309,8 @@ def _folded(cycles: list[Cycle]) -> list[Cycle]:
 def _mends(act: Act, cycle: Cycle) -> bool:
     """Whether it passes where each of the failures was."""
     for failed in cycle.standing:
+        if not commands.is_check(act.command) and filters(act.command) != filters(failed.command):
+            return False
         if commands.covers(act.command, placed(failed)) or commands.covers(placed(act), placed(failed)):
             continue
         if commands.program(act.command) != commands.program(failed.command) or not cycle.fixes:
