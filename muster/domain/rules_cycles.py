@@ -12,6 +12,7 @@ from muster.domain import rules_hidden as hidden
 from muster.domain import rules_outcomes as outcomes
 from muster.domain.rules_differences import differences
 from muster.domain.rules_reading import Act
+from muster.domain.rules_results import is_doubted
 
 failure = lru_cache(maxsize=32)(outcomes.failure)
 """Failures that are followed at once are compared with each other."""
@@ -29,10 +30,9 @@ def has_failed(act: Act) -> bool:
 
 
 def fails_again(act: Act, failed: Act) -> bool:
-    """Whether it says what the failed one said, where its exit code would not tell."""
-    return (act.exit_code is None or hidden.is_hidden(act.command)) and hidden.says_again(
-        failure(failed.text).what, act.text
-    )
+    """Whether it says what the failed one said, where its exit code would not tell, or its agent says that it does."""
+    unknown = act.exit_code is None or hidden.is_hidden(act.command)
+    return is_doubted(act) or (unknown and hidden.says_again(failure(failed.text).what, act.text))
 
 
 def placed(act: Act) -> str:

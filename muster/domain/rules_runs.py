@@ -1,4 +1,5 @@
-"""What was run, once all that is told of it is known: how a command ended that was started in the background."""
+"""What was run, once all that is told of it is known: how a command ended that was started in the background, and what
+is said of one that ended well."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from uuid import UUID
 
 from muster.domain.rules_background import notified
 from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_results import mark_doubted
 from muster.domain.rules_steps import steps
 
 _Key = tuple[UUID, str]
@@ -47,7 +49,8 @@ def joined(acts: Sequence[Act], earlier: Sequence[Act] = ()) -> list[Act]:
         elif place[at] is not act:
             place[at] = _nothing(place[at], "the end of a run that is told with what it printed")
             places[key] = made, len(made) - 1
-    return [*before, *made]
+    mark_doubted(found := [*before, *made])
+    return found
 
 
 def _notified(act: Act) -> Act:

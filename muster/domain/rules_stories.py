@@ -15,6 +15,7 @@ from muster.domain.rules_called import fix_told, titled
 from muster.domain.rules_cycles import Cycle, failure
 from muster.domain.rules_json import MAX_FILES
 from muster.domain.rules_reading import Act
+from muster.domain.rules_results import printed
 from muster.domain.rules_text import concepts_of, language_of, one_line, unique
 
 NARRATIVE_CHARS = 4000
@@ -51,6 +52,7 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
         _story(fixes, 2000),
         f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
     ]
+    story += [f"It printed:\n{text}" for text in [printed(passed)] if text]
     how = f" in {_named(files)}" if files else differences.told(unique(runs, 3))
     return _from(
         [*cycle.every, *fixes, passed], "bugfix",
@@ -86,7 +88,8 @@ def still_broken(cycle: Cycle) -> NewObservation:
         later = f"{again}. In between, {', '.join(happened[:4])}."
     elif not cycle.between and "another" not in again and commands.is_harmless(cycle.passed.command):
         later = f"{again}; nothing was changed in between."
-    return broken(acts[-1], [*acts, cycle.passed], later=later)
+    text = printed(cycle.passed)
+    return broken(acts[-1], [*acts, cycle.passed], later=f"{later}\nIt printed:\n{text}" if text else later)
 
 
 def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObservation:

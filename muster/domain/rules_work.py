@@ -14,6 +14,7 @@ from muster.domain.rules_differences import filters
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_results import is_doubted
 from muster.domain.rules_stories import as_said, changed, committed, looked, mended, of, short, still_broken
 from muster.domain.rules_text import one_line
 
@@ -87,7 +88,10 @@ class Work:
         if program == "git commit" and outcomes.nothing_to_commit(act.text):
             act.note = "there was nothing to commit"
             return
-        failed = has_failed(act) or any(_mends(act, one) and fails_again(act, one.every[-1]) for one in self._open)
+        doubted = is_doubted(act)
+        failed = has_failed(act) or (
+            not doubted and any(_mends(act, one) and fails_again(act, one.every[-1]) for one in self._open)
+        )
         if failed and commands.only_looks(act.command):
             if complaint := verdicts.complaint(act.command, act.text):
                 self.made.append(
@@ -103,7 +107,7 @@ class Work:
         if failed:
             act.failed = True
             self._fails(act)
-        elif not self._passes(act):
+        elif doubted or not self._passes(act):
             self._succeeded(act, program)
         elif (message := commands.commit_message(act.command)) and outcomes.is_committed(act.command, act.text):
             self.made.append(committed(act, message))
