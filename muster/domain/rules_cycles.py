@@ -13,6 +13,7 @@ from muster.domain import rules_outcomes as outcomes
 from muster.domain.rules_differences import differences
 from muster.domain.rules_reading import Act
 from muster.domain.rules_results import is_doubted
+from muster.domain.rules_weakened import is_of_environment, weakens
 
 failure = lru_cache(maxsize=32)(outcomes.failure)
 """Failures that are followed at once are compared with each other."""
@@ -51,6 +52,10 @@ class Cycle:
     """The same again."""
     between: list[Act] = field(default_factory=list)
     """Edits, and commands that may have changed something."""
+    tried: int = 0
+    """How much of that was done when it failed the last time: it was no fix."""
+    latest: Act | None = None
+    """The last of what failed in the same place, if not the first."""
     passed: Act | None = None
     mended_as: Cycle | None = None
     """The same, where it was mended and is told. Nothing, once this failed again."""
@@ -84,15 +89,29 @@ class Cycle:
         only shows something is mended by nothing: it shows something else."""
         if commands.shows(self.failed.command) and self.failed.command:
             return []
-        found = [act for act in self.between if _may_mend(act, self.failed)]
-        if self.passed and self.passed.command != self.failed.command:
-            found += [self.passed] if self.otherwise or _may_mend(self.passed, self.failed) else []
+        last = self.last
+        found = [act for act in self.since if _may_mend(act, last)]
+        if self.passed and self.passed.command != last.command:
+            found += [self.passed] if self.otherwise or _may_mend(self.passed, last) else []
         return found
 
     @property
     def otherwise(self) -> list[str]:
         """How what passes differs from what failed."""
-        return differences(self.passed.command, self.failed.command) if self.passed else []
+        return differences(self.passed.command, self.last.command) if self.passed else []
+
+    @property
+    def last(self) -> Act:
+        return self.latest or self.failed
+
+    @property
+    def since(self) -> list[Act]:
+        """What was done after it failed the last time."""
+        return self.between[self.tried :]
+
+    def fails(self, act: Act) -> None:
+        self.failures.append(act)
+        self.latest, self.tried, self.mended_as = act, len(self.between), None
 
 
 def is_same_failure(one: Cycle, other: Cycle) -> bool:
@@ -132,11 +151,14 @@ def _is_test(one: str, other: str) -> bool:
 def _may_mend(act: Act, failed: Act) -> bool:
     """A text it never spoke of did not, and neither did a package that it did not miss."""
     spoken = f"{failed.command}\n{failed.text}"
+    if is_of_environment(failure(failed.text).what):
+        names = [*act.files_modified, *(commands.names(act.command) if commands.alters(act.command) else ())]
+        return any(path in spoken or path.rpartition("/")[2] in spoken for path in names)
     if act.files_modified:
         return any(not _PROSE.search(path) or path.rpartition("/")[2] in spoken for path in act.files_modified)
     if not act.command:
         return bool(act.changes)
-    return commands.alters(act.command) and (
+    return (commands.alters(act.command) or weakens(act) != "") and (
         any(word in failed.text for word in commands.names(act.command))
         or (commands.installs_all(act.command) and outcomes.misses_something(failed.text))
     )

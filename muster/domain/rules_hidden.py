@@ -14,7 +14,8 @@ _OF_CHECKS = re.compile(
     r"^(?:ImportError while loading conftest|E {3}[\w.]{0,80}(?:Error|Exception)\b|INTERNALERROR>|"
     r"_{1,40} ERROR (?:collecting|at (?:setup|teardown)) |ERROR: (?:file or directory not found|not found: |usage: )|"
     r"(?:ERROR: )?usage: [^\n]{1,300}\n[^\n]{0,300}\berror: |[ \t]{0,9}evaluation failed :\(|"
-    r"[^\n:]{1,80}: FAIL code \d|Error: Cannot find module |Could not find a (?:version|package)\b)",
+    r"FAILED \S{1,300}::\S|\S{1,200}::\S{1,200} FAILED\b|[^\n:]{1,80}: FAIL code \d|"
+    r"Error: Cannot find module |Could not find a (?:version|package)\b)",
     re.MULTILINE,
 )
 """What checks print that did not get to run anything, or ran it and failed."""

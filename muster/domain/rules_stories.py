@@ -10,6 +10,7 @@ from muster.domain import rules_commands as commands
 from muster.domain import rules_differences as differences
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_scripts as scripts
+from muster.domain import rules_weakened as weakened
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import fix_told, titled
 from muster.domain.rules_cycles import Cycle, failure
@@ -36,8 +37,8 @@ _ASSIGNED = re.compile(r"^([A-Z][A-Z0-9_]{3,})\s*(?::[^=\n]{1,40})?=", re.MULTIL
 
 def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     """It failed, something was changed, it passes."""
-    found = failure(cycle.failed.text)
-    program = commands.program(cycle.failed.command) or "the command"
+    found = failure(cycle.last.text)
+    program = commands.program(cycle.last.command) or "the command"
     files = _files(fixes)
     otherwise = cycle.otherwise
     runs = [
@@ -47,19 +48,26 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     ]  # fmt: skip
     report = outcomes.passed(passed.text)
     story = [
-        f"`{short(cycle.failed.command)}` failed: {found.what}",
+        f"`{short(cycle.last.command)}` failed: {found.what}",
         *(f"Failing: {', '.join(found.tests)}" for _ in found.tests[:1]),
         _story(fixes, 2000),
         f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
     ]
     story += [f"It printed:\n{text}" for text in [printed(passed)] if text]
     how = f" in {_named(files)}" if files else differences.told(unique(runs, 3))
+    kind, title = "bugfix", f"Fix {one_line(causes.bare(found.what), 110) or f'what {program} complained of'}{how}"
+    ways = {weakened.weakens(act) for act in fixes}
+    if ways <= {weakened.REMOVED, weakened.SKIPPED}:
+        kind, way = "change", "skipped" if weakened.SKIPPED in ways else "removed"
+        names = _listed(weakened.tests_in(fixes))
+        title = (
+            f"Tests {way}{f': {names}' if names else how}, which failed with {one_line(causes.bare(found.what), 90)}"
+        )
     return _from(
-        [*cycle.every, *fixes, passed], "bugfix",
-        f"Fix {one_line(causes.bare(found.what), 110) or f'what {program} complained of'}{how}", "\n".join(story),
+        [*cycle.every, *fixes, passed], kind, title, "\n".join(story),
         facts=[*(f"It failed with {what}" for what in _whats(cycle)),
                *(f"`{program}` passes: {report}" for _ in [report] if report)],
-        modified=files, read=found.where, importance=0.7,
+        modified=files, read=found.where, importance=0.7 if kind == "bugfix" else 0.5,
     )  # fmt: skip
 
 
@@ -75,8 +83,8 @@ def still_broken(cycle: Cycle) -> NewObservation:
     acts = cycle.every
     if cycle.passed is None:
         return broken(acts[-1], acts)
-    happened = [*(f"{_named([path])} was changed" for path in _files(cycle.between)[:3]),
-                *(f"`{short(act.command, 80)}` was run" for act in cycle.between
+    happened = [*(f"{_named([path])} was changed" for path in _files(cycle.since)[:3]),
+                *(f"`{short(act.command, 80)}` was run" for act in cycle.since
                   if act.command and not act.files_modified and not act.failed)]  # fmt: skip
     again = "Asked again, it answered" if commands.shows(cycle.failed.command) else "Run again, it passed"
     if not scripts.alike(cycle.passed.command, cycle.failed.command) or (
@@ -86,7 +94,7 @@ def still_broken(cycle: Cycle) -> NewObservation:
     later = f"{again}."
     if happened:
         later = f"{again}. In between, {', '.join(happened[:4])}."
-    elif not cycle.between and "another" not in again and commands.is_harmless(cycle.passed.command):
+    elif not cycle.since and "another" not in again and commands.is_harmless(cycle.passed.command):
         later = f"{again}; nothing was changed in between."
     text = printed(cycle.passed)
     return broken(acts[-1], [*acts, cycle.passed], later=f"{later}\nIt printed:\n{text}" if text else later)

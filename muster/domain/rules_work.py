@@ -121,8 +121,7 @@ class Work:
             if commands.is_same(act.command, placed(cycle.failed)) or commands.is_same(
                 placed(act), placed(cycle.failed)
             ):
-                cycle.failures.append(act)
-                cycle.mended_as = None
+                cycle.fails(act)
                 if len(cycle.failures) >= MAX_FAILURES:
                     self._end(cycle)
                 return

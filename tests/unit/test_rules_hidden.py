@@ -34,6 +34,8 @@ def edit() -> Event:
         ("pytest tests/none 2>&1 | tail -2", "ERROR: file or directory not found: tests/none", "pytest fails: "),
         ("tox -e lint 2>&1 | tail -3", "  lint: FAIL code 1 (2.5 seconds)\n  evaluation failed :( (2.6 seconds)",
          "tox fails: "),
+        ("tox -e unit | grep -E 'PASSED|FAILED' | head -2",
+         "tests/test_a.py::test_b PASSED\nFAILED tests/test_a.py::test_c - KeyError: 3", "tox fails: KeyError: 3"),
         ("python fill.py | tail -1", "KeyError: 'vat'", "python fails: KeyError: 'vat'"),
         ("python3 fill.py 2>&1 | head -20", "Traceback (most recent call last):\nKeyError: 'vat'", "python3 fails: "),
         ("cargo test | tail -3", "/bin/sh: 1: cargo: not found", "cargo test fails: "),
