@@ -43,9 +43,14 @@ def differences(passed: str, failed: str) -> list[str]:
 
 def filters(command: str) -> frozenset[str]:
     """What its output goes through that makes something else of it."""
+    return frozenset(piped(command))
+
+
+def piped(command: str) -> list[str]:
+    """The same in its order."""
     parts = _PIPE.split(_QUOTED.sub("_", without_script(command)))[1:20]
-    names = (part.split(maxsplit=1)[0].rpartition("/")[2] for part in parts if part.strip())
-    return frozenset(names) - _CUT
+    names = [part.split(maxsplit=1)[0].rpartition("/")[2] for part in parts if part.strip()]
+    return [name for name in names if name not in _CUT]
 
 
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'[^']*+'", re.DOTALL)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from muster.domain import rules_commands as commands
 from muster.domain import rules_outcomes as outcomes
+from muster.domain.rules_differences import piped
 from muster.domain.rules_reading import Act, Kind
+from muster.domain.rules_steps import steps
 
 PRINTED_CHARS = 500
 DOUBTED = "doubted"
@@ -40,6 +42,21 @@ _SAYS_NOTHING = re.compile(
     re.IGNORECASE,
 )
 
+_NO_OUTPUT = re.compile(
+    r"(?:Your )?command (?:ran|executed|completed) successfully[^\n]{0,80}\b(?:no|not|any) [^\n]{0,30}output\W{0,3}|"
+    r"[(\[<]?no output[)\]>]?\W{0,3}",
+    re.IGNORECASE,
+)
+_ANSWERING = frozenset(
+    """
+    file wc du base64 base32 basenc xxd od hexdump bc dc rev tr jq yq sha256sum md5sum sha1sum cksum
+    openssl python python3 node perl ruby awk gawk date
+    """.split()  # noqa: SIM905
+)
+"""What makes something else of what it is given, or says what that is: not a part of it."""
+_ANSWER_LINES = 3
+_ANSWER_CHARS = 600
+
 
 def mark_doubted(acts: Sequence[Act]) -> None:
     """Of a run, what is said right after it."""
@@ -71,3 +88,25 @@ def printed(act: Act) -> str:
         return ""
     text = outcomes.excerpt(act.text, PRINTED_CHARS)
     return "" if _SAYS_NOTHING.fullmatch(text) else text
+
+
+def output_of(act: Act) -> str:
+    """What a command said, also where that is one letter. Nothing, where somebody says that it said nothing."""
+    text = act.text.strip()
+    if _NO_OUTPUT.fullmatch(text[:200]):
+        return ""
+    return outcomes.excerpt(text) or (text if len(text) <= _FEW and any(map(str.isalnum, text)) else "")
+
+
+_FEW = 20
+
+
+def is_answer(act: Act, output: str) -> bool:
+    """Whether a command that changes nothing was asked something, and says it in a few lines."""
+    found = [step for step in steps(act.command) if not step.prepares]
+    if len(found) != 1 or not output or len(act.text) > _ANSWER_CHARS or act.text.count("\n") >= _ANSWER_LINES:
+        return False
+    if outcomes.complaint(output) or "cannot open" in output or "invalid input" in output:
+        return False
+    words = piped(act.command)[-1:] or list(found[0].words[:1])
+    return words[0] in _ANSWERING and (words[0] != "date" or "-d" in act.command)

@@ -14,7 +14,7 @@ from muster.domain.rules_differences import filters
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
-from muster.domain.rules_results import is_doubted
+from muster.domain.rules_results import is_answer, is_doubted, output_of
 from muster.domain.rules_stories import as_said, changed, committed, looked, mended, of, short, still_broken
 from muster.domain.rules_text import one_line
 
@@ -174,7 +174,7 @@ class Work:
     # -- Other commands -----------------------------------------------------------------------------------------
 
     def _succeeded(self, act: Act, program: str) -> None:
-        command, output = act.command, outcomes.excerpt(act.text)
+        command, output = act.command, output_of(act)
         if (message := commands.commit_message(command)) and outcomes.is_committed(command, act.text):
             self.made.append(committed(act, message))
         elif names := commands.installs(command):
@@ -186,7 +186,7 @@ class Work:
         elif looks := _looks(act):
             for look in looks:
                 self._look(look)
-        elif commands.only_looks(command):
+        elif commands.only_looks(command) and not is_answer(act, output):
             act.note = f"{program or 'a command'} only looks around"
         elif not output and not commands.mutates(command) and not commands.commit_message(command):
             act.note = f"{program or 'a command'} said nothing"

@@ -90,3 +90,51 @@ def test_tests_say_themselves_whether_they_pass() -> None:
     late = (ran("python open.py", TRACE), edit(), ran("python open.py", "opened: 88-TANGO"),
             ran("ls", "a"), said("The other file did not work."))  # fmt: skip
     assert any(one.title.startswith("Fix ValueError") for one in made(*late))
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("echo 'Z28gbm9ydGg=' | base64 -d", "go north"),
+        ("cd /srv && file release", "release: ELF 64-bit LSB executable, x86-64, not stripped"),
+        ("wc -l rows.csv", "1042 rows.csv"),
+        ("echo '3 + 4' | bc", "7"),
+        ("echo 676f | xxd -r -p", "go"),
+        ("echo uryyb | tr a-z n-za-m", "hello"),
+        ("jq .version package.json", '"4.2.0"'),
+        ("du -sh /srv/data", "31G\t/srv/data"),
+        ("python main.py", "The answer is 42"),
+        ("python main.py", "7"),
+        ("submit 'flag{go north}'", "accepted"),
+        ("sha256sum image.iso", "9f86d081884c7d65 image.iso"),
+    ],
+)
+def test_a_short_answer_is_kept(command: str, output: str) -> None:
+    (one,) = made(ran(command, output))
+    assert one.type == "discovery"
+    assert command.removeprefix("cd /srv && ") in one.content
+    assert output.split("\t", 1)[0] in (one.narrative or "")
+    assert one.importance == 0.3
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("ls -la", "a.txt\nb.txt"),
+        ("echo ready", "ready"),
+        ("pwd", "/srv"),
+        ("whoami", "ann"),
+        ("which python3", "/usr/bin/python3"),
+        ("git status --short", " M a.py"),
+        ("mkdir -p out", ""),
+        ("ls | wc -l; ls", "3\na\nb"),
+        ("echo done | tee out.log", "done"),
+        ("date", "Fri Nov 20 12:00:00 UTC 2026"),
+        ("file *.txt", "\n".join(f"{n}.txt: ASCII text" for n in range(8))),
+        ("file none", "none: cannot open `none' (No such file or directory)"),
+        ("python main.py", "Your command ran successfully and did not produce any output."),
+        ("python main.py", "(no output)"),
+    ],
+)
+def test_what_answers_nothing_is_not(command: str, output: str) -> None:
+    assert not any(one.type == "discovery" and one.title.startswith("Run `") for one in made(ran(command, output)))
