@@ -6,7 +6,7 @@ import re
 
 from muster.domain import rules_commands as commands
 from muster.domain.rules_scripts import without_script
-from muster.domain.rules_steps import Step, named, steps
+from muster.domain.rules_steps import READ_CHARS, Step, named, steps
 from muster.domain.rules_text import one_line
 
 MOST = 3
@@ -48,7 +48,7 @@ def filters(command: str) -> frozenset[str]:
 
 def piped(command: str) -> list[str]:
     """The same in its order."""
-    parts = _PIPE.split(_QUOTED.sub("_", without_script(command)))[1:20]
+    parts = _PIPE.split(_QUOTED.sub("_", without_script(command)[:READ_CHARS]))[1:20]
     names = [part.split(maxsplit=1)[0].rpartition("/")[2] for part in parts if part.strip()]
     return [name for name in names if name not in _CUT]
 

@@ -54,6 +54,10 @@ _ANSWERING = frozenset(
     """.split()  # noqa: SIM905
 )
 """What makes something else of what it is given, or says what that is: not a part of it."""
+_OWN = re.compile(
+    r"[^\n]{1,300}: cannot open |\w{1,20}: (?:invalid |error|unrecognized |\(standard)|usage: ", re.IGNORECASE
+)
+"""What such a program says where it cannot."""
 _ANSWER_LINES = 3
 _ANSWER_CHARS = 600
 
@@ -106,7 +110,7 @@ def is_answer(act: Act, output: str) -> bool:
     found = [step for step in steps(act.command) if not step.prepares]
     if len(found) != 1 or not output or len(act.text) > _ANSWER_CHARS or act.text.count("\n") >= _ANSWER_LINES:
         return False
-    if outcomes.complaint(output) or "cannot open" in output or "invalid input" in output:
+    if outcomes.complaint(output) or _OWN.match(output):
         return False
     words = piped(act.command)[-1:] or list(found[0].words[:1])
     return words[0] in _ANSWERING and (words[0] != "date" or "-d" in act.command)

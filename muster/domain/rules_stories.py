@@ -86,15 +86,14 @@ def still_broken(cycle: Cycle) -> NewObservation:
     happened = [*(f"{_named([path])} was changed" for path in _files(cycle.since)[:3]),
                 *(f"`{short(act.command, 80)}` was run" for act in cycle.since
                   if act.command and not act.files_modified and not act.failed)]  # fmt: skip
+    changed_itself = scripts.script(cycle.passed.command) != scripts.script(cycle.failed.command)
     again = "Asked again, it answered" if commands.shows(cycle.failed.command) else "Run again, it passed"
-    if not scripts.alike(cycle.passed.command, cycle.failed.command) or (
-        scripts.script(cycle.passed.command) != scripts.script(cycle.failed.command)
-    ):
+    if changed_itself:
         again = "Run again with another script, it passed"
     later = f"{again}."
     if happened:
         later = f"{again}. In between, {', '.join(happened[:4])}."
-    elif not cycle.since and "another" not in again and commands.is_harmless(cycle.passed.command):
+    elif not cycle.since and not changed_itself and commands.is_harmless(cycle.passed.command):
         later = f"{again}; nothing was changed in between."
     text = printed(cycle.passed)
     return broken(acts[-1], [*acts, cycle.passed], later=f"{later}\nIt printed:\n{text}" if text else later)

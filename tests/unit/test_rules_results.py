@@ -96,6 +96,7 @@ def test_tests_say_themselves_whether_they_pass() -> None:
     ("command", "output"),
     [
         ("echo 'Z28gbm9ydGg=' | base64 -d", "go north"),
+        ("echo 'Z28gbm9ydGg' | base64 -d", "go northbase64: invalid input"),
         ("cd /srv && file release", "release: ELF 64-bit LSB executable, x86-64, not stripped"),
         ("wc -l rows.csv", "1042 rows.csv"),
         ("echo '3 + 4' | bc", "7"),
@@ -131,6 +132,7 @@ def test_a_short_answer_is_kept(command: str, output: str) -> None:
         ("echo done | tee out.log", "done"),
         ("date", "Fri Nov 20 12:00:00 UTC 2026"),
         ("file *.txt", "\n".join(f"{n}.txt: ASCII text" for n in range(8))),
+        ("echo '*' | base64 -d", "base64: invalid input"),
         ("file none", "none: cannot open `none' (No such file or directory)"),
         ("python main.py", "Your command ran successfully and did not produce any output."),
         ("python main.py", "(no output)"),
