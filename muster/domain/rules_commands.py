@@ -117,8 +117,14 @@ def _looks(step: Step) -> bool:
     if step.writes or _edits(step) or (step.name in _IN_PLACE and _ALTERS.match(step.bare)):
         return False
     if step.name == "git":
-        return step.words[1:2] == () or step.words[1] in _GIT_LOOKS
+        return step.words[1:2] == () or (step.words[1] in _GIT_LOOKS and not _configures(step))
     return step.name in _LOOKS or step.name in looks.NAMES
+
+
+def _configures(step: Step) -> bool:
+    """Git, with a name and a value."""
+    given = [word for word in step.words[2:] if not word.startswith("-")]
+    return step.words[1:2] == ("config",) and (len(given) > 1 or "--unset" in step.words)
 
 
 def only_looks(command: str) -> bool:
@@ -225,7 +231,7 @@ def commit_message(command: str) -> str:
 
 
 def mutates(command: str) -> bool:
-    return any((_ALTERS.match(step.bare) or _MUTATES.match(step.bare) or handles_packages(step))
+    return any((_ALTERS.match(step.bare) or _MUTATES.match(step.bare) or handles_packages(step) or _configures(step))
                and not _shows(step) for step in steps(command))  # fmt: skip
 
 
@@ -239,7 +245,8 @@ def speaks_for_itself(command: str) -> bool:
 
 def alters(command: str) -> bool:
     """Whether it changes something that a check may have failed for."""
-    return any((_ALTERS.match(step.bare) or handles_packages(step) or _edits(step)) and not _shows(step)
+    return any((_ALTERS.match(step.bare) or handles_packages(step) or _edits(step) or _configures(step))
+               and not _shows(step)
                for step in steps(command))  # fmt: skip
 
 

@@ -53,6 +53,18 @@ def test_what_is_done_otherwise_is_the_fix(first: str, said: str, again: str, ti
     assert not any("Run again" in one.content for one in found)
 
 
+def test_what_is_configured_in_between_is_the_fix() -> None:
+    asked = f"Run\n\n  git config --global user.email you@shop.example\n\n{ADDRESS}"
+    commit = 'git commit -m "feat: carts"'
+    between = ran('git config user.email ann@shop.example && git config user.name "Ann B"', "")
+    found = made(failed(commit, asked), between, ran(commit, "[main abc1234] feat: carts\n 1 file changed"))
+    assert "with `git config user.email" in found[0].title
+    assert found[0].type == "bugfix"
+    looked = ran("git config --get user.email", "ann@shop.example")
+    found = made(failed(commit, asked), looked, ran(commit, "[main abc1234] feat: carts\n 1 file changed"))
+    assert "nothing was changed in between." in found[0].content
+
+
 @pytest.mark.parametrize(
     ("first", "again"),
     [
