@@ -123,8 +123,8 @@ def _looks(step: Step) -> bool:
 
 def _configures(step: Step) -> bool:
     """Git, with a name and a value."""
-    given = [word for word in step.words[2:] if not word.startswith("-")]
-    return step.words[1:2] == ("config",) and (len(given) > 1 or "--unset" in step.words)
+    words = [word for word in step.words if not word.startswith("-") or word in ("--get", "--unset")]
+    return words[:2] == ["git", "config"] and len(words) > 3 and "--get" not in words
 
 
 def only_looks(command: str) -> bool:

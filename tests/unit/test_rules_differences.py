@@ -60,9 +60,11 @@ def test_what_is_configured_in_between_is_the_fix() -> None:
     found = made(failed(commit, asked), between, ran(commit, "[main abc1234] feat: carts\n 1 file changed"))
     assert "with `git config user.email" in found[0].title
     assert found[0].type == "bugfix"
-    looked = ran("git config --get user.email", "ann@shop.example")
-    found = made(failed(commit, asked), looked, ran(commit, "[main abc1234] feat: carts\n 1 file changed"))
-    assert "nothing was changed in between." in found[0].content
+    for get in ("git config --get user.email", "git config user.email", "git config --get user.email ann"):
+        looked = ran(get, "ann@shop.example")
+        found = made(failed(commit, asked), looked, ran(commit, "[main abc1234] feat: carts\n 1 file changed"))
+        assert "nothing was changed in between." in found[0].content
+    assert "change" not in {one.type for one in made(ran("npm config get registry", "https://registry.example.org/"))}
 
 
 @pytest.mark.parametrize(
