@@ -21,6 +21,7 @@ from muster.domain.rules_progress import progress_in, shape, without_progress
 from muster.domain.rules_prompts import gist
 from muster.domain.rules_reading import Act, Kind, read, read_all
 from muster.domain.rules_records import recorded, with_fields
+from muster.domain.rules_runs import joined
 from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import asks_for_work, is_courtesy, is_labelled, is_of_user, said
 from muster.domain.rules_text import concepts_of, language_of, one_line, pieces
@@ -72,11 +73,11 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
 
 
 def _observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
-    acts = read_all(events)
+    before = read_all(earlier)
+    acts = joined(read_all(events), before)
     by_session: dict[UUID, list[Act]] = {}
     for act in acts:
         by_session.setdefault(act.event.session_id, []).append(act)
-    before = read_all(earlier)
     made = [
         _for_what(observation, place, session, [act for act in before if act.event.session_id == at])
         for at, session in by_session.items()

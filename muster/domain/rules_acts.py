@@ -18,6 +18,10 @@ class Kind(StrEnum):
     SEARCH = "search"
     EDIT = "edit"
     COMMAND = "command"
+    BEGUN = "begun"
+    """A command in the background."""
+    FINISHED = "finished"
+    """What was begun there."""
     WEB = "web"
     DELEGATION = "delegation"
     PLAN = "plan"
@@ -50,6 +54,8 @@ class Act:
     about: str = ""
     """What the one who used the tool says it is for."""
     command: str = ""
+    background: str = ""
+    """The name of a run in the background."""
     exit_code: int | None = None
     failed: bool = False
     interrupted: bool = False

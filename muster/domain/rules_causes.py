@@ -86,6 +86,7 @@ _ECHOES = re.compile(
     r"error: (?:subprocess-exited-with-error|metadata-generation-failed|legacy-install-failure)|"
     r"ERROR: (?:Failed building wheel|Could not build wheels|Failed to build|InvocationError)|"
     r"(?:subprocess\.)?CalledProcessError: .{0,400}returned non-zero|.{1,60}: FAIL code \d|"
+    r"evaluation failed :\(|Name +Stmts +Miss\b|"
     r"nox > (?:Command|Session) .{1,300}failed|- (?:hook id|exit code): |husky - |"
     # Gradle, Maven, .NET, Bazel, Xcode
     r"FAILURE: Build failed|(?:\[\w{4,7}\] )?BUILD FAIL(?:ED|URE)\b|execution failed for task|compilation failed; see|"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from muster.domain import rules_looks as looks
 from muster.domain.rules_elsewhere import run_in
 from muster.domain.rules_installs import Installed, handles_packages, installed
+from muster.domain.rules_scripts import alike
 from muster.domain.rules_steps import Step, named, program, steps
 from muster.domain.rules_text import unique
 
@@ -73,6 +74,7 @@ _SHOWS = re.compile(
     r"helm (?:list|ls|status|get|template|lint)|"
     r"(?:terraform|tofu) (?:-\S+ )*(?:plan|show|output|validate|version)|"
     r"systemctl (?:-\S+ )*(?:status|list-\S+|is-\S+|cat)|journalctl|dmesg|"
+    r"juju (?:status|debug-log|show-\S+|list-\S+|models|clouds|controllers)|"
     r"glab \w+ (?:view|list|status|trace|diff)|pm2 (?:logs|ls|list|show|describe|status)|supervisorctl (?:tail|status)|"
     r"stern|kubetail|wrangler tail|(?:fly|railway|eb|minikube|serverless|sls|argo|netlify) logs|firebase functions:log|"
     r"(?:doctl apps|nomad alloc|tkn \w{1,20}) logs|az (?:\S+ ){1,4}(?:tail|show|list)|"
@@ -117,8 +119,14 @@ def _looks(step: Step) -> bool:
     if step.writes or _edits(step) or (step.name in _IN_PLACE and _ALTERS.match(step.bare)):
         return False
     if step.name == "git":
-        return step.words[1:2] == () or step.words[1] in _GIT_LOOKS
+        return step.words[1:2] == () or (step.words[1] in _GIT_LOOKS and not _configures(step))
     return step.name in _LOOKS or step.name in looks.NAMES
+
+
+def _configures(step: Step) -> bool:
+    """Git, with a name and a value."""
+    words = [word for word in step.words if not word.startswith("-") or word in ("--get", "--unset")]
+    return words[:2] == ["git", "config"] and len(words) > 3 and "--get" not in words
 
 
 def only_looks(command: str) -> bool:
@@ -239,7 +247,7 @@ def commit_message(command: str) -> str:
 
 
 def mutates(command: str) -> bool:
-    return any((_ALTERS.match(step.bare) or _MUTATES.match(step.bare) or handles_packages(step))
+    return any((_ALTERS.match(step.bare) or _MUTATES.match(step.bare) or handles_packages(step) or _configures(step))
                and not _shows(step) for step in steps(command))  # fmt: skip
 
 
@@ -253,7 +261,8 @@ def speaks_for_itself(command: str) -> bool:
 
 def alters(command: str) -> bool:
     """Whether it changes something that a check may have failed for."""
-    return any((_ALTERS.match(step.bare) or handles_packages(step) or _edits(step)) and not _shows(step)
+    return any((_ALTERS.match(step.bare) or handles_packages(step) or _edits(step) or _configures(step))
+               and not _shows(step)
                for step in steps(command))  # fmt: skip
 
 
@@ -346,7 +355,12 @@ def _does(later: _Run, earlier: _Run) -> bool:
 def covers(later: str, earlier: str) -> bool:
     """Whether the later command does all that the earlier one did."""
     before, after = _aims(earlier), _runs(later)
-    return bool(before) and _is_there(later, earlier) and all(any(_does(each, one) for each in after) for one in before)
+    return (
+        bool(before)
+        and _is_there(later, earlier)
+        and all(any(_does(each, one) for each in after) for one in before)
+        and alike(later, earlier)
+    )
 
 
 def is_same(later: str, earlier: str) -> bool:
@@ -354,9 +368,13 @@ def is_same(later: str, earlier: str) -> bool:
     if covers(later, earlier) or covers(earlier, later):
         return True
     pair = _alone(later, earlier)
-    return pair is not None and all(
-        word in pair[1].words or word.startswith(tuple(f"{one}{mark}" for one in pair[1].words for mark in _UNDER))
-        for word in pair[0].words
+    return (
+        pair is not None
+        and alike(later, earlier)
+        and all(
+            word in pair[1].words or word.startswith(tuple(f"{one}{mark}" for one in pair[1].words for mark in _UNDER))
+            for word in pair[0].words
+        )
     )
 
 

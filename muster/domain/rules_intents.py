@@ -65,7 +65,8 @@ _AGREES = re.compile(
     r"\W{0,6}(?:(?:you['’]re|you are|that['’]s|that is) (?:absolutely |completely |totally |quite |very )?"
     r"(?:right|correct|true)|(?:i )?(?:understand|understood|apologi[sz]e|sorry)|my apologies|"
     r"(?:what an? )?(?:great|good|excellent|fair|nice) (?:question|catch|point|idea|news|progress|work)|"
-    r"(?:this|that) is (?:strange|odd|weird|interesting|unexpected|surprising)|i see|hmm+|let me know\b.{0,200}|happy to help|i['’]d be happy to help|good|perfect|excellent|great)\W{0,6}",
+    r"(?:this|that) is (?:strange|odd|weird|interesting|unexpected|surprising)|"
+    r"i see|hmm+|let me know\b.{0,200}|happy to help|i['’]d be happy to help|good|perfect|excellent|great)\W{0,6}",
     re.IGNORECASE,
 )
 _REASON = re.compile(

@@ -15,13 +15,14 @@ from muster.domain import rules_statements as statements
 from muster.domain import rules_terminal as terminal
 from muster.domain.memory import NewObservation
 from muster.domain.rules_closing import is_closable, is_closed, told
+from muster.domain.rules_cycles import fails_again, has_failed, placed
 from muster.domain.rules_labels import Label, label_of
 from muster.domain.rules_notebooks import is_same_cell
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_records import is_over
 from muster.domain.rules_sentences import sentences
 from muster.domain.rules_steps import Step, steps
-from muster.domain.rules_stories import broken, has_failed, placed
+from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import is_of_user
 from muster.domain.rules_text import one_line
 
@@ -93,7 +94,12 @@ def passed_since(error: NewObservation, acts: Sequence[Act]) -> bool:
         return True
     failed = [(n, act) for n, act in enumerate(acts) if act.tool and act.event.id in error.sources and has_failed(act)]
     return bool(failed) and all(
-        any(_passes(later, act) for later in acts[n + 1 :] if later.tool and not has_failed(later)) for n, act in failed
+        any(
+            _passes(later, act)
+            for later in acts[n + 1 :]
+            if later.tool and not has_failed(later) and not fails_again(later, act)
+        )
+        for n, act in failed
     )
 
 

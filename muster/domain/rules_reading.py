@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from muster.domain import rules_background as background
 from muster.domain import rules_commands as commands
 from muster.domain import rules_plumbing as plumbing
 from muster.domain.memory import Event
@@ -150,8 +151,11 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
     if not readable(text):
         return Act(event, Kind.NOTHING, note="there is no text in it, or all of it was taken out as private")
     prompt = _PROMPT_TYPES.fullmatch(kind) is not None or (isinstance(payload, dict) and "prompt" in payload)
-    if not (text := plumbing.spoken(text, by_a_person=prompt or bool(speaker) or role == "user")):
+    if not (wanted := plumbing.spoken(text, by_a_person=prompt or bool(speaker) or role == "user")):
+        if (prompt or role == "user") and (ended := background.notified(text)):
+            return Act(event, Kind.FINISHED, **ended.fields)
         return Act(event, Kind.NOTHING, note="a program wrote it in somebody's name")
+    text = wanted
     known = _is_message(kind, payload)
     act = Act(event, Kind.PROMPT if prompt else Kind.MESSAGE if known else Kind.OTHER, text=text, speaker=speaker)
     if role == "user" and not speaker and not prompt and kind not in ("message", "turn"):
@@ -238,6 +242,8 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         kind = Kind.COMMAND
     act = Act(event, kind, tool=tool, data=asked, about=line_of(asked, "description", "explanation", "justification"))
     if tool.lower() in IDLE_TOOLS:
+        if ended := background.ended(asked, payload if answered is None else answered):
+            return Act(event, Kind.FINISHED, tool=tool, **ended.fields)
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
     if kind is Kind.COMMAND and applies_patch(command_of(asked)):
@@ -271,7 +277,9 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         case Kind.COMMAND:
             act.command = command_of(asked)
             judge(act)
-            if answered is not None and not (act.text or act.failed) and commands.only_looks(act.command):
+            if not act.failed and (run := background.begun(asked, answered, act.command)) is not None:
+                act.kind, act.background, act.query, act.command = Kind.BEGUN, run, act.command, ""
+            elif answered is not None and not (act.text or act.failed) and commands.only_looks(act.command):
                 act.kind, act.note = Kind.NOTHING, "a look that showed nothing"
         case Kind.WEB:
             act.query = line_of(asked, "query", "url", "search_term")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
 
 from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
+from muster.domain import rules_differences as differences
 from muster.domain import rules_outcomes as outcomes
+from muster.domain import rules_scripts as scripts
+from muster.domain import rules_weakened as weakened
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import files_named, fix_told, titled
+from muster.domain.rules_cycles import Cycle, failure
 from muster.domain.rules_failing import failing
 from muster.domain.rules_json import MAX_FILES
 from muster.domain.rules_reading import Act
+from muster.domain.rules_results import printed
 from muster.domain.rules_text import concepts_of, language_of, one_line, unique
 
 NARRATIVE_CHARS = 4000
@@ -34,147 +36,46 @@ _HEADINGS = re.compile(r"^#{1,3} +(\S.{0,80})$", re.MULTILINE)
 _ASSIGNED = re.compile(r"^([A-Z][A-Z0-9_]{3,})\s*(?::[^=\n]{1,40})?=", re.MULTILINE)
 
 
-_failure = lru_cache(maxsize=32)(outcomes.failure)
-"""Failures that are followed at once are compared with each other."""
-
-
-def has_failed(act: Act) -> bool:
-    """By its exit code, or by what it says."""
-    return (
-        act.failed
-        or (act.exit_code is None and outcomes.has_trace(act.text) and not commands.only_looks(act.command)
-            and not commands.shows_logs(act.command))
-        or outcomes.failed(act.command, act.text)
-    )  # fmt: skip
-
-
-def placed(act: Act) -> str:
-    """Its command, after going where it was run, where that is told."""
-    payload = act.event.payload
-    cwd = payload.get("cwd") if isinstance(payload, dict) else None
-    return f"cd {shlex.quote(cwd)}\n{act.command}" if isinstance(cwd, str) and 0 < len(cwd) < 500 else act.command
-
-
-@dataclass(eq=False)
-class Cycle:
-    """Something that failed, what was done since, and what of it passes."""
-
-    failed: Act
-    failures: list[Act] = field(default_factory=list)
-    """The same again."""
-    between: list[Act] = field(default_factory=list)
-    """Edits, and commands that may have changed something."""
-    passed: Act | None = None
-    mended_as: Cycle | None = None
-    """The same, where it was mended and is told. Nothing, once this failed again."""
-
-    @property
-    def every(self) -> list[Act]:
-        return [self.failed, *self.failures]
-
-    @property
-    def standing(self) -> list[Act]:
-        """The failures that no later one speaks for."""
-        every = self.every
-        return [
-            act
-            for n, act in enumerate(every)
-            if not any(commands.covers(later.command, placed(act)) for later in every[n + 1 :])
-        ]
-
-    @property
-    def is_told(self) -> bool:
-        """Whether its fix is that of the same elsewhere. Where it is not known what failed, nothing else was done."""
-        if self.mended_as is None:
-            return False
-        if _failing(self) and _failing(self.mended_as):
-            return True
-        return all(act in self.mended_as.fixes for act in self.fixes)
-
-    @property
-    def fixes(self) -> list[Act]:
-        """What may have mended it: also what passes, where that changes something itself."""
-        last = [self.passed] if self.passed and self.passed.command != self.failed.command else []
-        return [act for act in (*self.between, *last) if _may_mend(act, self.failed)]
-
-
-def is_same_failure(one: Cycle, other: Cycle) -> bool:
-    """Whether some of what fails in the one fails in the other."""
-    ones, others = _failing(one), _failing(other)
-    if not ones or not others:
-        return _fails_alike(one, other)
-    return any(_is_test(test, known) for test in ones for known in others)
-
-
-def is_part(one: Cycle, other: Cycle) -> bool:
-    """Whether all that fails in the one fails in the other."""
-    ones, others = _failing(one), _failing(other)
-    if not ones or not others:
-        return _fails_alike(one, other)
-    return all(any(_is_test(test, known) for known in others) for test in ones)
-
-
-def _failing(cycle: Cycle) -> list[str]:
-    """The tests, as far as each failure names any."""
-    named = [_failure(act.text).tests for act in cycle.standing]
-    return [test for tests in named for test in tests] if all(named) else []
-
-
-def _fails_alike(one: Cycle, other: Cycle) -> bool:
-    """In the same words, and in a file of the same name where any is named."""
-    ones, others = (_failure(cycle.standing[-1].text) for cycle in (one, other))
-    places, known = ({path.rpartition("/")[2] for path in found.where} for found in (ones, others))
-    return ones.what != "" and ones.what == others.what and (not places or not known or not places.isdisjoint(known))
-
-
-def _is_test(one: str, other: str) -> bool:
-    """The same from different folders."""
-    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
-
-
-def _may_mend(act: Act, failed: Act) -> bool:
-    """A text it never spoke of did not, and neither did a package that it did not miss."""
-    spoken = f"{failed.command}\n{failed.text}"
-    if act.files_modified:
-        return any(not _PROSE.search(path) or path.rpartition("/")[2] in spoken for path in act.files_modified)
-    if not act.command:
-        return bool(act.changes)
-    return commands.alters(act.command) and (
-        any(word in failed.text for word in commands.names(act.command))
-        or (commands.installs_all(act.command) and outcomes.misses_something(failed.text))
-    )
-
-
-_PROSE = re.compile(r"\.(?:md|mdx|rst|adoc)$|(?:^|/)(?!requirements|constraints|CMakeLists)[^/]*\.txt$")
-
-
 def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     """It failed, something was changed, it passes."""
-    found = _failure(cycle.failed.text)
-    program = failing(cycle.failed.command, cycle.failed.text, found.what) or "the command"
+    found = failure(cycle.last.text)
+    program = failing(cycle.last.command, cycle.last.text, found.what) or "the command"
     files = _files(fixes)
-    runs = unique((short(act.command, 60) for act in fixes if not act.files_modified and act.command), 3)
+    otherwise = cycle.otherwise
+    runs = [
+        *(f"`{short(act.command, 60)}`" for act in fixes if not act.files_modified and act.command
+          and not (act is passed and otherwise)),
+        *otherwise,
+    ]  # fmt: skip
     report = outcomes.passed(passed.text)
     story = [
-        f"`{short(cycle.failed.command)}` failed: {found.what}",
+        f"`{short(cycle.last.command)}` failed: {found.what}",
         *(f"Failing: {', '.join(found.tests)}" for _ in found.tests[:1]),
         _story(fixes, 2000),
         f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
     ]
-    how = f" in {_named(files)}" if files else f" with `{'`, `'.join(runs)}`" if runs else ""
+    story += [f"It printed:\n{text}" for text in [printed(passed)] if text]
+    how = f" in {_named(files)}" if files else differences.told(unique(runs, 3))
+    kind, title = "bugfix", f"Fix {one_line(causes.bare(found.what), 110) or f'what {program} complained of'}{how}"
+    ways = {weakened.weakens(act) for act in fixes}
+    if ways <= {weakened.REMOVED, weakened.SKIPPED}:
+        kind, way = "change", "skipped" if weakened.SKIPPED in ways else "removed"
+        names = _listed(weakened.tests_in(fixes))
+        title = (
+            f"Tests {way}{f': {names}' if names else how}, which failed with {one_line(causes.bare(found.what), 90)}"
+        )
     return _from(
-        [*cycle.every, *fixes, passed], "bugfix",
-        f"Fix {one_line(causes.bare(found.what), 110) or f'what {program} complained of'}{how}", "\n".join(story),
+        [*cycle.every, *fixes, passed], kind, title, "\n".join(story),
         facts=[*(f"It failed with {what}" for what in _whats(cycle)),
                *(f"`{program}` passes: {report}" for _ in [report] if report)],
-        modified=files, read=found.where, importance=0.7,
+        modified=files, read=found.where, importance=0.7 if kind == "bugfix" else 0.5,
     )  # fmt: skip
 
 
 def _whats(cycle: Cycle) -> list[str]:
     """All that it failed with: what one compiler complains of in a run may be several things, and another run's."""
-    first = _failure(cycle.failed.text).what
-    others = (_failure(act.text).what for act in cycle.failures)
+    first = failure(cycle.failed.text).what
+    others = (failure(act.text).what for act in cycle.failures)
     listed = (what for act in cycle.every for what in outcomes.complaints(act.text, MAX_COMPLAINTS))
     return unique((first, *others, *listed), MAX_COMPLAINTS) or [first]
 
@@ -183,19 +84,24 @@ def still_broken(cycle: Cycle) -> NewObservation:
     acts = cycle.every
     if cycle.passed is None:
         return broken(acts[-1], acts)
-    happened = [*(f"{_named([path])} was changed" for path in _files(cycle.between)[:3]),
-                *(f"`{short(act.command, 80)}` was run" for act in cycle.between
-                  if act.command and not act.files_modified)]  # fmt: skip
-    later = "Run again, it passed."
+    happened = [*(f"{_named([path])} was changed" for path in _files(cycle.since)[:3]),
+                *(f"`{short(act.command, 80)}` was run" for act in cycle.since
+                  if act.command and not act.files_modified and not act.failed)]  # fmt: skip
+    changed_itself = scripts.script(cycle.passed.command) != scripts.script(cycle.failed.command)
+    again = "Asked again, it answered" if commands.shows(cycle.failed.command) else "Run again, it passed"
+    if changed_itself:
+        again = "Run again with another script, it passed"
+    later = f"{again}."
     if happened:
-        later = f"Run again, it passed. In between, {', '.join(happened[:4])}."
-    elif not cycle.between and commands.is_harmless(cycle.passed.command):
-        later = "Run again, it passed; nothing was changed in between."
-    return broken(acts[-1], [*acts, cycle.passed], later=later)
+        later = f"{again}. In between, {', '.join(happened[:4])}."
+    elif not cycle.since and not changed_itself and commands.is_harmless(cycle.passed.command):
+        later = f"{again}; nothing was changed in between."
+    text = printed(cycle.passed)
+    return broken(acts[-1], [*acts, cycle.passed], later=f"{later}\nIt printed:\n{text}" if text else later)
 
 
 def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObservation:
-    found = _failure(act.text)
+    found = failure(act.text)
     program = failing(act.command, act.text, found.what) or act.title or "the command"
     code = f" with exit code {act.exit_code}" if act.exit_code else ""
     story = [f"`{short(act.command)}` failed{code}." if act.command else f"{program} failed{code}.", found.excerpt]

@@ -12,6 +12,7 @@ from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules_json import MAX_FILES, line_of
 from muster.domain.rules_labels import Label, label_of, unlabelled
 from muster.domain.rules_reading import Act, Kind, read_all
+from muster.domain.rules_runs import joined
 from muster.domain.rules_sentences import sentences
 from muster.domain.rules_talk import asked_in
 from muster.domain.rules_text import language_of, one_line, unique
@@ -49,7 +50,7 @@ def summarise(
     """`observations` are those made of the events, and of what came before them: of `count` in all. A rolling summary
     covers what came since the last."""
     told = [observation for observation in observations if observation.type != "summary"]
-    acts = [act for act in read_all(events) if act.kind is not Kind.NOTHING]
+    acts = [act for act in joined(read_all(events)) if act.kind is not Kind.NOTHING]
     asked = _asked(acts, told)
     done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE)
     decided, more_decided = _telling(told, {"decision"})

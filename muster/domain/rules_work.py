@@ -11,24 +11,13 @@ from muster.domain import rules_plans as plans
 from muster.domain import rules_verdicts as verdicts
 from muster.domain.memory import NewObservation
 from muster.domain.rules_called import run_told, titled, used
+from muster.domain.rules_cycles import Cycle, fails_again, has_failed, is_part, is_same_failure, placed
+from muster.domain.rules_differences import filters
 from muster.domain.rules_json import line_of
 from muster.domain.rules_looks import found_in, names_a_file
 from muster.domain.rules_reading import Act, Kind
-from muster.domain.rules_stories import (
-    Cycle,
-    as_said,
-    changed,
-    committed,
-    has_failed,
-    is_part,
-    is_same_failure,
-    looked,
-    mended,
-    of,
-    placed,
-    short,
-    still_broken,
-)
+from muster.domain.rules_results import is_answer, is_doubted, output_of
+from muster.domain.rules_stories import as_said, changed, committed, looked, mended, of, short, still_broken
 from muster.domain.rules_text import one_line
 
 MAX_LOOKS = 8
@@ -45,8 +34,6 @@ class Work:
         self.made: list[NewObservation] = []
         self._open: list[Cycle] = []
         """What fails: each until it passes."""
-        self._tried: dict[Cycle, int] = {}
-        """Of what was done for each, how much came before it failed again."""
         self._edits: list[Act] = []
         """Those that are not told yet."""
         self._looks: list[Act] = []
@@ -58,6 +45,10 @@ class Work:
                 self._edit(act)
             case Kind.COMMAND:
                 self._command(act)
+            case Kind.BEGUN:
+                self._begin(act)
+            case Kind.FINISHED:
+                self._finish(act)
             case Kind.READ | Kind.SEARCH:
                 self._look(act)
             case Kind.WEB | Kind.TOOL | Kind.DELEGATION:
@@ -100,7 +91,10 @@ class Work:
         if program == "git commit" and outcomes.nothing_to_commit(act.text):
             act.note = "there was nothing to commit"
             return
-        failed = has_failed(act)
+        doubted = is_doubted(act)
+        failed = has_failed(act) or (
+            not doubted and any(_mends(act, one) and fails_again(act, one.every[-1]) for one in self._open)
+        )
         if failed and commands.only_looks(act.command):
             if complaint := verdicts.complaint(act.command, act.text):
                 self.made.append(
@@ -116,7 +110,7 @@ class Work:
         if failed:
             act.failed = True
             self._fails(act)
-        elif not self._passes(act):
+        elif doubted or not self._passes(act):
             self._succeeded(act, program)
         elif (message := commands.commit_message(act.command)) and outcomes.is_committed(act.command, act.text):
             self.made.append(committed(act, message))
@@ -131,12 +125,9 @@ class Work:
                 placed(act), placed(cycle.failed)
             ):
                 if outcomes.never_ran(cycle.failed.text) and not outcomes.never_ran(act.text):
-                    # It is found now. What was done before has no part in why it fails.
-                    cycle.failed, act = act, cycle.failed
-                    cycle.between.clear()
-                cycle.failures.append(act)
-                cycle.mended_as = None
-                self._tried[cycle] = len(cycle.between)
+                    cycle.begins_with(act)
+                else:
+                    cycle.fails(act)
                 if len(cycle.failures) >= MAX_FAILURES:
                     self._end(cycle)
                 return
@@ -153,9 +144,6 @@ class Work:
         self._open = [cycle for cycle in self._open if cycle not in over or cycle in ended]
         for cycle in ended:
             cycle.passed = act
-            # What did not help by itself is named after what was done last.
-            tried = self._tried.pop(cycle, 0)
-            cycle.between = cycle.between[tried:] + cycle.between[:tried]
             self._end(cycle)
         if ended or self._open or not self._edits or not commands.is_check(act.command):
             return bool(ended)
@@ -192,7 +180,7 @@ class Work:
     # -- Other commands -----------------------------------------------------------------------------------------
 
     def _succeeded(self, act: Act, program: str) -> None:
-        command, output = act.command, outcomes.excerpt(act.text)
+        command, output = act.command, output_of(act)
         if (message := commands.commit_message(command)) and outcomes.is_committed(command, act.text):
             self.made.append(committed(act, message))
         elif names := commands.installs(command):
@@ -204,7 +192,7 @@ class Work:
         elif looks := _looks(act):
             for look in looks:
                 self._look(look)
-        elif commands.only_looks(command):
+        elif commands.only_looks(command) and not is_answer(act, output):
             act.note = f"{program or 'a command'} only looks around"
         elif not output and not commands.mutates(command) and not commands.commit_message(command):
             act.note = f"{program or 'a command'} said nothing"
@@ -219,6 +207,37 @@ class Work:
             if commands.shows_logs(command) and (told := outcomes.told_in(act.text)):
                 title, weight = f"{one_line(title, 90)}: {told}", 0.45
             self.made.append(of(act, kind, title, as_said(act, output), importance=weight))
+
+    def _begin(self, act: Act) -> None:
+        """In the background: nobody knows how it ends."""
+        if commands.only_looks(act.query):
+            act.note = "a look that is not over"
+            return
+        title = f"Start in the background: {act.about or f'`{short(act.query, 90)}`'}"
+        known = f" as {act.background}" if act.background else ""
+        self.made.append(
+            of(act, "discovery", title, f"`{short(act.query, 400)}` was started in the background{known}.",
+               importance=0.25)
+        )  # fmt: skip
+        if not commands.is_harmless(act.query):
+            self._happened(act)
+
+    def _finish(self, act: Act) -> None:
+        """What was started before anything that is known. How it went is told of its name."""
+        if act.query:
+            act.command = act.query
+            self._command(act)
+            return
+        title = f"The background run {act.background}".rstrip()
+        found, report = outcomes.failure(act.text), outcomes.passed(outcomes.excerpt(act.text))
+        story = f"{act.about}\n{found.excerpt if act.failed else outcomes.excerpt(act.text)}".strip()
+        if act.failed or outcomes.fails(act.text):
+            why = found.what or act.about or f"exit code {act.exit_code or 1}"
+            self.made.append(of(act, "error", f"{title} failed: {why}", story, importance=0.5))
+        elif report:
+            self.made.append(of(act, "discovery", f"{title} passes: {report}", story, importance=0.3))
+        else:
+            act.note = "a run in the background that ended well"
 
     # -- Looks --------------------------------------------------------------------------------------------------
 
@@ -303,6 +322,8 @@ def _folded(cycles: list[Cycle]) -> list[Cycle]:
 def _mends(act: Act, cycle: Cycle) -> bool:
     """Whether it passes where each of the failures was."""
     for failed in cycle.standing:
+        if not commands.is_check(act.command) and filters(act.command) != filters(failed.command):
+            return False
         if commands.covers(act.command, placed(failed)) or commands.covers(placed(act), placed(failed)):
             continue
         if commands.program(act.command) != commands.program(failed.command) or not cycle.fixes:
