@@ -49,9 +49,11 @@ _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 
 def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     """Observations of events in their order, and why there are none where there are none. `earlier`: what came right
-    before, and was told of already; what it began may end here, as a failure does with the next run that passes."""
-    made = _observe(events, earlier)
-    if not earlier:
+    before, and was told of already; what it began may end here, as a failure does with the next run that passes. And
+    what was asked for before that, which is what all of it is for."""
+    before = read_all(earlier)
+    made = _observe(events, before)
+    if all(is_of_user(act) or act.kind is Kind.STARTED for act in before):
         return made
     new = {event.id for event in events}
     whole = _observe([*earlier, *events]).observations
@@ -72,8 +74,7 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     return made.model_copy(update={"observations": kept + ended, "note": None if kept or ended else made.note})
 
 
-def _observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
-    before = read_all(earlier)
+def _observe(events: Sequence[Event], before: Sequence[Act] = ()) -> Made:
     acts = joined(read_all(events), before)
     by_session: dict[UUID, list[Act]] = {}
     for act in acts:

@@ -181,3 +181,28 @@ async def test_a_conversation_is_no_work(tenant: Tenant) -> None:
     await sent(session, *said)
     rows = await session.tenant.rows("SELECT subtitle FROM observations WHERE session_id = %s", (session.id,))
     assert not any(row[0] and row[0].startswith("For: ") for row in rows)
+
+
+async def test_what_was_asked_for_long_before_is_what_it_was_done_for(tenant: Tenant) -> None:
+    """However much was done since, and however much comes at once."""
+    session = await a_session(tenant)
+    await sent(session, ("UserPromptSubmit", {"prompt": "Find out why the coupons of March are counted twice."}))
+    looks = [
+        (
+            "tool_use",
+            {"tool_name": "Read", "tool_input": {"file_path": f"shop/part{number}.py"}, "tool_response": "x = 1"},
+        )
+        for number in range(60)
+    ]
+    await sent(session, *looks, together=True)
+    finding = "The cache of part 7 keeps coupons for a day, and the import reads them from there."
+    await sent(session, ("message", {"role": "assistant", "content": finding}))
+    later = "The import of part 9 runs at six, an hour before the cache is emptied."
+    await sent(session, *looks[:30], ("message", {"role": "assistant", "content": later}), together=True)
+    found = await session.tenant.rows(
+        "SELECT DISTINCT narrative, subtitle FROM observations WHERE session_id = %s "
+        "AND narrative LIKE 'The %%' ORDER BY 1",
+        (session.id,),
+    )
+    purpose = "For: Find out why the coupons of March are counted twice."
+    assert found == [(finding, purpose), (later, purpose)]
