@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from muster.domain import rules_looks as looks
+from muster.domain import rules_queries as queries
 from muster.domain.rules_elsewhere import run_in
 from muster.domain.rules_installs import Installed, handles_packages, installed
 from muster.domain.rules_scripts import alike
@@ -90,13 +91,6 @@ _SHOWS_LOGS = re.compile(
     r"(?:\S+ )*logs?\b|journalctl|dmesg|stern|kubetail|gh \w+ (?:view|diff)|gh api|glab \w+ (?:trace|view|diff)|"
     r"supervisorctl tail|wrangler tail|firebase functions:log|gcloud logging|aws ssm get-command-invocation"
 )
-_SELECTS = re.compile(
-    r"\s*(?:(?:select|show|table)\b(?![^;]*\binto\b)(?![^;]*\b(?:pg_(?!\w*size)\w+|nextval|setval|set_config|lo_\w+) ?"
-    r"\()|"
-    r"explain\b(?! analy)|\\(?:d|l|conninfo))[^;]*;?\s*",
-    re.IGNORECASE,
-)
-"""What only asks a database; some functions do more."""
 _SENDS_DATA = re.compile(
     r"-[a-zA-Z#]*[XdFToOK]|--(?:request|data|json|form|upload-file|output|remote-name|config)(?![a-z])"
 )
@@ -152,11 +146,8 @@ def _asks(step: Step) -> bool:
     """It gets an answer of a server, and tells it nothing."""
     if step.writes:
         return False
-    if step.name == "psql":
-        given = [after for word, after in pairwise(step.words) if re.fullmatch(r"-[a-zA-Z]*c|--command", word)]
-        given += [word.partition("=")[2] for word in step.words if word.startswith("--command=")]
-        from_file = any(re.match(r"-[a-zA-Z]*f|--file", word) for word in step.words)
-        return bool(given) and not from_file and all(map(_SELECTS.fullmatch, given))
+    if (only_asks := queries.only_asks(step)) is not None:
+        return only_asks
     words = " ".join(step.words)
     nowhere = re.sub(r" (?:-o|--output)[ =]?/dev/null(?= |$)| (?:-X|--request)[ =]?(?:GET|HEAD)(?= |$)", "", words)
     return step.name == "curl" and not any(map(_SENDS_DATA.match, nowhere.split()))

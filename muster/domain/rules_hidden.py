@@ -42,12 +42,29 @@ def prints_failure(command: str, output: str) -> bool:
     if not runs or commands.shows(command) or all(step.name in _OTHERS for step in runs):
         return False
     end = output[-END_CHARS:]
-    if commands.is_check(command) and _OF_CHECKS.search(end):
+    if commands.is_check(command) and (_OF_CHECKS.search(end) or _says_otherwise(command, end)):
         return True
     if outcomes.has_trace(end) or _OF_SHELLS.search(end):
         return True
     last = end.rstrip().rpartition("\n")[2][:400]
     return causes.RAISED.match(last) is not None and not last.startswith("assert ")
+
+
+def is_silenced(command: str, output: str) -> bool:
+    """Whether nothing tells how a check went: where it fails, something else is done (`|| true`)."""
+    return commands.is_check(command) and _OTHERWISE.search(command) is not None and not outcomes.passed(output)
+
+
+def _says_otherwise(command: str, end: str) -> bool:
+    """Whether what it prints last is what it is to print where it fails."""
+    last = end.rstrip().rpartition("\n")[2].strip()[:400]
+    return any(last == found[2].strip() for found in _OTHERWISE.finditer(command) if found[2])
+
+
+_OTHERWISE = re.compile(
+    r"\|\|[ \t]{0,9}(?:true\b|:(?![\w:])|"
+    r"""(?:echo|printf)(?:[ \t]{1,9}-\w{1,4})?[ \t]{1,9}(["']?)([^"'\n;&|]{1,200})\1)"""
+)
 
 
 def says_again(what: str, output: str) -> bool:

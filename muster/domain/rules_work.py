@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from muster.domain import rules_commands as commands
 from muster.domain import rules_found as found
+from muster.domain import rules_hidden as hidden
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_plans as plans
 from muster.domain import rules_verdicts as verdicts
@@ -110,7 +111,7 @@ class Work:
         if failed:
             act.failed = True
             self._fails(act)
-        elif doubted or not self._passes(act):
+        elif doubted or hidden.is_silenced(act.command, act.text) or not self._passes(act):
             self._succeeded(act, program)
         elif (message := commands.commit_message(act.command)) and outcomes.is_committed(act.command, act.text):
             self.made.append(committed(act, message))
