@@ -16,7 +16,10 @@ BEGIN
                         SELECT l.id FROM (
                             SELECT * FROM agent_events a WHERE a.workspace_id = p_workspace AND a.session_id = p_session
                             AND a.occurred_at <= v_first ORDER BY a.occurred_at DESC, a.id DESC LIMIT 300) l
-                        WHERE NOT l.job_id = ANY (v_jobs) AND memory_asks(l.type, l.payload)
+                        WHERE l.type IN ('agent.started', 'prompt', 'UserPromptSubmit', 'beforeSubmitPrompt', 'BeforeAgent',
+                                'user_prompt', 'user.prompt', 'user-prompt', 'user_message', 'user.message', 'request',
+                                'message', 'user', 'turn', 'chat')
+                            AND NOT l.job_id = ANY (v_jobs) AND memory_asks(l.type, l.payload)
                         ORDER BY l.occurred_at DESC, l.received_at DESC, l.id DESC LIMIT 1) p));$sql$);
     IF strpos(v_new, 'memory_asks') = 0 THEN
         RAISE EXCEPTION 'memory_claim is not what it was';
@@ -25,8 +28,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION memory_asks(p_type text, p_payload jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT pg_column_size(p_payload) < 16384 AND (
-        p_type = 'agent.started' OR p_type ~* 'prompt|^(user|user[._-]?message|request)$'
-        OR ('user' IN (p_payload ->> 'role', p_payload #>> '{message,role}') AND strpos(p_payload::text, 'tool_result') = 0))
+    SELECT pg_column_size(p_payload) < 16384 AND (p_type NOT IN ('message', 'user', 'turn', 'chat') OR (
+        coalesce('user' IN (p_payload ->> 'role', p_payload #>> '{message,role}'), false)
+        AND strpos(p_payload::text, 'tool_result') = 0))
 $$;
-COMMENT ON FUNCTION memory_asks IS 'Whether an event may tell what somebody wants.';
+COMMENT ON FUNCTION memory_asks IS 'Whether an event of a type that may tell what somebody wants does so.';
