@@ -21,6 +21,7 @@ from muster.domain.rules_notebooks import is_same_cell
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_records import is_over
 from muster.domain.rules_sentences import sentences
+from muster.domain.rules_settled import settled
 from muster.domain.rules_steps import Step, steps
 from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import is_of_user
@@ -47,6 +48,7 @@ def failing(told: Sequence[NewObservation], acts: Sequence[Act]) -> list[NewObse
         )
         and not _is_outlived(o, acts)
         and not is_over(o, acts)
+        and not settled(o, acts)
     ]
 
 
@@ -206,7 +208,8 @@ _LEFT = re.compile(
     r"待办|待处理|待解决|下一步|剩余|남은 (?:작업|일)|할 일|다음 단계)(?: (?:work|tasks?|items?|issues?|questions?|"
     r"points?|punkte|fragen|aufgaben))?"
     r"\**\s?[:：]"
-    r"|\btodo\b|\bnext steps?\b|\bstill (?:open\b|need|to (?:do|be)\b|missing\b|pending\b|outstanding\b|unclear\b)|"
+    r"|\btodo\b(?!\.\w)|\bnext steps?\b|"
+    r"\bstill (?:open\b|need|to (?:do|be)\b|missing\b|pending\b|outstanding\b|unclear\b)|"
     r"\bremains? (?:to\b|open\b|unfixed\b|unsolved\b)|\b(?:is|are) (?:still )?(?:pending|outstanding)\b|"
     r"\bremaining (?:work|steps?|tasks?|issues?|items?|problems?)\b|\bnot yet\b|"
     r"n['’]t (?:\w{1,20} ){0,3}yet\b|\bnot (?:\w{1,20} ){1,3}yet\b|\bfollow[- ]?ups?\b|\bleft to do\b|"
@@ -257,6 +260,14 @@ _ALL_DONE = re.compile(
     re.IGNORECASE,
 )
 """All that was ever said to be left is done."""
+_TICKED = re.compile(r"\s{0,8}(?:(?:[-*•–]|\d{1,3}[.)])\s{1,4})?(?:✅|✔|☑|\[[xX]\])")
+_GOES_ON = re.compile(
+    r"\b(?:i|we)(?:['’]ll| will| should| need to| must| have to| can now)\b(?![^.\n]{0,120}\blater\b)|"
+    r"\blet(?:['’]s| me| us)\b|"
+    r"\bnext step (?:is|will be|would be)\b|\bfollow[- ]?up (?:edit|command|call|query|search|step)\b",
+    re.IGNORECASE,
+)
+"""How an agent says what it does at once."""
 _ITEM = re.compile(r"\s*(?:[-*•–]|\d{1,3}[.)])\s+\S")
 _NUMBERED = re.compile(r"^[ \t]{0,8}\d{1,3}\.[ \t]+(\S.{0,300})$", re.MULTILINE)
 _HEAD = re.compile(r"[:：]\**\s*$")
@@ -325,8 +336,12 @@ def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
 
 def _counts(line: _Line, act: Act, *, is_last: bool, recent: bool, at_once: bool) -> bool:
     """What people want next is done next, unless they say how something stands."""
+    if _TICKED.match(line.text):
+        return False
     if is_last:
         return True
+    if at_once and line.label is None and not line.listed and _GOES_ON.search(line.text[:600]):
+        return False
     if is_of_user(act):
         return line.label in (Label.STATE, Label.BLOCKED) and is_closable(line.text)
     return recent or (is_closable(line.text) and not (line.label is Label.NEXT and at_once))
