@@ -86,7 +86,8 @@ _IS_WELL = re.compile(
     r"(?!reproduced|installed|created|added|opened|located)\w{3,20}ed\b|"
     r"\bsuccessfully (?:fixed|solved|recovered|completed|resolved|implemented|deployed)\b|"
     r"\b(?:found|got|have|recovered) the flag\b|"
-    r"\b(?:bug|issue|problem|error)s? (?:is|are|was|were|has been|have been) (?:now )?(?:fixed|resolved|solved)\b",
+    r"\b(?:bug|issue|problem|error)s?(?: \w{1,20}){0,5} (?:is|are|was|were|has been|have been) (?:now )?"
+    r"(?:fixed|resolved|solved)\b",
     re.IGNORECASE,
 )
 _BUT = re.compile(
@@ -255,12 +256,17 @@ def _well_at(acts: Sequence[Act], at: int, *says: re.Pattern[str]) -> bool:
 
 
 def _says_well(act: Act, *says: re.Pattern[str]) -> bool:
-    if not is_of_agent(act):
-        return False
-    return any(
-        any(one.search(line) for one in says) and not _BUT.search(line)
-        for line in (line[:400] for line in sentences(act.text[:READ_CHARS], 12))
-    )
+    return is_of_agent(act) and any(_is_said(line, *says) for line in sentences(act.text[:READ_CHARS], 12))
+
+
+def says_all_is_well(line: str) -> bool:
+    """That something is reached, and no "but" with it."""
+    return _is_said(line, _ALL_WELL, _IS_WELL)
+
+
+def _is_said(line: str, *says: re.Pattern[str]) -> bool:
+    head = line[:400]
+    return any(one.search(head) for one in says) and not _BUT.search(head)
 
 
 def _looked_again(failed: Act, later: Sequence[Act]) -> bool:
