@@ -241,6 +241,12 @@ _COULD_NOT = re.compile(
     re.IGNORECASE,
 )
 """How whoever works says that something was not done."""
+_FELL_SHORT = re.compile(
+    r"\b(?:I|we) (?:did(?: not|n['’]t)|could(?: not|n['’]t)) (?:quite |fully |yet )?(?:reach|meet|hit|achieve|get to) "
+    r"(?!for\b|out\b|up\b)[^.\n]{0,80}?(?:\d|\b(?:goal|target|aim)\b)",
+    re.IGNORECASE,
+)
+"""How whoever works says that less was reached than was asked."""
 _NOTHING_LEFT = re.compile(
     r"\b(?:nothing|none|no|nobody)\b (?:\w{1,20} ){0,3}(?:left|remain|open|unresolved|blocked|todo|next steps?|follow|"
     r"still|"
@@ -279,7 +285,7 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
     if plan:
         done = ("completed", "done", "cancelled")
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
-    yield from (one_line(line, 160) for line, over in _said_to_be_left(acts) if not over)
+    yield from (one_line(line, 160).rstrip(":： ") for line, over in _said_to_be_left(acts) if not over)
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
     if talk and talk[-1].text.rstrip().endswith(statements.QUESTION_MARKS):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
@@ -359,6 +365,10 @@ def _left(act: Act, lines: Sequence[str], *, lately: bool) -> Iterator[_Line]:
         if listed and (_ITEM.match(line) or line[:80] in numbered) and not (label and _HEAD.search(head)):
             if lately or head_of:
                 yield _Line(line, head_of, listed=True)
+            continue
+        if works and lately and _FELL_SHORT.search(head):
+            yield _Line(line, label, listed=False)
+            listed = False
             continue
         found = label or (
             lately and (_LEFT.search(head) or (works and _COULD_NOT.search(head) and not statements.mends(head)))

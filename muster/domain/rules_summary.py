@@ -10,6 +10,7 @@ from uuid import UUID
 from muster.domain import rules_open
 from muster.domain import rules_worth as worth
 from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules_cut import cut_off
 from muster.domain.rules_json import MAX_FILES, line_of
 from muster.domain.rules_labels import Label, label_of, unlabelled
 from muster.domain.rules_reading import Act, Kind, read_all
@@ -66,7 +67,11 @@ def summarise(
     # What still fails is not done, whatever is said of it.
     reached = worth.outcome(acts, said=len(over) == len(failing))
     done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE, worth.done_worth, first=reached)
-    left = (*(one_line(o.title, 160) for o in failing if o not in over), *rules_open.left_to_do(acts))
+    left = (
+        *(one_line(o.title, 160) for o in failing if o not in over),
+        *rules_open.left_to_do(acts),
+        *cut_off(events, acts),
+    )
     opened = _each_once(left)
     learnt = (o for o in told if o.type in _LEARNED or _only_explains(o))
     known_already = (*asked, *done, *left, *rules_open.left_and_done(acts))
