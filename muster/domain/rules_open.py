@@ -21,6 +21,7 @@ from muster.domain.rules_notebooks import is_same_cell
 from muster.domain.rules_reading import Act, Kind
 from muster.domain.rules_records import is_over
 from muster.domain.rules_sentences import sentences
+from muster.domain.rules_settled import settled
 from muster.domain.rules_steps import Step, steps
 from muster.domain.rules_stories import broken
 from muster.domain.rules_talk import is_of_user
@@ -47,6 +48,7 @@ def failing(told: Sequence[NewObservation], acts: Sequence[Act]) -> list[NewObse
         )
         and not _is_outlived(o, acts)
         and not is_over(o, acts)
+        and not settled(o, acts)
     ]
 
 
@@ -206,7 +208,8 @@ _LEFT = re.compile(
     r"待办|待处理|待解决|下一步|剩余|남은 (?:작업|일)|할 일|다음 단계)(?: (?:work|tasks?|items?|issues?|questions?|"
     r"points?|punkte|fragen|aufgaben))?"
     r"\**\s?[:：]"
-    r"|\btodo\b|\bnext steps?\b|\bstill (?:open\b|need|to (?:do|be)\b|missing\b|pending\b|outstanding\b|unclear\b)|"
+    r"|\btodo\b(?!\.\w)|\bnext steps?\b|"
+    r"\bstill (?:open\b|need|to (?:do|be)\b|missing\b|pending\b|outstanding\b|unclear\b)|"
     r"\bremains? (?:to\b|open\b|unfixed\b|unsolved\b)|\b(?:is|are) (?:still )?(?:pending|outstanding)\b|"
     r"\bremaining (?:work|steps?|tasks?|issues?|items?|problems?)\b|\bnot yet\b|"
     r"n['’]t (?:\w{1,20} ){0,3}yet\b|\bnot (?:\w{1,20} ){1,3}yet\b|\bfollow[- ]?ups?\b|\bleft to do\b|"
@@ -238,6 +241,12 @@ _COULD_NOT = re.compile(
     re.IGNORECASE,
 )
 """How whoever works says that something was not done."""
+_FELL_SHORT = re.compile(
+    r"\b(?:I|we) (?:did(?: not|n['’]t)|could(?: not|n['’]t)) (?:quite |fully |yet )?(?:reach|meet|hit|achieve|get to) "
+    r"(?!for\b|out\b|up\b)[^.\n]{0,80}?(?:\d|\b(?:goal|target|aim)\b)",
+    re.IGNORECASE,
+)
+"""How whoever works says that less was reached than was asked."""
 _NOTHING_LEFT = re.compile(
     r"\b(?:nothing|none|no|nobody)\b (?:\w{1,20} ){0,3}(?:left|remain|open|unresolved|blocked|todo|next steps?|follow|"
     r"still|"
@@ -257,6 +266,14 @@ _ALL_DONE = re.compile(
     re.IGNORECASE,
 )
 """All that was ever said to be left is done."""
+_TICKED = re.compile(r"\s{0,8}(?:(?:[-*•–]|\d{1,3}[.)])\s{1,4})?(?:✅|✔|☑|\[[xX]\])")
+_GOES_ON = re.compile(
+    r"\b(?:i|we)(?:['’]ll| will| should| need to| must| have to| can now)\b(?![^.\n]{0,120}\blater\b)|"
+    r"\blet(?:['’]s| me| us)\b|"
+    r"\bnext step (?:is|will be|would be)\b|\bfollow[- ]?up (?:edit|command|call|query|search|step)\b",
+    re.IGNORECASE,
+)
+"""How an agent says what it does at once."""
 _ITEM = re.compile(r"\s*(?:[-*•–]|\d{1,3}[.)])\s+\S")
 _NUMBERED = re.compile(r"^[ \t]{0,8}\d{1,3}\.[ \t]+(\S.{0,300})$", re.MULTILINE)
 _HEAD = re.compile(r"[:：]\**\s*$")
@@ -268,7 +285,7 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
     if plan:
         done = ("completed", "done", "cancelled")
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
-    yield from (one_line(line, 160) for line, over in _said_to_be_left(acts) if not over)
+    yield from (one_line(line, 160).rstrip(":： ") for line, over in _said_to_be_left(acts) if not over)
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
     if talk and talk[-1].text.rstrip().endswith(statements.QUESTION_MARKS):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
@@ -325,8 +342,12 @@ def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
 
 def _counts(line: _Line, act: Act, *, is_last: bool, recent: bool, at_once: bool) -> bool:
     """What people want next is done next, unless they say how something stands."""
+    if _TICKED.match(line.text):
+        return False
     if is_last:
         return True
+    if at_once and line.label is None and not line.listed and _GOES_ON.search(line.text[:600]):
+        return False
     if is_of_user(act):
         return line.label in (Label.STATE, Label.BLOCKED) and is_closable(line.text)
     return recent or (is_closable(line.text) and not (line.label is Label.NEXT and at_once))
@@ -344,6 +365,10 @@ def _left(act: Act, lines: Sequence[str], *, lately: bool) -> Iterator[_Line]:
         if listed and (_ITEM.match(line) or line[:80] in numbered) and not (label and _HEAD.search(head)):
             if lately or head_of:
                 yield _Line(line, head_of, listed=True)
+            continue
+        if works and lately and _FELL_SHORT.search(head):
+            yield _Line(line, label, listed=False)
+            listed = False
             continue
         found = label or (
             lately and (_LEFT.search(head) or (works and _COULD_NOT.search(head) and not statements.mends(head)))

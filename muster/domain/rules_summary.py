@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from muster.domain import rules_open
+from muster.domain import rules_worth as worth
 from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules_cut import cut_off
 from muster.domain.rules_json import MAX_FILES, line_of
 from muster.domain.rules_labels import Label, label_of, unlabelled
 from muster.domain.rules_reading import Act, Kind, read_all
@@ -19,6 +21,11 @@ from muster.domain.rules_text import language_of, one_line, unique
 
 MAX_SOURCES = 200
 LINES_OF_EACH = 8
+ENOUGH = 4
+"""Lines beside which those that say next to nothing are left out."""
+_LIGHT = 0.1
+TITLE_CHARS = 150
+"""Of a title that says how it came out, too."""
 
 _DONE = frozenset({"feature", "bugfix", "refactor", "change"})
 _LEARNED = frozenset({"discovery", "fact", "preference"})
@@ -52,17 +59,24 @@ def summarise(
     told = [observation for observation in observations if observation.type != "summary"]
     acts = [act for act in joined(read_all(events)) if act.kind is not Kind.NOTHING]
     asked = _asked(acts, told)
-    done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE)
     decided, more_decided = _telling(told, {"decision"})
     # What failed before these events may have passed before them, too.
     known = {event.id for event in events}
     failing = rules_open.failing([o for o in told if not (o.sources and known.isdisjoint(o.sources))], acts)
     over = [o for o in failing if rules_open.passed_since(o, acts)]
-    left = (*(one_line(o.title, 160) for o in failing if o not in over), *rules_open.left_to_do(acts))
+    # What still fails is not done, whatever is said of it.
+    reached = worth.outcome(acts, said=len(over) == len(failing))
+    done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE, worth.done_worth, first=reached)
+    left = (
+        *(one_line(o.title, 160) for o in failing if o not in over),
+        *rules_open.left_to_do(acts),
+        *cut_off(events, acts),
+    )
     opened = _each_once(left)
     learnt = (o for o in told if o.type in _LEARNED or _only_explains(o))
+    known_already = (*asked, *done, *left, *rules_open.left_and_done(acts))
     learned, more_learned = _telling(
-        learnt, _LEARNED | {"bugfix"}, besides=(*asked, *left, *rules_open.left_and_done(acts))
+        learnt, _LEARNED | {"bugfix"}, worth.learned_worth, besides=known_already, best=True
     )
     passed = [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     sections = (
@@ -75,7 +89,9 @@ def summarise(
     narrative = "\n\n".join(
         f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines
     )
-    gist = title or (asked or done or decided or learned or passed or opened)[0]
+    gist = title or worth.task_of(asked) or (done or asked or decided or learned or passed or opened)[0]
+    if reached and ended and not opened and len(asked) <= 1 and len(gist) + len(reached) < TITLE_CHARS:
+        gist = gist if gist == reached else f"{gist.rstrip(':：')} – {reached}"
     modified = unique((path for o in told for path in o.files_modified), MAX_FILES)
     return Made(
         observations=[
@@ -123,24 +139,48 @@ def _open(line: str) -> str:
 
 
 def _telling(
-    told: Iterable[NewObservation], kinds: Iterable[str], besides: Iterable[str] = ()
+    told: Iterable[NewObservation],
+    kinds: Iterable[str],
+    weigh: Callable[[NewObservation], float] = lambda one: one.importance,
+    *,
+    besides: Iterable[str] = (),
+    first: str = "",
+    best: bool = False,
 ) -> tuple[list[str], int]:
     """Those that count most, in the order in which they came, and how many more there are. Of what counts the same, the
-    latest, and of what came before it some from everywhere."""
-    worth: dict[str, float] = {}
+    latest, and of what came before it some from everywhere. What is worth nothing is told where nothing else is.
+    `best`: in the order of what they are worth. `first`: before all."""
+    weights: dict[str, float] = {}
     for observation in told:
         if observation.type in kinds and (line := one_line(observation.title, 160)) not in besides:
-            worth[line] = max(worth.get(line, 0.0), observation.importance)
-    if len(worth) <= LINES_OF_EACH:
-        return list(worth), 0
-    least = sorted(worth.values(), reverse=True)[LINES_OF_EACH - 1]
-    chosen = {line for line, importance in worth.items() if importance > least}
-    equals = [line for line, importance in worth.items() if importance == least]
-    room = LINES_OF_EACH - len(chosen)
+            weights[line] = max(weights.get(line, 0.0), round(weigh(observation), 2))
+    if first:
+        weights = {line: weight for line, weight in weights.items() if not _is_same(line, first)}
+    weights = {line: weight for line, weight in weights.items() if weight > 0} or ({} if first else weights)
+    if sum(weight >= _LIGHT for weight in weights.values()) >= ENOUGH:
+        weights = {line: weight for line, weight in weights.items() if weight >= _LIGHT}
+    lines, more = _weightiest(weights, LINES_OF_EACH - bool(first))
+    if best:
+        lines.sort(key=lambda line: -weights[line])
+    return [*([first] if first else []), *lines], more
+
+
+def _is_same(line: str, other: str) -> bool:
+    """However much of it was cut off."""
+    return line == other or other.startswith(line.rstrip("… .")) or line.startswith(other.rstrip("… ."))
+
+
+def _weightiest(weights: dict[str, float], most: int) -> tuple[list[str], int]:
+    if len(weights) <= most:
+        return list(weights), 0
+    least = sorted(weights.values(), reverse=True)[most - 1]
+    chosen = {line for line, weight in weights.items() if weight > least}
+    equals = [line for line, weight in weights.items() if weight == least]
+    room = most - len(chosen)
     latest = room - room // 2
     earlier = equals[:-latest]
     chosen |= {*equals[-latest:], *(earlier[n * len(earlier) // (room // 2)] for n in range(room // 2))}
-    return [line for line in worth if line in chosen], len(worth) - len(chosen)
+    return [line for line in weights if line in chosen], len(weights) - len(chosen)
 
 
 def _more(count: int) -> list[str]:
@@ -154,9 +194,10 @@ def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
     noted = [
         (o.occurred_at or datetime.min.replace(tzinfo=UTC), one_line(o.title, 160))
         for o in told
-        if o.type == "request" and said.isdisjoint(o.sources)
+        if o.type == "request" and said.isdisjoint(o.sources) and worth.is_asked(o, acts)
     ]
-    return unique((line for _, line in sorted([*prompts, *noted], key=lambda one: one[0])), LINES_OF_EACH)
+    lines = [line for _, line in sorted([*prompts, *noted], key=lambda one: one[0])]
+    return unique(filter(worth.is_request, lines), LINES_OF_EACH)
 
 
 def _request(act: Act) -> str:
