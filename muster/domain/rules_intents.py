@@ -137,9 +137,9 @@ def weight(line: str) -> int:
     return heavy + bare + 15 * (_TURNS.match(line[:80]) is not None) + 25 * line.rstrip(" *").endswith((":", "："))
 
 
-def no_weight(_: str) -> int:
-    """Of what people say: they know what they begin with."""
-    return 0
+def leaning(line: str) -> int:
+    """The same of what people say: they mean what they say they do."""
+    return 60 * leans(line)
 
 
 def telling(line: str) -> int:

@@ -238,7 +238,7 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
 
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     """What sort of statement it is, and the sentence that says so."""
-    weight = intents.no_weight if act.speaker or is_of_user(act) else intents.weight
+    weight = intents.leaning if act.speaker or is_of_user(act) else intents.weight
     said_lines = lines
     if is_of_agent(act):
         lines = [line for line in lines if not (_is_step(line) or intents.agrees(line))] or lines
