@@ -253,8 +253,8 @@ def has_trace(output: str) -> bool:
 def failure(output: str) -> Failure:
     """What went wrong, by the most telling line there is; lines further down are nearer to the cause."""
     lines = runners.without_passed([line.rstrip() for line in lines_of(output)])[-600:]
-    if told := runners.tests_of(lines):
-        return _of_tests(lines, told)
+    if of_tests := runners.tests_of(lines):
+        return _of_tests(lines, of_tests)
     tests: list[str] = []
     why, why_at, listed_at = "", -1, -1
     for number, line in enumerate(lines):
@@ -292,7 +292,9 @@ def failure(output: str) -> Failure:
     found = reasons.whole(found, lines[at + 1 : at + 1 + reasons.MAX_LINES] if at >= 0 else ())
     near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
     tests = unique(tests, 12)
-    return Failure(one_line(found, 220), _places(lines), tests, "\n".join(near)[:1500], tests)
+    told = "\n".join(near)[:1500]
+    results = [line for line in reasons.results_in(lines) if line not in told]
+    return Failure(one_line(found, 220), _places(lines), tests, "\n".join([*results, told]), tests)
 
 
 def complaints(output: str, most: int) -> list[str]:

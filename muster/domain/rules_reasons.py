@@ -52,3 +52,39 @@ def whole(what: str, following: Sequence[str]) -> str:
         if not _ITEM.match(line):
             break
     return f"{bare} {', '.join(told)}" if told else bare
+
+
+_OUTCOME = (
+    r"(?:found|decrypted|decoded|deciphered|recovered|cracked|solved|result|answer|flag|password|solution|secret)"
+)
+_STATES = re.compile(
+    rf"(?!>|E\s|\+ |- )\W{{0,8}}(?:[\w'-]{{1,20}} ){{0,4}}{_OUTCOME}s?\b"
+    r"(?: [\w'-]{1,20}){0,4}[ \t]{0,4}(?::|=|->|=>|\bis\b)"
+    r"(?=[ \t]{0,8}(?P<value>\S)|\s*$)",
+    re.IGNORECASE,
+)
+_NO_RESULT = re.compile(
+    r"\b(?:no|not|none|never|error|errors|failed|fail|cannot|could|unable|missing|invalid|undefined|traceback|warning)\b"
+    r"|\w\(|[({\[;,]$",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(r"\W{0,8}[\w ()-]{1,30}?[ \t]{0,4}[:=][ \t]{0,8}\S")
+MAX_RESULTS = 6
+
+
+def results_in(lines: Sequence[str]) -> list[str]:
+    """What a program had found by the time it failed; below a heading, each value that it names."""
+    found: list[str] = []
+    within = False
+    for line in lines:
+        head = line[:LINE_CHARS]
+        stated = None if _NO_RESULT.search(head) else _STATES.match(head)
+        if stated or (within and _VALUE.match(head) and not _NO_RESULT.search(head)):
+            found.append(head.strip())
+            within = within if stated is None else stated["value"] is None
+        else:
+            within = False
+        if len(found) == MAX_RESULTS:
+            break
+    # A heading with nothing below it states nothing.
+    return [one for n, one in enumerate(found) if one[-1:] not in ":=" or n + 1 < len(found)]

@@ -95,3 +95,48 @@ def test_a_long_line_takes_no_time() -> None:
         reasons.test_in(text)
         reasons.says_nothing(text)
     assert began.fair < 1
+
+
+TRIED = "\n".join(f"[*] Performing attack number {n} on the stone.\n[+] Time elapsed: 0.{n} sec." for n in range(60))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "Decrypted data :\nHEX : 0x6d696c6c\nINT (big endian) : 1835625580\nutf-8 : mill",
+        "[+] Found the key: 44-KILO",
+        "The answer is 345",
+        "flag = mill{grind}",
+        "Recovered password: rye-and-oats",
+        "Result => 17 sacks",
+        "Solution: turn it twice",
+    ],
+)
+@pytest.mark.parametrize(
+    "end", ["EXECUTION TIMED OUT", "Traceback (most recent call last):\nValueError: no more stones"]
+)
+def test_what_was_found_before_it_failed_is_kept(result: str, end: str) -> None:
+    one = only(tool("Bash", {"command": "./crack --all"}, f"{result}\n{TRIED}\n{end}", exit_code=1))
+    assert one.type == "error"
+    assert result in (one.narrative or "")
+    assert (one.narrative or "").count("Time elapsed") < 12
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["The key was not found: mill", "found = grind(stone)", "No result: the stone is dry", "    password = input(",
+     "Failed to find the answer: 4", "Decrypted data :", "E   flag = 3", "a flagship: the mill", "def found(stone):"],
+)  # fmt: skip
+def test_what_states_no_result_is_not_kept(line: str) -> None:
+    said = f"{line}\n{TRIED}\nEXECUTION TIMED OUT"
+    one = only(tool("Bash", {"command": "./crack --all"}, said, exit_code=1))
+    assert line.strip() not in (one.narrative or "")
+
+
+def test_results_are_few() -> None:
+    found = reasons.results_in([f"Found key {n}: {'x' * 900}" for n in range(90)])
+    assert len(found) == reasons.MAX_RESULTS
+    assert max(map(len, found)) <= reasons.LINE_CHARS
+    began = Stopwatch(time.process_time)
+    reasons.results_in(["found " * 50, "a-" * 200, " " * 200 + "flag", "[" * 200] * 3000)
+    assert began.fair < 2
