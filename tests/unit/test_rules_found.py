@@ -85,3 +85,22 @@ def test_of_several_files_each_is_shown_once_and_not_at_length() -> None:
 def test_a_file_with_nothing_in_it_is_no_look() -> None:
     for empty in ("", "\n", "   \n\n", "---\n==="):
         assert made(tool("Read", {"file_path": "/mill/run.output"}, empty)) == []
+
+
+def test_a_plan_that_only_moved_on_weighs_little() -> None:
+    steps = ("Read it", "Write it", "Ship it")
+    states = ("completed", "in_progress", "pending")
+    first = plan(*zip(steps, ("in_progress", "pending", "pending"), strict=True))
+    moved = plan(*zip(steps, states, strict=True))
+    shorter = plan(("Write it", "completed"), ("Ship it", "in_progress"))
+    more = plan(("Write it", "completed"), ("Test it", "pending"), ("Ship it", "in_progress"))
+    over = plan(("Write it", "completed"), ("Test it", "completed"), ("Ship it", "completed"))
+    told = made(first, moved, shorter, more, over)
+    assert [one.importance for one in told] == [0.45, 0.25, 0.25, 0.45, 0.45]
+    assert all(one.type == "plan" for one in told)
+
+
+def test_a_plan_that_is_no_list_keeps_its_weight() -> None:
+    asked = [{"plan": "Turn the stone once and weigh the flour."}, {"plan": "Turn it twice and weigh the flour."}]
+    told = made(*(tool("ExitPlanMode", one) for one in asked))
+    assert [one.importance for one in told] == [0.45, 0.45]
