@@ -8,6 +8,7 @@ import pytest
 
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_reasons as reasons
+from muster.domain.rules_called import files_named
 from muster.domain.rules_failing import failing
 from tests.pace import Stopwatch
 from tests.unit.observing import only, tool
@@ -140,3 +141,10 @@ def test_results_are_few() -> None:
     began = Stopwatch(time.process_time)
     reasons.results_in(["found " * 50, "a-" * 200, " " * 200 + "flag", "[" * 200] * 3000)
     assert began.fair < 2
+
+
+def test_files_that_are_named_alike_are_named_once() -> None:
+    alike = [f"/mill/{user}/Library/Data/Documents/Books/Books.plist" for user in ("ada", "bob", "eve")]
+    assert files_named(alike) == "Data/Documents/Books/Books.plist (3 files)"
+    assert files_named([*alike, "/mill/a.py"]) == "Data/Documents/Books/Books.plist (3 files) and a.py"
+    assert files_named(["/mill/a/x.py", "/mill/b/x.py"]) == "a/x.py and b/x.py"
