@@ -8,10 +8,11 @@ import pytest
 
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_reasons as reasons
+from muster.domain.memory import Event
 from muster.domain.rules_called import files_named
 from muster.domain.rules_failing import failing
 from tests.pace import Stopwatch
-from tests.unit.observing import only, tool
+from tests.unit.observing import made, only, tool
 
 SESSION = """\
 ============================= test session starts ==============================
@@ -148,3 +149,19 @@ def test_files_that_are_named_alike_are_named_once() -> None:
     assert files_named(alike) == "Data/Documents/Books/Books.plist (3 files)"
     assert files_named([*alike, "/mill/a.py"]) == "Data/Documents/Books/Books.plist (3 files) and a.py"
     assert files_named(["/mill/a/x.py", "/mill/b/x.py"]) == "a/x.py and b/x.py"
+
+
+@pytest.mark.parametrize(
+    ("unpacked", "said", "is_fix"),
+    [("unzip disk_41.zip", "", True), ("tar xf all.tar", "disk_41.img", True), ("unzip other.zip", "a.txt", False)],
+)
+def test_what_was_missing_is_mended_by_what_it_was_unpacked_from(unpacked: str, said: str, is_fix: bool) -> None:
+    def ran(command: str, printed: str) -> Event:
+        return tool("bash", {"command": command}, printed)
+
+    search = "strings disk_41.img | grep key"
+    told = made(
+        ran(search, "strings: 'disk_41.img': No such file"), ran(unpacked, said), ran(search, "the key is 44-KILO")
+    )
+    fixes = [one for one in told if one.type == "bugfix"]
+    assert [unpacked in one.title and "the key is 44-KILO" in (one.narrative or "") for one in fixes] == [True] * is_fix
