@@ -126,6 +126,8 @@ def files_named(files: Sequence[str]) -> str:
     every = [path.rstrip("/").split("/") for path in files]
     names = [parts[-1] for parts in every]
     told = [_named_among(parts, every, names) for parts in every]
+    if len(told) > len(alike := dict.fromkeys(told)):
+        told = [f"{name} ({told.count(name)} files)" if told.count(name) > 1 else name for name in alike]
     if len(told) > 3:
         return f"{', '.join(told[:2])} and {len(told) - 2} more files"
     return " and ".join((", ".join(told[:-1]), told[-1])) if len(told) > 1 else "".join(told) or "a file"

@@ -99,6 +99,8 @@ _ECHOES = re.compile(
     r"(?:did not complete successfully|executor failed running)|ERROR: (?:failed to solve: )?process \".{1,300}"
     r"did not complete|executor failed running|the command '.{1,300}' returned a non-zero|.{1,100}: Build failed$|"
     r"\S{1,100} +: ok=\d+ |(?:note|hint): |"
+    # where it stands, and how it would be called
+    r"\^[-~^ ]{0,80}(?:error )?here$|(?:ERROR:? )?usage: \S|"
     # tox, and where it is told at length
     r"\S{1,60}: exit -?\d+ \(|evaluation failed :\(|"
     r"(?:an? )?(?:full|complete|detailed|more) [\w ]{0,30}\b(?:log|logs|output|report|trace|details)\b.{0,60}?"

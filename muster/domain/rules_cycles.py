@@ -13,6 +13,7 @@ from muster.domain import rules_outcomes as outcomes
 from muster.domain.rules_differences import differences
 from muster.domain.rules_reading import Act
 from muster.domain.rules_results import is_doubted
+from muster.domain.rules_steps import steps
 from muster.domain.rules_weakened import is_of_environment, weakens
 
 failure = lru_cache(maxsize=32)(outcomes.failure)
@@ -164,6 +165,8 @@ def _may_mend(act: Act, failed: Act) -> bool:
         return any(not _PROSE.search(path) or path.rpartition("/")[2] in spoken for path in act.files_modified)
     if not act.command:
         return bool(act.changes)
+    if _unpacks(act, failed):
+        return True
     return (commands.alters(act.command) or weakens(act) != "") and (
         any(word in failed.text for word in commands.names(act.command))
         or (commands.installs_all(act.command) and outcomes.misses_something(failed.text))
@@ -171,3 +174,15 @@ def _may_mend(act: Act, failed: Act) -> bool:
 
 
 _PROSE = re.compile(r"\.(?:md|mdx|rst|adoc)$|(?:^|/)(?!requirements|constraints|CMakeLists)[^/]*\.txt$")
+_ABSENT = re.compile(r"([\w.+@-]{4,200})['\"’`]?: (?:No such file|cannot open|not found)", re.IGNORECASE)
+_UNPACKS = frozenset("unzip tar gunzip bunzip2 unxz 7z 7za unrar bsdtar".split())  # noqa: SIM905
+
+
+def _unpacks(act: Act, failed: Act) -> bool:
+    """Whether the file that was not there is named by what was unpacked, or by what came out of it."""
+    archives = [step.words[1:] for step in steps(act.command) if step.name in _UNPACKS]
+    if not archives or act.failed:
+        return False
+    names = {word.rpartition("/")[2].partition(".")[0] for words in archives for word in words}
+    absent = _ABSENT.findall(failed.text[-4000:])
+    return any(name.partition(".")[0] in names or name in act.text[:20_000] for name in absent)

@@ -38,7 +38,7 @@ _SAYS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 def failing(command: str, output: str, what: str) -> str:
     """The program, by `what` it is that it says is wrong; empty, where it runs none."""
-    every = steps(command)
+    every = [step for step in steps(command) if step.name.strip(".…")]
     found = [step for step in every if not step.prepares]
     if len({named(step) for step in found}) < 2 and len(every) == len(found):
         return named(found[0]) if found else ""

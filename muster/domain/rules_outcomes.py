@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from muster.domain import rules_causes as causes
 from muster.domain import rules_commands as commands
+from muster.domain import rules_reasons as reasons
 from muster.domain import rules_runners as runners
 from muster.domain.rules_failing import complains
 from muster.domain.rules_text import lines_of, one_line, unique
@@ -252,15 +253,18 @@ def has_trace(output: str) -> bool:
 def failure(output: str) -> Failure:
     """What went wrong, by the most telling line there is; lines further down are nearer to the cause."""
     lines = runners.without_passed([line.rstrip() for line in lines_of(output)])[-600:]
-    if told := runners.tests_of(lines):
-        return _of_tests(lines, told)
+    if of_tests := runners.tests_of(lines):
+        return _of_tests(lines, of_tests)
     tests: list[str] = []
-    why, why_at = "", -1
+    why, why_at, listed_at = "", -1, -1
     for number, line in enumerate(lines):
         if match := _FAILED_TEST.match(line[:400]):
             name = next(group for group in (match[1], match[3], match[4], match[5]) if group)
             tests.append(one_line(runners.without_time(name), 200))
             why = why or (match[2] or "")
+        elif test := reasons.test_in(line):
+            tests.append(test)
+            listed_at = number
         elif not why and (asserted := _asserted(line, lines[number + 1 : number + 2], after_a_test=bool(tests))):
             why, why_at = asserted, number
     found, at = causes.cause_in(lines)
@@ -274,16 +278,23 @@ def failure(output: str) -> Failure:
     found = causes.innermost(_DOTS.sub(": ", found))
     if file := _only_counts(found) and next((match[1] for line in lines if (match := _FAILED_FILE.match(line))), ""):
         found = f"{file} fails"
+    if listed_at >= 0 and (not found or reasons.test_in(found)):
+        found, at = f"{tests[0]} failed", listed_at
     if not found:
         words = [number for number, line in enumerate(lines) if any(map(str.isalnum, line))]
+        if words[1:]:
+            words = [number for number in words if not reasons.says_nothing(lines[number])]
         shown = causes.differing(lines)
         own = [number for number in words if number not in shown and not causes.is_echo(lines[number])]
         if said := own or words:
             at = said[-1]
             found = lines[at]
+    found = reasons.whole(found, lines[at + 1 : at + 1 + reasons.MAX_LINES] if at >= 0 else ())
     near = lines[max(0, at - 12) : at + 6] if at >= 0 else lines[-16:]
     tests = unique(tests, 12)
-    return Failure(one_line(found, 220), _places(lines), tests, "\n".join(near)[:1500], tests)
+    told = "\n".join(near)[:1500]
+    results = [line for line in reasons.results_in(lines) if line not in told]
+    return Failure(one_line(found, 220), _places(lines), tests, "\n".join([*results, told]), tests)
 
 
 def complaints(output: str, most: int) -> list[str]:

@@ -11,9 +11,10 @@ _NUMBERED = re.compile(r"\s{0,12}(\d{1,6})(?::|→)")
 _HAD = re.compile(r"\s{0,8}(?:Requirement already satisfied: |\[notice\] |Using cached \S)")
 _CODE = re.compile(
     r"\s{0,12}\d{1,6}(?::\s{2,}|→|:$| {1,8}[+-](?:\s|$)|\s{3,}(?:[@#}\])]|def |class |import |from |return |if |for ))"
+    r"|\s{0,12}(?:\(\d{1,9} more lines (?:above|below)\)|\[File: [^\n]{1,300} \(\d{1,9} lines total\)\])"
     r"|\s{0,12}\.(?:text|data|rodata|plt|got):[0-9a-fA-F]{6,16}\b|[@+-]{3} |\s{0,8}[0-9a-f]{4,16}:\s(?:[0-9a-f]{2} ){2}"
 )
-"""With line numbers or addresses."""
+"""With line numbers or addresses, or what an editor says around them."""
 _DECOMPILED = re.compile(
     r"std::(?:basic_|operator|char_traits|allocator|endl)|\b(?:param|local)_[0-9a-f]{1,4}\b|\bundefined\d\b|"
     r"\b(?:FUN|LAB|DAT|PTR|sub|loc)_[0-9a-fA-F]{4,16}\b|\b[a-z]{1,4}Var\d{1,3}\b"

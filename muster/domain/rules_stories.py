@@ -299,5 +299,7 @@ def _story(edits: Sequence[Act], size: int) -> str:
             gone, come = set(was) - set(now), set(now) - set(was)
             told += [f"- {line.strip()[:200]}" for line in was if line in gone and line.strip()][:8]
             told += [f"+ {line.strip()[:200]}" for line in now if line in come and line.strip()][:16]
+        if not act.changes and isinstance(shown := act.data.get("shown"), str):
+            told += [f"  {line[:200]}" for line in shown.split("\n")[:24]]
     text = "\n".join(told)
     return text if len(text) <= size else f"{text[:size]}…"

@@ -291,10 +291,10 @@ class Work:
         if act.items and act.items == self._planned:
             act.note = "the plan as it was"
             return
-        self._planned = act.items
+        weight, self._planned = plans.weight(act.items, self._planned), act.items
         title = plans.titled(act.items, one_line(act.text))
         lines = [f"- [{'x' if plans.is_done(state) else ' '}] {what}" for what, state in act.items]
-        self.made.append(of(act, "plan", title, "\n".join(lines) or act.text, importance=0.45))
+        self.made.append(of(act, "plan", title, "\n".join(lines) or act.text, importance=weight))
 
 
 def _looks(act: Act) -> list[Act]:

@@ -10,6 +10,8 @@ from typing import Any
 from muster.domain.shapes import Part, answer, use
 
 MAX_OUTPUT_LINES = 2_000
+MAX_SHOWN_LINES = 40
+"""Of an edit in which no line is marked as new."""
 
 _CALLED = re.compile(r"([A-Za-z][\w.:/ -]{0,120}(?: \(MCP\))?)\((.*)$", re.DOTALL)
 _MCP = re.compile(r"[\w.:/ -]{1,80} - ([\w.:/-]{1,60}) \(MCP\)")
@@ -172,7 +174,21 @@ def _changes(text: str, *, whole: bool) -> dict[str, Any]:
         rest = text.split("\n")[1:] if _CHANGED.match(text) else []
         content = [found[3] if (found := _NUMBERED.match(line)) else line for line in rest]
         return {"content": "\n".join(content)} if any(map(str.strip, content)) else {}
-    return {"old_string": "\n".join(taken), "new_string": "\n".join(put)} if taken or put else {}
+    if taken or put:
+        return {"old_string": "\n".join(taken), "new_string": "\n".join(put)}
+    return {"shown": shown} if (shown := "\n".join(_shown(text))) else {}
+
+
+def _shown(text: str) -> list[str]:
+    """The lines around a change that is not marked; a long one goes on below, without a number."""
+    kept: list[str] = []
+    for line in text.split("\n")[1:MAX_SHOWN_LINES]:
+        found = _NUMBERED.match(line)
+        if found and (bare := found[3].strip()):
+            kept.append(bare)
+        elif found is None and kept and line[:4].isspace() and line.strip():
+            kept[-1] += f" {line.strip()}"
+    return kept
 
 
 class _Todos(Used):

@@ -64,3 +64,43 @@ def test_a_look_into_code_is_none() -> None:
 def test_a_look_that_shows_nothing_is_none() -> None:
     assert made(tool("Read", {"file_path": "/app/a.py"}, "")) == []
     assert made(tool("Glob", {"pattern": "*.py"}, {"filenames": [""], "numFiles": 0})) == []
+
+
+def test_what_was_read_is_told_beside_the_names_in_it() -> None:
+    code = "def sieve(flour):\n    return flour // 17\n"
+    one = only(tool("Read", {"file_path": "/mill/sieve.py"}, code))
+    assert one.facts == ["/mill/sieve.py has sieve"]
+    assert "return flour // 17" in (one.narrative or "")
+
+
+def test_of_several_files_each_is_shown_once_and_not_at_length() -> None:
+    files = [tool("Read", {"file_path": f"/mill/s{n}.py"}, f"class Stone{n}:\n    weight = {n}7\n") for n in range(3)]
+    one = only(*files, files[0])
+    assert all((one.narrative or "").count(f"weight = {n}7") == 1 for n in range(3))
+    long = "\n".join(f"def turn_{n}(stone):\n    return stone * {n}" for n in range(9000))
+    one = only(*(tool("Read", {"file_path": f"/mill/l{n}.py"}, long) for n in range(8)))
+    assert 800 < len(one.narrative or "") < 3200
+
+
+def test_a_file_with_nothing_in_it_is_no_look() -> None:
+    for empty in ("", "\n", "   \n\n", "---\n==="):
+        assert made(tool("Read", {"file_path": "/mill/run.output"}, empty)) == []
+
+
+def test_a_plan_that_only_moved_on_weighs_little() -> None:
+    steps = ("Read it", "Write it", "Ship it")
+    states = ("completed", "in_progress", "pending")
+    first = plan(*zip(steps, ("in_progress", "pending", "pending"), strict=True))
+    moved = plan(*zip(steps, states, strict=True))
+    shorter = plan(("Write it", "completed"), ("Ship it", "in_progress"))
+    more = plan(("Write it", "completed"), ("Test it", "pending"), ("Ship it", "in_progress"))
+    over = plan(("Write it", "completed"), ("Test it", "completed"), ("Ship it", "completed"))
+    told = made(first, moved, shorter, more, over)
+    assert [one.importance for one in told] == [0.45, 0.25, 0.25, 0.45, 0.45]
+    assert all(one.type == "plan" for one in told)
+
+
+def test_a_plan_that_is_no_list_keeps_its_weight() -> None:
+    asked = [{"plan": "Turn the stone once and weigh the flour."}, {"plan": "Turn it twice and weigh the flour."}]
+    told = made(*(tool("ExitPlanMode", one) for one in asked))
+    assert [one.importance for one in told] == [0.45, 0.45]

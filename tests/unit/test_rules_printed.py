@@ -73,6 +73,8 @@ def test_what_was_there_to_install_is_left_out() -> None:
         "  12 -     return stones[3]\n  12 +     return stones[2]\n",
         ".text:0040065e b800000000 MOV EAX,0x0\n",
         "1522:            except StoneError as error:\n",
+        "(439 more lines below)\n",
+        "[File: /mill/src/stones.py (1997 lines total)]\n(1469 more lines above)\n",
     ],
 )
 def test_code_is_no_title_where_there_is_another(code: str) -> None:

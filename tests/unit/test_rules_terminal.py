@@ -287,3 +287,22 @@ def test_a_table_that_is_said_is_kept() -> None:
     act = only_act("⏺ There is:\n\n  ┌──────┬────┐\n  │ rye  │ 12 │\n  └──────┴────┘\n\n  The rest was sold.\n")
     assert "│ rye  │ 12 │" in act.text
     assert act.text.endswith("The rest was sold.")
+
+
+def test_an_edit_without_marks_is_told_by_the_lines_around_it() -> None:
+    page = "     29    make flour\n     30    \n     31    > The stone must be dressed each spring, or the flour\n"
+    page += "         stays coarse.\n     32    ```\n"
+    (one,) = made(*shown(f"⏺ Update(MILL.md)…\n\n  ⎿  Updated MILL.md with 2 additions\n{page}"))
+    assert (one.type, one.title, one.files_modified) == ("change", "Change MILL.md", ["MILL.md"])
+    assert "The stone must be dressed each spring, or the flour stays coarse." in (one.narrative or "")
+    assert "+ " not in (one.narrative or "")
+    marked = page.replace("31    >", "31 +  >")
+    (one,) = made(*shown(f"⏺ Update(MILL.md)…\n\n  ⎿  Updated MILL.md with 1 addition\n{marked}"))
+    assert "+ > The stone must be dressed each spring" in (one.narrative or "")
+    assert "make flour" not in (one.narrative or "")
+
+
+def test_a_long_page_around_an_edit_is_cut() -> None:
+    page = "\n".join(f"     {n}    stone {n} {'x' * 300}" for n in range(10, 120))
+    (one,) = made(*shown(f"⏺ Update(MILL.md)\n  ⎿  Updated MILL.md with 2 additions\n{page}"))
+    assert 1000 < len(one.narrative or "") < 3000

@@ -106,3 +106,21 @@ def test_what_the_shell_says_of_itself_is_not_told() -> None:
 )
 def test_other_commands_of_these_names_stay(command: str, said: str, title: str) -> None:
     assert only(ran(command, said)).title == title
+
+
+@pytest.mark.parametrize("command", ["open shop/cart.py", "open shop/cart.py 40", "goto 40", "scroll_down"])
+def test_what_the_window_shows_of_a_file_is_kept(command: str) -> None:
+    one = only(ran(command, SHOWN + STATE))
+    assert (one.title, one.importance) == ("Read cart.py", 0.25)
+    assert "return int(self.sum)" in (one.narrative or "")
+    assert "more lines" not in (one.narrative or "")
+
+
+def test_a_window_with_nothing_in_it_is_no_look() -> None:
+    assert made(ran("open shop/cart.py", f"[File: shop/cart.py (1 lines total)]\n1:{STATE}")) == []
+
+
+def test_a_long_window_is_cut() -> None:
+    lines = "\n".join(f"{n}:def turn_{n}(stone): return {n}" for n in range(1, 3000))
+    one = only(ran("open mill.py", f"[File: /app/mill.py (2999 lines total)]\n{lines}"))
+    assert 600 < len(one.narrative or "") < 1400
