@@ -12,6 +12,7 @@ from functools import partial
 from muster.domain import rules_asking as asking
 from muster.domain import rules_fixes as fixes
 from muster.domain import rules_intents as intents
+from muster.domain import rules_moments as moments
 from muster.domain import rules_prompts as prompts
 from muster.domain import rules_quoted as quoted
 from muster.domain import rules_statements as statements
@@ -27,6 +28,7 @@ from muster.domain.rules_text import (
     pieces,
     unique,
 )
+from muster.domain.rules_titles import capitalised
 
 __all__ = ["asks_for_work", "is_courtesy"]
 
@@ -83,14 +85,6 @@ _SETS_RULES = ("system", "developer")
 _AGENTS_SAY = frozenset({"assistant", "assistant_message", "agent.output", "output", "stdout"})
 """Types of events in which an agent speaks, or what it runs."""
 _MARKS = " .!:。！：✅👍"
-_IDENTIFIER = re.compile(r"[._/\\:=@#$<>(\[{`\d]|[a-z][A-Z]")
-_PROGRAMS = frozenset(
-    """
-    npm npx pnpm yarn pip pip3 pipx uv git gh curl wget ssh scp rsync kubectl helm systemctl journalctl psql mysql
-    pytest mypy ruff tsc eslint grep rg sed awk jq sudo apt apt-get brew cargo rustc gcc mvn javac terraform ansible
-    docker podman tmux cron crontab chmod chown mkdir rm mv cp ls
-    """.split()  # noqa: SIM905
-)
 _NO = re.compile(r"^(?:no(?:pe)?|stop)\b[\s,.!–-]+(?=\w)", re.IGNORECASE)
 _DECIDED_LEAD = re.compile(
     r"^(?:(?:we|i)(?:['’]ve| have)? (?:all )?(?:decided|agreed|chose|"
@@ -196,7 +190,8 @@ def _are_steps(lines: list[str]) -> bool:
 
 
 def _is_step(line: str) -> bool:
-    return intents.is_ahead(line) and not statements.decides(line[:600]) and not is_labelled(line)
+    head = line[:600]
+    return (intents.is_ahead(line) or moments.passes(line)) and not statements.decides(head) and not is_labelled(line)
 
 
 def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
@@ -339,13 +334,7 @@ def _title(kind: str, sentence: str) -> str:
         line = _NO.sub("", line)
     if kind == "decision":
         line = _DECIDED_LEAD.sub("", line)
-    return one_line(_capitalised(line) if line else sentence)
-
-
-def _capitalised(line: str) -> str:
-    """A name of a program's, a path or a command stays as it is written."""
-    word = line.split(" ", 1)[0].rstrip(".,:;!?)")
-    return line if word in _PROGRAMS or _IDENTIFIER.search(word) else line[:1].upper() + line[1:]
+    return one_line(capitalised(line) if line else sentence)
 
 
 def _weighs(line: str) -> bool:
