@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from muster.domain import rules_intents as intents
+from muster.domain import rules_statements as statements
 
 READ_CHARS = 300
 """Of one sentence."""
@@ -89,7 +90,9 @@ def passes(line: str) -> bool:
     """It holds for a moment only."""
     head = line[:READ_CHARS]
     return len(line) <= READ_CHARS and (
-        any(said.fullmatch(head) for said in (_RUNS, _WAITS, _UNDERSTANDS, _GLANCES)) or _needs(head)
+        any(said.fullmatch(head) for said in (_RUNS, _WAITS, _UNDERSTANDS, _GLANCES))
+        or _needs(head)
+        or _only_leads(line)
     )
 
 
@@ -98,3 +101,14 @@ def _needs(head: str) -> bool:
     if not _NEEDS.match(head) or _TELLS_WHY.search(head) or intents.has_reason(head):
         return False
     return bool(_OWN_NEED.match(head) or _LED.match(head)) or head.rstrip(" *").endswith(":")
+
+
+def _only_leads(line: str) -> bool:
+    """It is about what stands before it, and leads to what comes behind."""
+    says = (statements.mends, statements.breaks, statements.teaches)
+    return (
+        line.rstrip(" *").endswith((":", "："))
+        and intents.leans(line)
+        and not any(map(str.isdecimal, line))
+        and not any(said(line[:600]) for said in says)
+    )

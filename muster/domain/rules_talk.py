@@ -28,7 +28,7 @@ from muster.domain.rules_text import (
     pieces,
     unique,
 )
-from muster.domain.rules_titles import capitalised
+from muster.domain.rules_titles import capitalised, changing, told_best
 
 __all__ = ["asks_for_work", "is_courtesy"]
 
@@ -191,7 +191,8 @@ def _are_steps(lines: list[str]) -> bool:
 
 def _is_step(line: str) -> bool:
     head = line[:600]
-    return (intents.is_ahead(line) or moments.passes(line)) and not statements.decides(head) and not is_labelled(line)
+    ahead = intents.is_ahead(line) or moments.passes(line)
+    return ahead and not statements.decides(head) and not is_labelled(line)
 
 
 def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
@@ -268,6 +269,10 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
         return "question", asked[0]
     if asking.asks(first) and len(lines) <= 2 and not is_of_agent(act):
         return "request", first
+    if is_of_agent(act) and told:
+        return "fact", changing(told, said_lines) or told_best(
+            part, told, lambda line: intents.telling(line) - weight(line)
+        )
     return "fact", max(told[:4], key=lambda line: intents.telling(line) - weight(line)) if told else first
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 _IDENTIFIER = re.compile(r"[._/\\:=@#$<>(\[{`\d]|[a-z][A-Z]")
 _PROGRAMS = frozenset(
@@ -18,3 +19,53 @@ def capitalised(line: str) -> str:
     """A name of a program's, a path or a command stays as it is written."""
     word = line.split(" ", 1)[0].rstrip(".,:;!?)")
     return line if word in _PROGRAMS or _IDENTIFIER.search(word) else line[:1].upper() + line[1:]
+
+
+_FENCED = re.compile(r"^[ \t]{0,3}(```|~~~)[^\n]{0,200}\n(?:(?![ \t]{0,3}\1)[^\n]{0,4000}\n){0,400}", re.MULTILINE)
+_CODE = re.compile(r"[+-]\s?[.\w][^\s]{0,200}(?:\s?[=(:{\[]|\s=\s)|[+-]\s{2,}\S")
+"""A line of a difference."""
+_ITEM = re.compile(r"\s{0,3}(?:[-*•]|\d{1,2}[.)])\s")
+_RESULT = re.compile(
+    r"\b(?:is|are|was|were) now\b|\bup from\b|\bdown (?:from|to)\b|\bto answer your question\b|"
+    r"\b(?:worked|succeeded|(?<!committed )(?<!pushed )(?<!saved )successfully)\b|"
+    r"\bit (?:should|must|needs to) be\b|\bnow (?:at|has|have|takes?|works?|passes)\b|"
+    r"\b(?:instead of|the (?:reason|cause|problem|issue) (?:is|was))\b",
+    re.IGNORECASE,
+)
+"""It states a result or a cause."""
+_GUESS = re.compile(r"\b(?:may|might|perhaps|maybe|probably|could) (?:be|have|also|need)\b", re.IGNORECASE)
+_GLANCE = re.compile(
+    r"\W{0,4}(?:i|we) (?:can )?(?:now |also )?see (?:that )?(?:there(?:['’]s| is| are)|it has|we have|you have) "
+    r"(?:already|also|an existing)\b",
+    re.IGNORECASE,
+)
+_NAMES = re.compile(r"[\"“`'][^\"”`'\n]{1,80}[\"”`']")
+_READ = 600
+
+
+def told_best(part: str, told: Sequence[str], score: Callable[[str], int]) -> str:
+    """Of what an agent tells, the sentence that it is known by: a result before a guess, and before what it shows."""
+    prose = [line for line in told if not _is_shown(part, line)] or told
+    plain = any(not _ITEM.match(line) for line in prose)
+    return max(
+        prose[:4], key=lambda line: score(line) + _value(line[:_READ]) - 45 * (plain and bool(_ITEM.match(line)))
+    )
+
+
+def changing(told: Sequence[str], lines: Sequence[str]) -> str:
+    """Where nothing else is told than what is there already: the step that names what is changed."""
+    if not told or not all(_GLANCE.match(line[:_READ]) for line in told):
+        return ""
+    return next((line for line in lines if line not in told and _NAMES.search(line[:_READ])), "")
+
+
+def _value(head: str) -> int:
+    return 30 * bool(_RESULT.search(head)) - 25 * bool(_GUESS.search(head))
+
+
+def _is_shown(part: str, line: str) -> bool:
+    """It stands in what an agent shows, and not in what it says."""
+    if _CODE.match(line[:_READ]):
+        return True
+    at = part.find(line[:60])
+    return at >= 0 and any(found.start() < at < found.end() for found in _FENCED.finditer(part))
