@@ -28,7 +28,7 @@ from muster.domain.rules_text import (
     pieces,
     unique,
 )
-from muster.domain.rules_titles import capitalised, changing, told_best
+from muster.domain.rules_titles import capitalised, changing, told_best, with_failures
 
 __all__ = ["asks_for_work", "is_courtesy"]
 
@@ -94,7 +94,7 @@ _DECIDED_LEAD = re.compile(
 )
 
 _IMPORTANCE = {
-    "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "error": 0.6, "discovery": 0.55, "fact": 0.5,
+    "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "change": 0.5, "error": 0.6, "discovery": 0.55, "fact": 0.5,
     "request": 0.55, "question": 0.35,
 }  # fmt: skip
 _OF_RULES = 0.2
@@ -201,6 +201,8 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
     if question and (is_courtesy(part) or _only_done(part)):
         kind, telling = "fact", f"{question} {part}"
     title = act.title if act.title and number == 1 and kind not in ("decision", "preference") else _title(kind, telling)
+    if is_of_agent(act) and kind in ("fact", "discovery", "bugfix"):
+        title = with_failures(title, lines)
     if act.speaker and not title.startswith(act.speaker):
         title = f"{act.speaker}: {title}"
     facts = dated(part, act.event.occurred_at)
@@ -255,7 +257,8 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
         saying = [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]
         if kind == "bugfix" and is_of_agent(act):
             if saying := [line for line in saying if not fixes.goes_on(line)]:
-                return kind, fixes.named(part, saying, lines, min(saying, key=weight))
+                title = fixes.named(part, saying, lines, min(saying, key=weight))
+                return ("change", fixes.tried(title)) if fixes.is_tried(part, saying, said_lines) else (kind, title)
         elif saying:
             return kind, min(saying, key=weight)
     if is_of_agent(act) and (changed := fixes.hoped(said_lines)):

@@ -69,3 +69,39 @@ def _is_shown(part: str, line: str) -> bool:
         return True
     at = part.find(line[:60])
     return at >= 0 and any(found.start() < at < found.end() for found in _FENCED.finditer(part))
+
+
+_CLAIMS = re.compile(
+    r"\b(?:pass(?:ed|es|ing)?|success(?:ful(?:ly)?)?|worked|works|working|completed|succeeded|green|perfectly|fixed|resolved|"
+    r"solved)\b",
+    re.IGNORECASE,
+)
+_COUNT = (
+    r"(?:[1-9]\d{0,5}|one|two|three|four|five|six|seven|eight|nine|ten|some|several|many|most|a few|all|both|multiple)"
+)
+_TAKEN_BACK = re.compile(
+    rf"\b{_COUNT} (?:of (?:the|them|these|those) )?(?:(?!pass)[\w-]{{1,20}} ){{0,3}}?"
+    r"(?:(?:are |is |were |was )?(?:still |now |also )?fail(?:ed|ing|s|ures?)?|errors?|errored)\b|"
+    r"\b(?:the|one|another) (?:[\w`./-]{1,60} ){0,3}?tests? (?:(?:is|are) )?(?:still |also )?fail(?:s|ed|ing)?\b",
+    re.IGNORECASE,
+)
+"""It says that something fails, of what another sentence calls a success."""
+_MENDED = re.compile(
+    r"\b(?:fixed|resolved|solved|no longer|previous(?:ly)?|before|earlier|expected|were failing|gone|if)\b", re.I
+)
+
+
+def with_failures(title: str, lines: Sequence[str]) -> str:
+    """What an agent claims, with what it takes back in the same message."""
+    if not _CLAIMS.search(title[:_READ]) or _fails(title):
+        return title
+    at = next((number for number, line in enumerate(lines) if line[:60] in title or title[:60] in line), 0)
+    fails = next((line for line in lines[at:] if _fails(line)), "")
+    if not fails:
+        return title
+    both = f"{title} {fails}"
+    return both if len(both) <= 200 else fails
+
+
+def _fails(line: str) -> bool:
+    return _TAKEN_BACK.search(line[:_READ]) is not None and not _MENDED.search(line[:_READ])

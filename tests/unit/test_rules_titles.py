@@ -72,3 +72,35 @@ def test_hostile_titles_take_no_longer_than_they_are() -> None:
             titles.told_best(part, told, len)
             titles.changing(told, [*told, "x"])
     assert began.fair < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Great progress! The scale patch worked perfectly - 6 tests passed. However, there are 4 failures to address.",
+         "The scale patch worked perfectly - 6 tests passed. However, there are 4 failures to address."),
+        ("The tests completed successfully! Of the parcels, 2 failed: north and south.",
+         "The tests completed successfully! Of the parcels, 2 failed: north and south."),
+        ("All the labels were printed successfully. But some tests are still failing.",
+         "All the labels were printed successfully. But some tests are still failing."),
+        ("The upload now works. One label test still fails.", "The upload now works. One label test still fails."),
+    ],
+)  # fmt: skip
+def test_what_takes_a_success_back_is_in_the_title(text: str, title: str) -> None:
+    (one,) = agent(text)
+    assert one.title == title
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The upload of the labels now works. 0 failed, and nothing is left.",
+        "The upload of the labels now works. No tests failed.",
+        "The upload of the labels now works. The 3 failures of before are gone.",
+        "The upload of the labels now works. It retries if some tests fail.",
+        "The upload of the labels now works. Two printers are new.",
+    ],
+)
+def test_what_takes_nothing_back_is_not(text: str) -> None:
+    (one,) = agent(text)
+    assert one.title == "The upload of the labels now works."
