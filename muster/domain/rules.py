@@ -15,6 +15,7 @@ from muster.domain import purposes
 from muster.domain import rules_outcomes as outcomes
 from muster.domain import rules_printed as printed
 from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules_agreed import decided
 from muster.domain.rules_given import Choice
 from muster.domain.rules_json import line_of
 from muster.domain.rules_progress import progress_in, shape, without_progress
@@ -124,7 +125,7 @@ def _told(act: Act, before: Act | None) -> list[NewObservation]:
             return _ended(act)
         case Kind.CHOICE:
             return [_chosen(act, choice) for choice in act.choices]
-    return said(act, before)
+    return decided(act, before, said(act, before))
 
 
 def _chosen(act: Act, choice: Choice) -> NewObservation:

@@ -74,6 +74,8 @@ _POLITE = (
     r"(?:nothing|no more|nothing else|that(?:['’]s| is) all)(?: (?:else|more))? for (?:now|today)|"
     r"let['’]s (?:stop|leave it)(?: (?:here|there|at that))?(?: for (?:now|today))?|"
     r"sounds good|will do|"
+    r"(?:i )?(?:(?:fully|totally|completely|absolutely) )?agree(?: (?:with (?:you|that|this|it)|completely|fully))?|"
+    r"do (?:that|it|so)(?: please)?|ultra-?think|think (?:very |really )?(?:hard|harder|deeply)|"
     r"on it|continue|go on|go ahead|proceed|please|lgtm|looks (?:good|great|fine)(?: to me)?|"
     r"noted|makes sense|well done|no worries|of course|absolutely|certainly|"
     r"definitely|hmm+|wow|haha+|lol|agreed|"
@@ -99,7 +101,9 @@ _POLITE = (
 )
 _COURTESY = re.compile(rf"(?:{_POLITE}{_PAUSE}*)+", re.IGNORECASE)
 _BARE_ANSWER = re.compile(
-    r"(?:yes|yeah|yep|no|nope|sure|true|false|none|agreed|ja|nein|oui|non|sí|はい|いいえ|네|да|нет|好的?)\b", re.I
+    r"(?:yes|yeah|yep|no|nope|sure|true|false|none|agreed|i agree|do (?:that|it|so)|"
+    r"ja|nein|oui|non|sí|はい|いいえ|네|да|нет|好的?)\b",
+    re.I,
 )
 _LEAD = re.compile(
     r"(?:(?:so|ok(?:ay)?|and|also|hey|hi|alright|anyway|yes|yeah|well(?=[,.!:–-]))[,.!:\s–-]+(?=\w)|"

@@ -41,6 +41,16 @@ _GOES_ON = re.compile(
 """How a sentence begins that goes on from what was mended."""
 
 
+_TRIED = re.compile(
+    r"\bshould (?:now |all |then |finally |also )*(?:work|pass|be (?:fixed|resolved|solved|green|gone|working|passing)|"
+    r"fix|resolve|solve|succeed|help)\b|\bhopefully\b|\blet['’]?s? (?:me |us )?(?:now |just |quickly |first )*"
+    r"(?:verify|test|re-?run|check|confirm|validate|try|see (?:if|whether)|run (?:the|it|all|them|these|those)\b)|"
+    r"\bi['’]ll (?:now |just |quickly )*(?:verify|test|re-?run|check|confirm|validate|run (?:the|it|all|them))",
+    re.IGNORECASE,
+)
+"""It is still to be seen."""
+
+
 def named(part: str, saying: Sequence[str], lines: Sequence[str], line: str) -> str:
     """`saying`: the lines that say that something is mended, and `line` the best of them."""
     if _OF_SEVERAL.match(saying[0][:400]) and (items := _items(part, saying[0])):
@@ -54,6 +64,17 @@ def named(part: str, saying: Sequence[str], lines: Sequence[str], line: str) -> 
     # What it is about stands before it.
     at = lines.index(line)
     return lines[at - 1] if at and lines[at - 1] in others else line
+
+
+def is_tried(part: str, saying: Sequence[str], lines: Sequence[str]) -> bool:
+    """Whether several things are called fixed, and nobody has seen that they are."""
+    unseen = any(_TRIED.search(line[:400]) for line in lines)
+    return unseen and _OF_SEVERAL.match(saying[0][:400]) is not None and bool(_items(part, saying[0]))
+
+
+def tried(title: str) -> str:
+    """As a title of what was changed."""
+    return f"Changed: {title.removeprefix('Fixed: ')}"
 
 
 def goes_on(line: str) -> bool:

@@ -34,11 +34,12 @@ _AHEAD = re.compile(
 )
 """It is about to be done."""
 _PLANNED = re.compile(
-    rf"{_LEAD}{_GOAL}(?:{_I} (?:can|could|should|need to|want to|must|have to|shall|would like to|may now|are ready to|"
+    rf"{_LEAD}{_GOAL}(?:{_I} (?:can(?! (?:also |now |clearly )?(?:see|confirm|tell|say|report|reproduce)\b)|"
+    r"could|should|need to|want to|must|have to|shall|would like to|may now|are ready to|"
     rf"am ready to)(?: now| also| then| first| try| next)?\b{_NOT_A_STEP}"
     r"|(?:it['’]s|it is|it would be|it['’]d be) (?:\w{1,20} )?(?:important|necessary|time|best|better|good idea|useful|"
     r"a good idea|essential|crucial|wise)\b[^.\n]{0,20}?\bto\b"
-    r"|(?:the|my|our) (?:next|first|last|final) (?:step|task|thing|goal) (?:is|would be|will be)\b"
+    r"|(?:the|my|our) (?:next|first|last|final) (?:step|task|thing|goal)(?: [^.,;:\n]{1,60})? (?:is|would be|will be)\b"
     r"|(?:next|remaining|first) steps?\b[^.\n]{0,20}[:：])",
     re.IGNORECASE,
 )
@@ -99,7 +100,7 @@ _THESE_NAMED = re.compile(
 """It names its thing all the same: "This file holds the rates"."""
 _TURNS = re.compile(
     r"\W{0,4}(?:on the other hand|however|in addition|additionally|furthermore|moreover|by contrast|similarly|"
-    r"in particular|in that case|in this case|then|instead)\b",
+    r"in particular|in that case|in this case|then|instead(?! of\b))\b",
     re.IGNORECASE,
 )
 

@@ -12,6 +12,7 @@ from functools import partial
 from muster.domain import rules_asking as asking
 from muster.domain import rules_fixes as fixes
 from muster.domain import rules_intents as intents
+from muster.domain import rules_moments as moments
 from muster.domain import rules_prompts as prompts
 from muster.domain import rules_quoted as quoted
 from muster.domain import rules_statements as statements
@@ -27,6 +28,7 @@ from muster.domain.rules_text import (
     pieces,
     unique,
 )
+from muster.domain.rules_titles import capitalised, changing, told_best, with_failures
 
 __all__ = ["asks_for_work", "is_courtesy"]
 
@@ -83,14 +85,6 @@ _SETS_RULES = ("system", "developer")
 _AGENTS_SAY = frozenset({"assistant", "assistant_message", "agent.output", "output", "stdout"})
 """Types of events in which an agent speaks, or what it runs."""
 _MARKS = " .!:。！：✅👍"
-_IDENTIFIER = re.compile(r"[._/\\:=@#$<>(\[{`\d]|[a-z][A-Z]")
-_PROGRAMS = frozenset(
-    """
-    npm npx pnpm yarn pip pip3 pipx uv git gh curl wget ssh scp rsync kubectl helm systemctl journalctl psql mysql
-    pytest mypy ruff tsc eslint grep rg sed awk jq sudo apt apt-get brew cargo rustc gcc mvn javac terraform ansible
-    docker podman tmux cron crontab chmod chown mkdir rm mv cp ls
-    """.split()  # noqa: SIM905
-)
 _NO = re.compile(r"^(?:no(?:pe)?|stop)\b[\s,.!–-]+(?=\w)", re.IGNORECASE)
 _DECIDED_LEAD = re.compile(
     r"^(?:(?:we|i)(?:['’]ve| have)? (?:all )?(?:decided|agreed|chose|"
@@ -100,7 +94,7 @@ _DECIDED_LEAD = re.compile(
 )
 
 _IMPORTANCE = {
-    "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "error": 0.6, "discovery": 0.55, "fact": 0.5,
+    "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "change": 0.5, "error": 0.6, "discovery": 0.55, "fact": 0.5,
     "request": 0.55, "question": 0.35,
 }  # fmt: skip
 _OF_RULES = 0.2
@@ -196,7 +190,9 @@ def _are_steps(lines: list[str]) -> bool:
 
 
 def _is_step(line: str) -> bool:
-    return intents.is_ahead(line) and not statements.decides(line[:600]) and not is_labelled(line)
+    head = line[:600]
+    ahead = intents.is_ahead(line) or moments.passes(line)
+    return ahead and not statements.decides(head) and not is_labelled(line)
 
 
 def _one(act: Act, part: str, question: str, before: Act | None, number: int, count: int) -> NewObservation:
@@ -205,6 +201,8 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
     if question and (is_courtesy(part) or _only_done(part)):
         kind, telling = "fact", f"{question} {part}"
     title = act.title if act.title and number == 1 and kind not in ("decision", "preference") else _title(kind, telling)
+    if is_of_agent(act) and kind in ("fact", "discovery", "bugfix"):
+        title = with_failures(title, lines)
     if act.speaker and not title.startswith(act.speaker):
         title = f"{act.speaker}: {title}"
     facts = dated(part, act.event.occurred_at)
@@ -259,7 +257,8 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
         saying = [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]
         if kind == "bugfix" and is_of_agent(act):
             if saying := [line for line in saying if not fixes.goes_on(line)]:
-                return kind, fixes.named(part, saying, lines, min(saying, key=weight))
+                title = fixes.named(part, saying, lines, min(saying, key=weight))
+                return ("change", fixes.tried(title)) if fixes.is_tried(part, saying, said_lines) else (kind, title)
         elif saying:
             return kind, min(saying, key=weight)
     if is_of_agent(act) and (changed := fixes.hoped(said_lines)):
@@ -273,6 +272,10 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
         return "question", asked[0]
     if asking.asks(first) and len(lines) <= 2 and not is_of_agent(act):
         return "request", first
+    if is_of_agent(act) and told:
+        return "fact", changing(told, said_lines) or told_best(
+            part, told, lambda line: intents.telling(line) - weight(line)
+        )
     return "fact", max(told[:4], key=lambda line: intents.telling(line) - weight(line)) if told else first
 
 
@@ -339,13 +342,7 @@ def _title(kind: str, sentence: str) -> str:
         line = _NO.sub("", line)
     if kind == "decision":
         line = _DECIDED_LEAD.sub("", line)
-    return one_line(_capitalised(line) if line else sentence)
-
-
-def _capitalised(line: str) -> str:
-    """A name of a program's, a path or a command stays as it is written."""
-    word = line.split(" ", 1)[0].rstrip(".,:;!?)")
-    return line if word in _PROGRAMS or _IDENTIFIER.search(word) else line[:1].upper() + line[1:]
+    return one_line(capitalised(line) if line else sentence)
 
 
 def _weighs(line: str) -> bool:

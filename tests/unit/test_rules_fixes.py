@@ -93,3 +93,33 @@ def test_hostile_fixes_take_no_longer_than_they_are() -> None:
         fixes.named(f"I've fixed both:\n{text}", [lines[2]], lines, lines[2])
         fixes.hoped(lines)
     assert began.fair < 3
+
+
+ITEMS = "I've fixed both tests:\n\n1. test_north - took the zone of the parcel\n2. test_south - waits for the scale\n\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "They should now pass.",
+        "Hopefully that is all.",
+        "Let me verify that:",
+        "Let's run the tests again:",
+        "Let me re-run the suite.",
+        "I'll run the tests now.",
+        "Now all of the tests should be green.",
+    ],
+)
+def test_what_was_only_tried_is_a_change(end: str) -> None:
+    one = only(event({"role": "assistant", "text": ITEMS + end}))
+    assert (one.type, one.importance) == ("change", 0.5)
+    assert one.title.startswith("Changed: test_north - took")
+
+
+@pytest.mark.parametrize(
+    "end", ["", "All 12 tests pass.", "I'll open the pull request.", "The scale should be cleaned."]
+)
+def test_what_was_seen_is_a_fix(end: str) -> None:
+    one = only(event({"role": "assistant", "text": ITEMS + end}))
+    assert one.type == "bugfix"
+    assert one.title.startswith("Fixed: test_north - took")
