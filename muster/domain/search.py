@@ -91,6 +91,8 @@ _ASKS = 3.0
 answers none. Who types two words may look for the question itself."""
 _LITTLE, _LITTLE_WORDS = 1.0, 8
 """The same of what says no more than so many words: it is near to everything. `Hm.` was nearest to many a question."""
+_TRIFLE, _TRIFLING = 0.75, 0.3
+"""Of the score of what is no more important than that: that something was looked at is seldom what is asked for."""
 _WORD = re.compile(f"[{words.DENSE}]{{1,2}}|[^\\W{words.DENSE}]+")
 
 _NAMES = re.compile(r"\d|_|/|[a-z][A-Z]|\w\.\w")
@@ -350,4 +352,5 @@ def settled(
     farther = (_ASKS if asks else 0.0) + (_LITTLE if little and kind != "keywords" else 0.0)
     score = max(0.0, one.score - farther * one.unit)
     score *= (_REPEATED if repeats else 1.0) * (_SUMMARY if summary else 1.0)
+    score *= _TRIFLE if importance <= _TRIFLING else 1.0
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))
