@@ -352,5 +352,5 @@ def settled(
     farther = (_ASKS if asks else 0.0) + (_LITTLE if little and kind != "keywords" else 0.0)
     score = max(0.0, one.score - farther * one.unit)
     score *= (_REPEATED if repeats else 1.0) * (_SUMMARY if summary else 1.0)
-    score *= _TRIFLE if importance <= _TRIFLING else 1.0
+    score *= _TRIFLE if importance <= _TRIFLING and kind != "keywords" else 1.0
     return score * (1 + 0.004 * importance + 0.004 * math.exp(-max(0.0, age) / 60))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
-from muster.domain.search import DEPTH, Hits, Kind, effort, fuse
+from muster.domain.search import DEPTH, Hits, Kind, effort, fuse, settled
 
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
 IDS = [str(UUID(int=number)) for number in range(1, 401)]
 
 
@@ -92,3 +94,14 @@ def test_the_index_is_looked_through_further_where_there_is_more_to_miss() -> No
     assert effort(10_000, 110_000, DEPTH) > 2 * effort(10_000, 10_000, DEPTH)  # others' are passed by
     assert effort(10_000, 10_000, 5 * DEPTH) == 5 * 70  # the pages behind
     assert effort(10, 10**7, 500) == 800
+
+
+def test_what_was_only_looked_at_counts_less_where_something_is_asked() -> None:
+    """By vectors alone, as by a few words typed, nothing but nearness counts."""
+    one = fuse([], near(), 10.0, "question")[0]
+
+    def score(kind: Kind, importance: float) -> float:
+        return settled(one, kind, "Looked for the rates", importance, NOW, NOW)
+
+    assert score("question", 0.3) == pytest.approx(0.75 * score("question", 0.31), rel=1e-3)
+    assert score("keywords", 0.3) == pytest.approx(score("keywords", 0.31), rel=1e-3)
