@@ -13,9 +13,10 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from muster.domain import privacy, rules, rules_summary
+from muster.domain import privacy
 from muster.domain.errors import Unavailable
 from muster.domain.memory import ErrorClass, Event, GenerationFailed, Made, NewObservation
+from muster.domain.rules import observing, summary
 from muster.models.chat import Asked, Chat, Spent, most_tokens
 from muster.models.remembering import (
     OBSERVE,
@@ -89,8 +90,8 @@ class Generation:
     ) -> Made:
         """`earlier`: what came right before, and was made something of already. Raises GenerationFailed."""
         if await self._generator(workspace_id, project_id) == "rules":
-            return await self._read(events, partial(rules.observe, events, earlier))
-        readable = [event for event in events if rules.worth_reading(event)]
+            return await self._read(events, partial(observing.observe, events, earlier))
+        readable = [event for event in events if observing.worth_reading(event)]
         if not readable:
             return Made(note="there are no words in it, or all of them were taken out as private", generator=self._name)
         asks = _Asks(self, workspace_id, project_id)
@@ -115,7 +116,7 @@ class Generation:
         about = session or {}
         title = about.get("title") if isinstance(about.get("title"), str) else None
         basis = await self._read(events, partial(
-            rules_summary.summarise, title, events, observations,
+            summary.summarise, title, events, observations,
             ended=about.get("ended_at") is not None, count=about.get("until", 0) - about.get("since", 0),
         ))  # fmt: skip
         if not basis.observations or await self._generator(workspace_id, project_id) == "rules":

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from activities.patience import patiently
 from muster.domain.errors import MusterError
 from muster.domain.memory import NewEvent, NewSession, Source
-from muster.domain.rules_json import flattened
-from muster.domain.rules_text import clipped
+from muster.domain.rules.json import flattened
+from muster.domain.rules.text import clipped
 from muster.domain.states import AgentStatus
 from muster.domain.tasks import MemoryWish
 from muster.domain.transcripts import Piece, Transcript

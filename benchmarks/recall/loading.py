@@ -17,7 +17,6 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from benchmarks.recall.questions import Question, Turn
-from muster.domain import rules, rules_summary
 from muster.domain.ids import DEFAULT_WORKSPACE, derived_id
 from muster.domain.memory import (
     RULES,
@@ -29,6 +28,8 @@ from muster.domain.memory import (
     content_hash,
     observation_id,
 )
+from muster.domain.rules.observing import observe
+from muster.domain.rules.summary import summarise
 from muster.domain.search import Query
 from muster.models import embedder
 from muster.services.child import Child
@@ -149,8 +150,8 @@ class Memory:
             if one.id
         ]  # fmt: skip
         job = next(one.job["id"] for one in recorded if one.job)
-        made = rules.observe(events).observations
-        told = rules_summary.summarise(None, events, made).observations
+        made = observe(events).observations
+        told = summarise(None, events, made).observations
         return [
             as_row(
                 DEFAULT_WORKSPACE, self._projects[slug], observation_id(job, number, one.content_hash), one,

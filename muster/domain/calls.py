@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from muster.domain.rules_json import opened
+from muster.domain.rules.json import opened
 
 _ID_NAMES = frozenset(
     "tooluseid toolcallid callid toolid functioncallid toolinvocationid itemid invocationid".split()  # noqa: SIM905

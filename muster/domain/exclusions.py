@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from muster.domain.calls import plain, tools_named
-from muster.domain.rules_json import opened
+from muster.domain.rules.json import opened
 
 _SEPARATORS = r"""\s"'`=:,;()<>|&\[\]{}@"""
 _ESCAPED = re.compile(r"\\{1,8}([ !#$&'()\[\]{},;=@~^`])")

@@ -13,7 +13,7 @@ from muster.domain.calls import Followed, trace
 from muster.domain.errors import EventTooLarge, MusterError
 from muster.domain.memory import MAX_EVENT_BYTES, JobKind, NewEvent, agent_event_id, job_id
 from muster.domain.privacy import Removed, as_json, scrub_event, scrub_text
-from muster.domain.secret_shapes import is_suspicious
+from muster.domain.secrets.shapes import is_suspicious
 
 
 class TooFarAway(MusterError):

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from muster.domain.exclusions import Excluded
-from muster.domain.secret_kubernetes import is_kubernetes_secret, without_data
-from muster.domain.secret_names import holds_secrets, is_list_of_tokens, is_secret, without_any
-from muster.domain.secret_shapes import is_suspicious, without_secrets
-from muster.domain.secret_stores import without_stored_words
-from muster.domain.secret_tables import without_tables
-from muster.domain.secret_tokens import KEY_BEGIN, KEY_END, mark
+from muster.domain.secrets.kubernetes import is_kubernetes_secret, without_data
+from muster.domain.secrets.names import holds_secrets, is_list_of_tokens, is_secret, without_any
+from muster.domain.secrets.shapes import is_suspicious, without_secrets
+from muster.domain.secrets.stores import without_stored_words
+from muster.domain.secrets.tables import without_tables
+from muster.domain.secrets.tokens import KEY_BEGIN, KEY_END, mark
 
 as_json = TypeAdapter(Any).dump_json
 """A value as it is looked through, and as it is stored."""

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from muster.domain import shapes_terminal
 from muster.domain.agents import OutputLine
 from muster.domain.privacy import Lines, without_private_across
-from muster.domain.rules_shapes import Calls, parts_of
-from muster.domain.rules_talk import noted
-from muster.domain.shapes import Part
+from muster.domain.rules.talk import noted
+from muster.domain.shapes import terminal
+from muster.domain.shapes.documents import Calls, parts_of
+from muster.domain.shapes.parts import Part
 
 PIECE_CHARS = 4000
 BLOCK_CHARS = 1200
@@ -104,7 +104,7 @@ class Transcript:
             ):
                 self._end(stream)
             if not self._shows and stream == "stdout":
-                self._shows = shapes_terminal.is_shown(line.text)
+                self._shows = terminal.is_shown(line.text)
             self._lines[stream].append(line)
             self._sizes[stream] += len(line.text) + 1
 
@@ -152,7 +152,7 @@ class Transcript:
     def _may_end(self, line: str) -> bool:
         """Whether what begins with this line is another piece: of a coding agent's terminal, what was done and what
         came of it are one."""
-        return shapes_terminal.begins(line) if self._shows else not line.strip()
+        return terminal.begins(line) if self._shows else not line.strip()
 
     def _is_over(self, held: list[OutputLine], now: datetime) -> bool:
         begins = self._began is None or held[0].at - self._began <= _BEGINNING

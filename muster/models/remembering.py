@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from muster.domain.memory import Event, NewObservation
-from muster.domain.rules_reading import Kind, read
-from muster.domain.rules_text import cleaned, clipped, language_of, one_line, unique
+from muster.domain.rules.reading import Kind, read
+from muster.domain.rules.text import cleaned, clipped, language_of, one_line, unique
 
 VERSION = 1
 """Of the prompts and forms below: one more with each change to them."""

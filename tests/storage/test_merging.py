@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from muster.domain.memory import NewObservation
-from tests.unit.failing_runs import RUNS, Run
-from tests.unit.observing import only, tool
+from tests.unit.rules.failing_runs import RUNS, Run
+from tests.unit.rules.observing import only, tool
 
 from .memories import Project
 

@@ -13,7 +13,7 @@ import pytest
 from activities.recording import Recording, _Running
 from muster.domain.agents import OutputLine
 from muster.domain.memory import Event
-from muster.domain.rules import observe
+from muster.domain.rules.observing import observe
 from muster.domain.states import AgentStatus, Reason
 from muster.domain.tasks import KillWish, MemoryWish
 from muster.domain.transcripts import MAX_DOCUMENTS

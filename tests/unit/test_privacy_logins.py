@@ -8,7 +8,7 @@ import time
 import pytest
 
 from muster.domain.privacy import scrub, scrub_text
-from muster.domain.secret_shapes import is_suspicious
+from muster.domain.secrets.shapes import is_suspicious
 from tests.pace import Stopwatch
 
 GONE = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from muster.domain import privacy
 from muster.domain.privacy import as_json, scrub, scrub_text
-from muster.domain.secret_shapes import is_suspicious
+from muster.domain.secrets.shapes import is_suspicious
 
 NAMES = (
     "password", "passwords", "DB_PASSWORD", "passwd", "pwd", "pass", "DB_PASS", "dbPass", "userpass", "ssh_pass",

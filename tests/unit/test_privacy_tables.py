@@ -8,7 +8,7 @@ import time
 import pytest
 
 from muster.domain.privacy import as_json, scrub, scrub_text
-from muster.domain.secret_shapes import is_suspicious
+from muster.domain.secrets.shapes import is_suspicious
 from tests.pace import Stopwatch
 
 VALUES = ("x7Kq9ZtR2mW4vB8nYcD3fGhJ", "badger43", "tDMdTEyKWQbDyb")

@@ -1,0 +1,97 @@
+"""What somebody decides by agreeing to what an agent recommends."""
+
+from __future__ import annotations
+
+import re
+
+from muster.domain.memory import NewObservation
+from muster.domain.rules import asking
+from muster.domain.rules.acts import Act
+from muster.domain.rules.sentences import sentences
+from muster.domain.rules.talk import is_of_agent, is_of_user
+from muster.domain.rules.text import concepts_of, language_of, one_line
+
+MAX_CHARS = 400
+"""Of a message that agrees. Who writes more says themselves what they decide."""
+READ_CHARS = 16_000
+_SENTENCES = 200
+LEAD = "Decided: "
+
+_AGREES = re.compile(
+    r"\W{0,4}(?:(?:ok(?:ay)?|great|good|perfect|yes|yeah|yep|sure|thanks?|alright)[,.!:\s–-]{1,4}){0,3}"
+    r"(?:(?:i )?(?:(?:fully|totally|completely) )?agreed?(?: with (?:you|that|this|it|your \w{2,20}))?|sounds good|"
+    r"let['’]?s (?:do|go with|go for|take) (?:that|it|this|your \w{2,20})|do (?:that|it|so)|"
+    r"go ahead(?: with (?:that|it))?|"
+    r"(?:go|let['’]?s go) (?:with|for) (?:your \w{2,20}|option \w{1,3}|\d{1,2}))[\s.,!]{0,4}",
+    re.IGNORECASE,
+)
+_RECOMMENDS = re.compile(
+    r"\W{0,6}(?:(?:my|our|the) )?recommendation(?:\*\*)?\s?(?::|is(?: to)?\b)(?:\*\*)?\s{0,3}(?P<what>\S.{5,})|"
+    r"\W{0,6}(?:so |therefore |overall, )?(?:i|we)(?:['’]d| would)? (?:strongly )?(?:recommend|suggest|propose)"
+    r"(?! (?:you|that you|reading|looking|checking|asking)\b)(?: (?:going with|to go with|using|we use|that we use))? "
+    r"(?P<way>\S.{5,})",
+    re.IGNORECASE,
+)
+_HEAD = re.compile(r"\W{0,6}(?:(?:my|our|the) )?recommendation\W{0,6}", re.IGNORECASE)
+_BUT = re.compile(
+    r"\b(?:but|except|instead|however|although|though|only|not|no|rather)\b|n['’]t\b|[?？]", re.IGNORECASE
+)
+_BARE = re.compile(r"option \w{1,3}[ .:*]{0,4}", re.IGNORECASE)
+_NAMED = re.compile(r"\W{0,8}(?P<name>option \w{1,3})\*{0,2}\s?[:–—-]\*{0,2} ?(?P<what>\w.{2,})", re.IGNORECASE)
+_OPTION = re.compile(r"\b(?:option|go with|for) (\w{1,3})\b", re.IGNORECASE)
+
+
+def decided(act: Act, before: Act | None, made: list[NewObservation]) -> list[NewObservation]:
+    """With the decision that a person takes by agreeing. `made` of what they say; a wish in it stays one."""
+    if before is None or not is_of_user(act) or not is_of_agent(before):
+        return made
+    title = agreed_to(act.text, before.text) if act.event.session_id == before.event.session_id else ""
+    if not title:
+        return made
+    narrative = f"{act.text}\n\n{title.removeprefix(LEAD)}"
+    decision = NewObservation(
+        type="decision",
+        title=one_line(title, 200),
+        narrative=narrative,
+        concepts=concepts_of(narrative),
+        language=language_of(narrative),
+        importance=0.8,
+        occurred_at=act.event.occurred_at,
+        sources=[act.event.id, before.event.id],
+    )
+    return [decision, *(one for one in made if one.type in ("preference", "decision"))]
+
+
+def agreed_to(text: str, before: str) -> str:
+    """What was recommended `before`, where `text` agrees to it. Empty: it does not, or nothing was."""
+    if len(text) > MAX_CHARS or _BUT.search(text):
+        return ""
+    first = next(iter(sentences(text, 1)), "")
+    if not _AGREES.fullmatch(first[:120]):
+        return ""
+    what = _recommended(before[-READ_CHARS:])
+    chosen = _OPTION.search(first)
+    if chosen and not re.search(rf"\b{re.escape(chosen[1])}\b", what, re.IGNORECASE):
+        return ""
+    return f"{LEAD}{what}" if what else ""
+
+
+def _recommended(text: str) -> str:
+    """The one thing that is. Of several, nobody knows which was agreed to."""
+    lines = sentences(text, _SENTENCES)
+    found: list[str] = []
+    for number, line in enumerate(lines):
+        if said := _RECOMMENDS.match(line[:600]):
+            found.append((said["what"] or said["way"]).strip("*_ "))
+        elif _HEAD.fullmatch(line[:60]) and number + 1 < len(lines):
+            found.append(lines[number + 1].strip("*_ "))
+    if len(found) != 1 or asking.asks_to_know(found[0]):
+        return ""
+    what = found[0].replace("**", "")
+    if not _BARE.fullmatch(what):
+        return what
+    # What the option is stands where the options are told.
+    name = what.rstrip(" .:*").casefold()
+    told = (_NAMED.match(line[:300]) for line in lines)
+    is_it = next((one["what"] for one in told if one and one["name"].casefold() == name), "")
+    return f"{what.rstrip(' .:*')}: {is_it.replace('**', '')}" if is_it else what

@@ -1,0 +1,100 @@
+"""How a command that passes differs from the one that failed: what it does first, sets, or is told besides."""
+
+from __future__ import annotations
+
+import re
+
+from muster.domain.rules import commands
+from muster.domain.rules.scripts import without_script
+from muster.domain.rules.steps import READ_CHARS, Step, named, steps
+from muster.domain.rules.text import one_line
+
+MOST = 3
+WORD_CHARS = 60
+
+_SET = re.compile(
+    r"(?<![^\s;&|(])([A-Za-z_]\w{1,60}+)=(\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s;&|\"'()]{1,200})(?=[\s;&|]|\Z)"
+)
+_SECRET = re.compile(r"secret|token|passw|credential|api_?key|private", re.IGNORECASE)
+_ASIDE = frozenset("cd pushd popd echo printf sleep wait true : set export unset git".split())  # noqa: SIM905
+"""What is told by what it sets, or changes nothing."""
+_OPTION = re.compile(r"--[a-zA-Z][\w-]*(?:=.{1,200})?|-[fyukLrRp]", re.DOTALL)
+_TALKS = frozenset(
+    """
+    --verbose --quiet --silent --color --colour --no-color --progress --no-progress --debug --json --format --output
+    --message --stat --oneline --help --version --tb --maxfail --durations --show-trace --log-level --no-pager --wait
+    --timeout --long --pretty --no-input --dry-run --check --list
+    """.split()  # noqa: SIM905
+)
+"""Options of how much it says, or that it does nothing."""
+
+
+def differences(passed: str, failed: str) -> list[str]:
+    """Each as it stands in the command that passes; what it no longer has, behind "without"."""
+    now, before = without_script(passed), without_script(failed)
+    found = [f"`{_shown(name, value)}`" for name, value in _sets(now) if (name, value) not in _sets(before)]
+    found += [f"`{one_line(text, WORD_CHARS)}`" for text in _first(now, before)]
+    if not commands.is_check(passed):
+        ours, theirs = _options(now), _options(before)
+        found += [f"`{one_line(word, WORD_CHARS)}`" for word in ours if word not in theirs]
+        found += [f"without `{one_line(word, WORD_CHARS)}`" for word in theirs if word not in ours]
+    return list(dict.fromkeys(found))[:MOST]
+
+
+def filters(command: str) -> frozenset[str]:
+    """What its output goes through that makes something else of it."""
+    return frozenset(piped(command))
+
+
+def piped(command: str) -> list[str]:
+    """The same in its order."""
+    parts = _PIPE.split(_QUOTED.sub("_", without_script(command)[:READ_CHARS]))[1:20]
+    names = [part.split(maxsplit=1)[0].rpartition("/")[2] for part in parts if part.strip()]
+    return [name for name in names if name not in _CUT]
+
+
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'[^']*+'", re.DOTALL)
+_PIPE = re.compile(r"(?<!\|)\|(?!\|)")
+_CUT = frozenset("head tail tee cat less more grep egrep sed sort uniq true :".split())  # noqa: SIM905
+
+
+def told(found: list[str]) -> str:
+    """Of a title: " with `--force`"."""
+    more = [one for one in found if not one.startswith("without ")]
+    less = [one for one in found if one.startswith("without ")]
+    return "".join((f" with {' and '.join(more)}" if more else "", f" {' and '.join(less)}" if less else ""))
+
+
+def _sets(command: str) -> list[tuple[str, str]]:
+    return _SET.findall(command)[:20]
+
+
+def _shown(name: str, value: str) -> str:
+    return one_line(f"{name}={'…' if _SECRET.search(name) else value}", WORD_CHARS)
+
+
+def _first(passed: str, failed: str) -> list[str]:
+    """What is done before it that changes something."""
+    known = {_does(step) for step in steps(failed)}
+    found = []
+    for step in steps(passed):
+        if _does(step) in known:
+            break
+        text = " ".join(step.words)
+        does = step.name not in _ASIDE or step.words[1:2] in (("config",), ("pull",), ("stash",), ("rebase",))
+        looks = step.name not in (".", "source", "git") and (commands.only_looks(text) or commands.shows(text))
+        if does and not looks and not commands.is_check(text):
+            found.append(text)
+    return found
+
+
+def _does(step: Step) -> tuple[str, ...]:
+    """Two commits are the same, whatever is said of them."""
+    return ("git commit",) if step.words[:2] == ("git", "commit") else (named(step),)
+
+
+def _options(command: str) -> list[str]:
+    """Of what it was run for."""
+    run = [step for step in steps(command) if not step.prepares]
+    words = run[-1].words[1:] if run else ()
+    return [word for word in words if _OPTION.fullmatch(word) and word.partition("=")[0] not in _TALKS][:20]

@@ -1,0 +1,241 @@
+"""A session as a whole: what was asked, done, decided and learned, and what is open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules import unfinished, worth
+from muster.domain.rules.cut import cut_off
+from muster.domain.rules.json import MAX_FILES, line_of
+from muster.domain.rules.labels import Label, label_of, unlabelled
+from muster.domain.rules.reading import Act, Kind, read_all
+from muster.domain.rules.runs import joined
+from muster.domain.rules.sentences import sentences
+from muster.domain.rules.talk import asked_in
+from muster.domain.rules.text import language_of, one_line, unique
+
+MAX_SOURCES = 200
+LINES_OF_EACH = 8
+ENOUGH = 4
+"""Lines beside which those that say next to nothing are left out."""
+_LIGHT = 0.1
+TITLE_CHARS = 150
+"""Of a title that says how it came out, too."""
+
+_DONE = frozenset({"feature", "bugfix", "refactor", "change"})
+_LEARNED = frozenset({"discovery", "fact", "preference"})
+
+_CAUSE = re.compile(
+    r"\broot cause\b|\bcause (?:was|is)\b|\bursache\b|原因|원인|السبب|سبب ال|причин|\bkök neden|\b(?:neden|sebeb)i\b|"
+    r"\bprzyczyn|nguyên nhân|สาเหตุ|कारण",
+    re.IGNORECASE,
+)
+_PUT_RIGHT = re.compile(
+    r"\b(?:fix\w{0,5}|(?:re|un)?solved|resolved|mended|repaired|corrected|patched|replaced|restored|changed|removed|"
+    r"added|updated|upgraded|renewed|raised|restarted|reverted|rolled back|switched|moved|now|no longer|gone|again|"
+    r"works?|workaround|solution|so (?:i|we)|behoben|gelöst|repariert|korrigiert|ersetzt|erneuert|jetzt|wieder)\b|"
+    r"修|解决|解決|直し|更新|替换|改|수정|해결|복구|고쳤|고쳐|갱신|교체|أصلح|حلل|عالج|إصلاح|تم حل|معالجة|جدد|تجديد|"
+    r"ठीक|हल |बदल|düzelt|gider|çöz|onar|yenile|değiştir|napraw|rozwiąz|usun|odnow|wymien|zmieni|исправ|починил|устран|"
+    r"реш[её]н|решили|обнов|замен|виправ|полагод|усун|вирішен|вирішили|оновил|замін|đã |แก้|เปลี่ยน",
+    re.IGNORECASE,
+)
+
+
+def summarise(
+    title: str | None,
+    events: Sequence[Event],
+    observations: Sequence[NewObservation],
+    *,
+    ended: bool = True,
+    count: int = 0,
+) -> Made:
+    """`observations` are those made of the events, and of what came before them: of `count` in all. A rolling summary
+    covers what came since the last."""
+    told = [observation for observation in observations if observation.type != "summary"]
+    acts = [act for act in joined(read_all(events)) if act.kind is not Kind.NOTHING]
+    asked = _asked(acts, told)
+    decided, more_decided = _telling(told, {"decision"})
+    # What failed before these events may have passed before them, too.
+    known = {event.id for event in events}
+    failing = unfinished.failing([o for o in told if not (o.sources and known.isdisjoint(o.sources))], acts)
+    over = [o for o in failing if unfinished.passed_since(o, acts)]
+    # What still fails is not done, whatever is said of it.
+    reached = worth.outcome(acts, said=len(over) == len(failing))
+    done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE, worth.done_worth, first=reached)
+    left = (
+        *(one_line(o.title, 160) for o in failing if o not in over),
+        *unfinished.left_to_do(acts),
+        *cut_off(events, acts),
+    )
+    opened = _each_once(left)
+    learnt = (o for o in told if o.type in _LEARNED or _only_explains(o))
+    known_already = (*asked, *done, *left, *unfinished.left_and_done(acts))
+    learned, more_learned = _telling(
+        learnt, _LEARNED | {"bugfix"}, worth.learned_worth, besides=known_already, best=True
+    )
+    passed = [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
+    sections = (
+        ("Asked", asked), ("Done", [*done, *_more(more_done)]), ("Decided", [*decided, *_more(more_decided)]),
+        ("Learned", unique((*learned, *_more(more_learned), *passed), 2 * LINES_OF_EACH)), ("Open", opened),
+        ("How it ended", _ending(acts)),
+    )  # fmt: skip
+    if not any(lines for name, lines in sections if name != "How it ended"):
+        return Made(note="nothing happened in it that a summary could tell")
+    narrative = "\n\n".join(
+        f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines
+    )
+    gist = title or worth.task_of(asked) or (done or asked or decided or learned or passed or opened)[0]
+    if reached and ended and not opened and len(asked) <= 1 and len(gist) + len(reached) < TITLE_CHARS:
+        gist = gist if gist == reached else f"{gist.rstrip(':：')} – {reached}"
+    modified = unique((path for o in told for path in o.files_modified), MAX_FILES)
+    return Made(
+        observations=[
+            NewObservation(
+                type="summary",
+                title=one_line(f"{'Summary' if ended else 'So far'}: {gist}", 200),
+                subtitle=_count(told, max(count, len(events))),
+                narrative=narrative[:8000],
+                facts=unique((*decided, *(f"Open: {_open(line)}" for line in opened)), 16),
+                concepts=_most((concept for o in told for concept in o.concepts), 10),
+                files_read=unique((p for o in told for p in o.files_read if p not in modified), MAX_FILES),
+                files_modified=modified,
+                language=language_of(narrative.replace("Learned:", "").replace("Asked:", "")),
+                importance=0.7 if done or decided else 0.55,
+                occurred_at=max((event.occurred_at for event in events), default=None),
+                sources=_sources(told, events),
+            )
+        ]
+    )
+
+
+def _only_explains(told: NewObservation) -> bool:
+    """Whether it says why something went wrong, and not a word of its being put right."""
+    if told.type != "bugfix" or told.files_modified:
+        return False
+    text = f"{told.title}\n{told.narrative or ''}"[:4000]
+    return _CAUSE.search(text) is not None and not _PUT_RIGHT.search(text)
+
+
+def _each_once(lines: Iterable[str]) -> list[str]:
+    """With a label and without, it is the same."""
+    found: dict[str, str] = {}
+    for line in unique(lines, 4 * LINES_OF_EACH):
+        found.setdefault(_bare(line), line)
+    return list(found.values())[:LINES_OF_EACH]
+
+
+def _bare(line: str) -> str:
+    return (unlabelled(line).lstrip("-*•– ") or line).casefold().rstrip(". ")
+
+
+def _open(line: str) -> str:
+    """Without a label that says so again."""
+    return line if label_of(line) is Label.BLOCKED else unlabelled(line) or line
+
+
+def _telling(
+    told: Iterable[NewObservation],
+    kinds: Iterable[str],
+    weigh: Callable[[NewObservation], float] = lambda one: one.importance,
+    *,
+    besides: Iterable[str] = (),
+    first: str = "",
+    best: bool = False,
+) -> tuple[list[str], int]:
+    """Those that count most, in the order in which they came, and how many more there are. Of what counts the same, the
+    latest, and of what came before it some from everywhere. What is worth nothing is told where nothing else is.
+    `best`: in the order of what they are worth. `first`: before all."""
+    weights: dict[str, float] = {}
+    for observation in told:
+        if observation.type in kinds and (line := one_line(observation.title, 160)) not in besides:
+            weights[line] = max(weights.get(line, 0.0), round(weigh(observation), 2))
+    if first:
+        weights = {line: weight for line, weight in weights.items() if not _is_same(line, first)}
+    weights = {line: weight for line, weight in weights.items() if weight > 0} or ({} if first else weights)
+    if sum(weight >= _LIGHT for weight in weights.values()) >= ENOUGH:
+        weights = {line: weight for line, weight in weights.items() if weight >= _LIGHT}
+    lines, more = _weightiest(weights, LINES_OF_EACH - bool(first))
+    if best:
+        lines.sort(key=lambda line: -weights[line])
+    return [*([first] if first else []), *lines], more
+
+
+def _is_same(line: str, other: str) -> bool:
+    """However much of it was cut off."""
+    return line == other or other.startswith(line.rstrip("… .")) or line.startswith(other.rstrip("… ."))
+
+
+def _weightiest(weights: dict[str, float], most: int) -> tuple[list[str], int]:
+    if len(weights) <= most:
+        return list(weights), 0
+    least = sorted(weights.values(), reverse=True)[most - 1]
+    chosen = {line for line, weight in weights.items() if weight > least}
+    equals = [line for line, weight in weights.items() if weight == least]
+    room = most - len(chosen)
+    latest = room - room // 2
+    earlier = equals[:-latest]
+    chosen |= {*equals[-latest:], *(earlier[n * len(earlier) // (room // 2)] for n in range(room // 2))}
+    return [line for line in weights if line in chosen], len(weights) - len(chosen)
+
+
+def _more(count: int) -> list[str]:
+    return [f"and {count} more"] if count else []
+
+
+def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
+    """In the order in which it was said; an observation of what was said is the same once more."""
+    prompts = [(act.event.occurred_at, one_line(line, 160)) for act in acts if (line := _request(act))]
+    said = {act.event.id for act in acts if _request(act)}
+    noted = [
+        (o.occurred_at or datetime.min.replace(tzinfo=UTC), one_line(o.title, 160))
+        for o in told
+        if o.type == "request" and said.isdisjoint(o.sources) and worth.is_asked(o, acts)
+    ]
+    lines = [line for _, line in sorted([*prompts, *noted], key=lambda one: one[0])]
+    return unique(filter(worth.is_request, lines), LINES_OF_EACH)
+
+
+def _request(act: Act) -> str:
+    if act.kind is Kind.STARTED:
+        return act.title or next(iter(sentences(act.text, 1)), act.text)
+    return act.title if act.kind is Kind.PROMPT and act.title else asked_in(act)
+
+
+def _ending(acts: Sequence[Act]) -> list[str]:
+    last = next((act for act in reversed(acts) if act.kind is Kind.ENDED), None)
+    if last is None:
+        return []
+    status = line_of(last.data, "status") or "ended"
+    lines = [one_line(f"{status}: {last.text}" if last.text else status, 200)]
+    result = next((act.text for act in reversed(acts) if act.kind is Kind.RESULT), "")
+    return [*lines, *([f"Result: {one_line(result, 300)}"] if result else [])]
+
+
+def _most(items: Iterable[str], most: int) -> list[str]:
+    counts: dict[str, int] = {}
+    for item in items:
+        counts[item] = counts.get(item, 0) + 1
+    return sorted(counts, key=lambda item: (-counts[item], item))[:most]
+
+
+def _count(told: Sequence[NewObservation], events: int) -> str:
+    kinds: dict[str, int] = {}
+    for o in told:
+        kinds[o.type] = kinds.get(o.type, 0) + 1
+    parts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return one_line(f"{events} events" + (f": {parts}" if parts else ""), 300)
+
+
+def _sources(told: Sequence[NewObservation], events: Sequence[Event]) -> list[UUID]:
+    """The events of what it tells, then of the latest there are: bounded, and the most telling first."""
+    by_weight = sorted(told, key=lambda o: -o.importance)
+    found = dict.fromkeys(source for o in by_weight for source in o.sources)
+    for event in events:
+        if len(found) >= MAX_SOURCES:
+            break
+        found.setdefault(event.id)
+    return list(found)[:MAX_SOURCES]

@@ -1,0 +1,1 @@
+"""Which parts of a text are taken out before anything is stored. `muster/domain/privacy.py` is the door."""

@@ -1,0 +1,172 @@
+"""What is started in the background has no result until one is told, and then it is that of its command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from muster.domain.memory import Event
+from muster.domain.rules.observing import observe
+from muster.domain.rules.summary import summarise
+from tests.unit.rules.observing import event, made, only, tool
+
+EDIT = ("Edit", {"file_path": "/srv/shop/cart.py", "old_string": "total = 3", "new_string": "total = 4"})
+COMMAND = "uv run tox -e system"
+STARTED = "Command running in background with ID: b51c0de. Output is being written to: /tmp/tasks/b51c0de.output"
+PLAIN = {"command": COMMAND}
+FAILS = "FAILED tests/test_cart.py::test_total - assert 3 == 4\n=== 1 failed, 7 passed in 9.10s ==="
+
+
+def edit() -> Event:
+    return tool(*EDIT, {"filePath": "/srv/shop/cart.py"})
+
+
+def start(command: str = COMMAND, **asked: Any) -> Event:
+    return tool("Bash", {"command": command, **asked}, {"stdout": STARTED, "stderr": "", "interrupted": False})
+
+
+def end(status: str, code: int | None, printed: str, name: str = "b51c0de") -> Event:
+    told = f"<exit_code>{code}</exit_code>\n\n" if code is not None else ""
+    answer = (
+        f"<retrieval_status>success</retrieval_status>\n\n<task_id>{name}</task_id>\n\n<task_type>local_bash</task_type>"
+        f"\n\n<status>{status}</status>\n\n{told}<output>\n{printed}\n</output>"
+    )
+    return tool("TaskOutput", {"task_id": name, "block": True, "timeout": 300000}, answer)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (PLAIN, STARTED),
+        (PLAIN, {"stdout": STARTED, "stderr": ""}),
+        (PLAIN, {"stdout": "", "stderr": "", "backgroundTaskId": "b51c0de"}),
+        ({**PLAIN, "run_in_background": True}, {"stdout": "", "stderr": ""}),
+        ({**PLAIN, "is_background": True}, "Command started."),
+        (
+            PLAIN,
+            "Command was manually backgrounded by user with ID: b51c0de. Output is being written to: /tmp/b.output",
+        ),
+        (PLAIN, "Chunk ID: 5c1\nWall time: 10.0 seconds\nProcess running with session ID 7\nOutput:\ncollecting ..."),
+        ({"command": f"{COMMAND} > /tmp/tox.log 2>&1 &"}, {"stdout": "", "stderr": ""}),
+        ({"command": f"nohup {COMMAND} > /tmp/tox.log & echo $!"}, {"stdout": "4711", "stderr": ""}),
+    ],
+)
+def test_what_is_only_started_passes_nothing(asked: dict[str, Any], answered: Any) -> None:
+    started = tool("Bash", asked, answered)
+    for one in made(edit(), started):
+        assert "passe" not in one.content
+        assert one.type != "bugfix"
+    failed = tool("Bash", PLAIN, {"stdout": FAILS}, exit_code=1)
+    found = made(failed, edit(), started)
+    assert "bugfix" not in {one.type for one in found}
+    assert not any("Run again" in one.content for one in found)
+    (summary,) = summarise(None, [failed, edit(), started], found).observations
+    assert "tox fails" in (summary.narrative or "").partition("Open:")[2]
+
+
+@pytest.mark.parametrize("command", [f"true && {COMMAND}", f"{COMMAND} 2>&1", f"echo 'a & b'; {COMMAND}"])
+def test_what_is_waited_for_passes(command: str) -> None:
+    (one,) = made(edit(), tool("Bash", {"command": command}, {"stdout": "8 passed in 9.10s", "stderr": ""}))
+    assert "8 passed" in one.content
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        end("failed", 1, FAILS),
+        end("completed", 0, FAILS),
+        tool("TaskOutput", {"task_id": "b51c0de"}, {"retrieval_status": "success", "task": {
+            "task_id": "b51c0de", "status": "failed", "exitCode": 1, "output": FAILS}}),
+        tool("BashOutput", {"bash_id": "b51c0de"},
+             f"<status>failed</status>\n\n<exit_code>1</exit_code>\n\n<stdout>\n{FAILS}\n</stdout>"),
+        tool("BashOutput", {"bash_id": "b51c0de"},
+             {"shellId": "b51c0de", "command": COMMAND, "status": "failed", "exitCode": 1, "stdout": FAILS}),
+    ],
+)  # fmt: skip
+def test_an_end_is_that_of_the_command(ended: Event) -> None:
+    found = made(edit(), start(), ended)
+    assert [(one.type, one.title) for one in found] == [
+        ("change", "Change cart.py: `total = 4`"), ("error", "tox fails: assert 3 == 4"),
+    ]  # fmt: skip
+    assert not any("passes" in fact for fact in found[0].facts)
+    assert found[1].sources == [ended.id]
+    assert COMMAND in (found[1].narrative or "")
+
+
+def test_an_end_that_passes_is_the_check_of_what_was_there_when_it_began() -> None:
+    failed = tool("Bash", PLAIN, {"stdout": FAILS}, exit_code=1)
+    later = tool("Edit", {"file_path": "/srv/shop/tax.py", "old_string": "rate = 1", "new_string": "rate = 2"})
+    found = made(failed, edit(), start(), later, end("completed", 0, "=== 8 passed in 9.10s ==="))
+    fix = next(one for one in found if one.type == "bugfix")
+    assert fix.title == "Fix assert 3 == 4 in cart.py"
+    assert "8 passed" in (fix.narrative or "")
+    assert [one.title for one in found if one is not fix] == ["Change tax.py: `rate = 2`"]
+
+
+def test_what_goes_on_has_no_end_yet() -> None:
+    for one in (end("running", None, FAILS), tool("KillShell", {"shell_id": "b51c0de"}, "Successfully killed"),
+                end("killed", None, "")):  # fmt: skip
+        (told,) = made(start(), one)
+        assert told.title == f"Start in the background: `{COMMAND}`"
+    found = made(start(), end("running", None, "collecting"), end("failed", 1, FAILS))
+    assert [one.title for one in found] == ["tox fails: assert 3 == 4"]
+
+
+def test_an_end_in_a_later_batch_is_that_of_the_command_too() -> None:
+    before, ended = [edit(), start()], end("failed", 1, FAILS)
+    (one,) = observe([ended], before).observations
+    assert (one.type, one.title) == ("error", "tox fails: assert 3 == 4")
+    passes = end("completed", 0, "8 passed in 9.10s")
+    changed = tool("Edit", {"file_path": "/srv/shop/tax.py", "old_string": "rate = 1", "new_string": "rate = 2"})
+    found = observe([changed, passes], before).observations
+    assert not any("passes" in fact for one in found for fact in one.facts)
+    assert observe([ended], [*before, ended]).observations == []
+
+
+def test_an_end_of_what_nobody_saw_begin_is_told_by_its_name() -> None:
+    one = only(end("failed", 1, FAILS))
+    assert (one.type, one.title) == ("error", "The background run b51c0de failed: assert 3 == 4")
+    one = only(end("completed", 0, "8 passed in 9.10s"))
+    assert (one.type, one.title) == ("discovery", "The background run b51c0de passes: 8 passed in 9.10s")
+    assert made(end("completed", 0, "")) == []
+
+
+NOTIFIED = """<task-notification>
+<task-id>b51c0de</task-id>
+<output-file>/tmp/tasks/b51c0de.output</output-file>
+<status>{0}</status>
+<summary>Background command "Test the system" {0} (exit code {1})</summary>
+</task-notification>
+Read the output file to retrieve the result: /tmp/tasks/b51c0de.output"""
+BARE = """b51c0de
+/tmp/tasks/b51c0de.output
+{0}
+
+Background command "Test the system" {0} with exit code {1}.
+Read the output file to retrieve the output."""
+
+
+@pytest.mark.parametrize("form", [NOTIFIED, BARE])
+def test_a_notice_is_the_end_of_what_it_names(form: str) -> None:
+    failed = event({"prompt": form.format("failed", 2)}, "UserPromptSubmit")
+    one = only(start(), failed)
+    assert (one.type, one.title) == ("error", "tox fails: exit code 2")
+    one = only(failed)
+    assert (one.type, one.title.startswith("The background run b51c0de failed: ")) == ("error", True)
+    (one,) = made(edit(), start(), event({"prompt": form.format("completed", 0)}, "UserPromptSubmit"))
+    assert f"`{COMMAND}` passes" in one.facts
+    # Of a pipe, the code is that of the last.
+    for piped in (f"{COMMAND} 2>&1 | tee log", f"{COMMAND} | tail -5"):
+        found = made(edit(), start(piped), event({"prompt": form.format("completed", 0)}, "UserPromptSubmit"))
+        assert not any("passes" in one.content for one in found)
+    # What it printed tells more, whenever it is told.
+    found = made(start(), failed, end("failed", 2, FAILS))
+    assert [one.title for one in found] == ["tox fails: assert 3 == 4"]
+    assert [one.title for one in made(start(), end("failed", 2, FAILS), failed)] == ["tox fails: assert 3 == 4"]
+
+
+def test_what_another_tool_says_of_a_status_is_no_end() -> None:
+    assert made(tool("TaskOutput", {"task_id": "b51c0de"}, "No task found with ID: b51c0de")) == []
+    (one,) = made(event({"prompt": "The background command that I started failed, please look into it"}, "prompt"))
+    assert one.type != "discovery"

@@ -1,0 +1,160 @@
+"""What a summary tells first, and what it leaves out: the task, how it came out, what was found."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from muster.domain.memory import Event, NewObservation
+from muster.domain.rules.summary import summarise
+from tests.pace import Stopwatch
+from tests.unit.rules.observing import event, made, tool
+
+
+def ran(command: str, output: str = "", code: int = 0) -> Event:
+    return tool("Bash", {"command": command}, {"stdout": output}, exit_code=code)
+
+
+def says(text: str) -> Event:
+    return event({"role": "assistant", "content": text})
+
+
+def asks(text: str) -> Event:
+    return event({"prompt": text}, "prompt")
+
+
+def summary(*events: Event, title: str | None = None) -> NewObservation:
+    (one,) = summarise(title, events, made(*events)).observations
+    return one
+
+
+def section(name: str, *events: Event) -> list[str]:
+    text = summary(*events).narrative or ""
+    lines = f"\n\n{text}".partition(f"\n\n{name}:\n")[2].partition("\n\n")[0]
+    return [line.removeprefix("- ") for line in lines.split("\n") if line]
+
+
+WRITTEN = tool("Write", {"file_path": "src/rate.py", "content": "def rate(x): ..."}, {"ok": True})
+
+
+@pytest.mark.parametrize(
+    ("text", "reached"),
+    [
+        ("I've successfully rounded the totals to cents. The tests are next to it.",
+         "I've successfully rounded the totals to cents."),
+        ("Done! I moved the rates into a table of their own.", "I moved the rates into a table of their own."),
+        ("All 14 tests of the shop pass now.\n\n- ✅ rates\n- ✅ totals", "All 14 tests of the shop pass now."),
+        ("The issue with the rounding is fixed: cents are rounded last.",
+         "The issue with the rounding is fixed: cents are rounded last."),
+    ],
+)  # fmt: skip
+def test_how_it_came_out_is_told_first(text: str, reached: str) -> None:
+    done = section("Done", asks("Mend the rounding of totals in the shop."), WRITTEN, says(text))
+    assert done[0].endswith(reached)
+    assert len([line for line in done if reached[:30] in line]) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Now that the issue is fixed, we can remove the script that showed it.",
+        "All tests should pass now, I think.",
+        "Shall I commit it now that all tests pass?",
+        "I could not finish it: the server is down.",
+        "Let me run all tests and see that they pass.",
+    ],
+)
+def test_what_is_not_said_to_be_reached_is_not_told_as_such(text: str) -> None:
+    done = section("Done", asks("Mend the rounding of totals in the shop."), WRITTEN, says(text))
+    assert "rate.py" in done[0]
+
+
+def test_an_outcome_of_before_the_last_request_is_not_that_of_the_session() -> None:
+    events = asks("Mend the totals."), says("I've successfully mended the totals."), asks("Now add the rates."), WRITTEN
+    assert "Now add the rates" not in section("Done", *events)[0]
+    assert "–" not in summary(*events).title
+
+
+def test_a_flag_that_was_sought_is_the_outcome() -> None:
+    task = asks("Solve the CTF challenge named Lighthouse. Its flag has the form flag{...}.")
+    right, wrong = "flag{l1ght_0n_th3_r0ck}", "flag{l0st_1n_th3_f0g}"
+    found = (task, ran("python solve.py", right), ran(f"submit '{right}'"))
+    assert section("Done", *found)[0] == f"Found the flag: {right}"
+    assert summary(*found).title.endswith(f" – Found the flag: {right}")
+    for rest in (
+        [ran("python solve.py", wrong), ran(f"submit '{wrong}'", "Wrong flag!")],
+        [ran("cat solve.py", "known = 'flag{xxxxxxxxxxxx}'")],
+        [says(f"It may be {right}.")],
+    ):
+        assert "Found the flag" not in (summary(task, *rest).narrative or "")
+    other = asks("Format the templates of the shop."), ran("cat a.tex", r"textbf{some words in bold}")
+    assert "flag" not in (summary(*other).narrative or "")
+
+
+def test_chores_are_not_what_was_done() -> None:
+    events = (asks("Mend the rounding of totals in the shop."), WRITTEN, ran("rm reproduce.py"),
+              ran("sqlite3 shop.db 'update x set a = 1'"))  # fmt: skip
+    assert section("Done", *events) == [line for line in section("Done", *events) if not line.startswith("Run `")]
+    assert any("rm" in line for line in section("Done", asks("Tidy up the folder, please."), ran("rm -r build")))
+
+
+def test_what_is_learned_begins_with_causes_and_has_no_narration() -> None:
+    told = [
+        "The shop has three pages.",
+        "The totals were wrong because cents were rounded before they were added.",
+        "These will be simpler than the others:",
+        "The tests are still running.",
+        "You've hit your limit · resets 3pm",
+        "The rates live in a table of their own.",
+        "The requirement is that prices are shown with tax.",
+    ]
+    learned = section("Learned", asks("Look into the totals of the shop."), *map(says, told))
+    assert "rounded before" in learned[0]
+    assert any("table of their own" in line for line in learned)
+    for line in ("simpler than", "still running", "your limit"):
+        assert not any(line in one for one in learned)
+
+
+def test_the_title_is_the_task_and_not_a_reaction() -> None:
+    events = (
+        asks("No, don't switch it off, mend it."),
+        says("I see."),
+        asks("Move the rates into a table of their own."),
+    )
+    assert summary(*events, WRITTEN).title == "Summary: Move the rates into a table of their own."
+    assert summary(asks("No, don't switch it off, mend it."), WRITTEN).title.startswith("Summary: ")
+    assert summary(*events, WRITTEN, title="Rates").title == "Summary: Rates"
+    one = (
+        asks("Move the rates into a table of their own."),
+        WRITTEN,
+        says("I've successfully moved the rates to a table."),
+    )
+    assert summary(*one).title == (
+        "Summary: Move the rates into a table of their own. – I've successfully moved the rates to a table."
+    )
+    failed = ran("pytest", "FAILED tests/test_rate.py::test_it - assert 1 == 2\n1 failed in 0.5s", 1)
+    assert "–" not in summary(*one, failed).title
+    assert "successfully" not in section("Done", *one, failed)[0]
+    no_task = WRITTEN, says("I've successfully moved the rates to a table.")
+    assert summary(*no_task).title == "Summary: I've successfully moved the rates to a table."
+
+
+def test_only_what_people_asked_was_asked() -> None:
+    compacted = "This session is being continued from a previous conversation that ran out of context. Please go on."
+    step = tool("Task", {"prompt": "Find all callers of the rates."}, {"content": "There are two callers: a and b."})
+    events = (
+        asks(compacted),
+        step,
+        asks("Move the rates into a table of their own."),
+        says("Please wait for the tests."),
+    )
+    assert section("Asked", *events) == ["Move the rates into a table of their own."]
+
+
+def test_long_words_take_no_longer_than_they_are() -> None:
+    began = Stopwatch(time.process_time)
+    for bit in ("flag{", "a{b c ", "now that ", "i have ", "let's ", "good, ", "you've hit your ", "}", "because "):
+        text = bit * (256_000 // len(bit))
+        summary(asks("Find the flag of the challenge."), says(text), ran("cat x", text), says(text[:3000]))
+    assert began.fair < 12
