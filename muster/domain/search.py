@@ -279,31 +279,35 @@ def _nearness(by_meaning: Hits) -> dict[str, float]:
     return {item: (value - first[-1]) / spread if spread > 1e-9 else 0.0 for item, value in near.items()}
 
 
-def _told(share: float, kind: Kind, alone: bool) -> float:
+def _told(share: float, kind: Kind, trust: float) -> float:
     """What a row's words count, by what share of the query's worth it holds: those of a small share are there by
-    chance, and would only disturb; but where there is nothing else, they are all that is known."""
+    chance, and would only disturb; but as far as there is nothing else, they are all that is known."""
     if kind == "identifier":
         return _IDENTIFIER * share**2
-    return _WORDS * share * (1.0 if alone else min(1.0, max(0.0, share - _CHANCE) / (_SURE - _CHANCE)))
+    sure = min(1.0, max(0.0, share - _CHANCE) / (_SURE - _CHANCE))
+    return _WORDS * share * (1 - trust + trust * sure)
 
 
-def fuse(by_words: Hits, by_meaning: Hits, worth: float, kind: Kind, most: int | None = None) -> list[Ranked]:
+def fuse(
+    by_words: Hits, by_meaning: Hits, worth: float, kind: Kind, most: int | None = None, *, trust: float = 1.0
+) -> list[Ranked]:
     """Best first, all of them or so many. `by_words` with scores, of a query whose words are `known`; `by_meaning` with
-    distances.
+    distances, and how far to `trust` them: how well the query could be read.
 
     Nearness decides, and words as far as they know. Ranks would hide that, since the best of a hopeless list is first,
     too.
     """
     full = _FULL * worth or 1.0
-    near = _nearness(by_meaning)
+    trust = trust if by_meaning else 0.0
+    near = {item: trust * nearness for item, nearness in _nearness(by_meaning).items()}
     base, least = (_BASE, min(near.values())) if near else (0.0, 0.0)
     scores = {item: base + nearness for item, nearness in near.items()}
     top = 1.0
     for item, score in by_words:
         # What only words found is no nearer than the last that meaning found.
-        scores[item] = scores.get(item, base + least) + _told(score / full, kind, not near)
+        scores[item] = scores.get(item, base + least) + _told(score / full, kind, trust)
         top = max(top, score / full)
-    best = base + max(near.values(), default=0.0) + _told(top, kind, not near)
+    best = base + max(near.values(), default=0.0) + _told(top, kind, trust)
     words_rank = {item: rank for rank, (item, _) in enumerate(by_words, 1)}
     meaning_rank = {item: rank for rank, (item, _) in enumerate(by_meaning, 1)}
     told, distances = dict(by_words), dict(by_meaning)

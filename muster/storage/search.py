@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -52,7 +53,8 @@ from muster.storage.spelling import corrected
 Row = dict[str, Any]
 Vector = Sequence[float]
 Embed = Callable[[str, str | None], Awaitable[Vector | None]]
-"""Of a text, by the model named or the instance's own; None when there are no vectors to be had in time."""
+"""Of a text, by the model named or the instance's own; None when there are no vectors to be had in time. How long it is
+says how well the model could read the text, and 1 that nothing is known of that."""
 Hits = list[tuple[str, float]]
 _T = TypeVar("_T")
 
@@ -78,6 +80,15 @@ class Told(NamedTuple):
     corrections: dict[str, list[str]]
     kind: Kind
     worth: float
+
+
+class Near(NamedTuple):
+    """What meaning found."""
+
+    hits: Hits
+    exact: bool
+    """Whether all there are were compared."""
+    trust: float
 
 
 class Watch:
@@ -144,7 +155,8 @@ async def search(
     # By vectors alone is by their distances alone.
     kind = told.kind if by_words else "keywords"
     most = max(limit, _LEAST) + _SPARE
-    best = fuse(told.hits, near[0] if near else [], told.worth, kind, most=most + len(seen))
+    by_meaning, trust = (near.hits, near.trust) if near else ([], 0.0)
+    best = fuse(told.hits, by_meaning, told.worth, kind, most=most + len(seen), trust=trust if by_words else 1.0)
     ranked = [one for one in best if _mark(one.id) not in seen][:most]
     items = await watch.on("read", _read(db, who, ranked, kind, told.wanted, limit + 1, explain))
     more = len(items) > limit and given + limit < MAX_DEPTH
@@ -179,7 +191,7 @@ async def _both(
     model: str | None,
     depth: int,
     watch: Watch,
-) -> tuple[Plan, Told, tuple[Hits, bool] | None]:
+) -> tuple[Plan, Told, Near | None]:
     """Both at once, each as soon as it can."""
 
     async def by_words() -> Told:
@@ -196,7 +208,7 @@ async def _both(
         kind = kind_of(query.query, every)
         return Told(hits, every, corrections, kind, known(meant, worth, kind, place.counts))
 
-    async def by_meaning() -> tuple[Hits, bool] | None:
+    async def by_meaning() -> Near | None:
         found = await vector if isinstance(vector, Awaitable) else vector
         if found is None or model is None:
             return None
@@ -237,8 +249,7 @@ async def _by_meaning(
     vector: Vector,
     model: str,
     depth: int,
-) -> tuple[Hits, bool]:
-    """And whether all there are were compared."""
+) -> Near:
     rows = chosen.rows
     if rows > EXACT and (query.after or query.before):
         counted = await db.read(
@@ -257,7 +268,7 @@ async def _by_meaning(
             effort(rows, place.vectors, depth), depth,
         ),
     )  # fmt: skip
-    return [(row[0], row[1]) for row in found], exact
+    return Near([(row[0], row[1]) for row in found], exact, min(1.0, math.hypot(*vector)))
 
 
 def _filters(chosen: Plan) -> list[str] | None:
@@ -316,15 +327,16 @@ async def _read(
     return items
 
 
-def _explained(told: Told, chosen: Plan, kind: str, near: tuple[Hits, bool] | None, watch: Watch) -> Row:
+def _explained(told: Told, chosen: Plan, kind: str, near: Near | None, watch: Watch) -> Row:
     return {
         "kind": kind,
         "terms": list(dict.fromkeys(term for want in told.wanted for term in want.terms)),
         "corrections": told.corrections,
-        "meaning": None if near is None else "exact" if near[1] else "index",
+        "meaning": None if near is None else "exact" if near.exact else "index",
         "plan": {"words": chosen.why, "newest": chosen.scan, "rows": chosen.rows},
         "by_words": len(told.hits),
-        "by_meaning": None if near is None else len(near[0]),
+        "by_meaning": None if near is None else len(near.hits),
+        "trust": None if near is None else round(near.trust, 2),
         "milliseconds": watch.took(),
     }
 

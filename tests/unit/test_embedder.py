@@ -280,6 +280,33 @@ async def test_it_is_no_larger_than_it_must_be(real: tuple[str, int], client: ht
     assert megabytes < 185, "some 160 without what this machine's allocator keeps"
 
 
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Why was the migration of the database stopped last week?", 0.99, 1),
+        ("Warum wurde die Migration der Datenbank letzte Woche abgebrochen?", 0.9, 1),
+        ("Pourquoi la migration de la base de données a-t-elle été annulée ?", 0.99, 1),
+        ("Почему на прошлой неделе остановили перенос базы данных?", 0.8, 1),
+        ("先週データベースの移行が中止されたのはなぜですか", 0.99, 1),
+        ("지난주 데이터베이스 이전이 중단된 이유는?", 0.99, 1),
+        ("为什么上周停止了数据库迁移？", 0.99, 1),
+        ("เหตุใดการย้ายฐานข้อมูลจึงหยุดลงเมื่อสัปดาห์ที่แล้ว", 0.99, 1),
+        ("ENISA portal 2026-11", 0.5, 1),
+        ("!?", 0.99, 1),
+        ("Γιατί σταμάτησε η μεταφορά της βάσης δεδομένων;", 0.1, 0.11),
+        ("पिछले हफ्ते डेटाबेस का स्थानांतरण क्यों रोका गया?", 0.1, 0.11),
+        ("למה נעצרה העברת מסד הנתונים בשבוע שעבר?", 0.1, 0.11),
+        ("De ce a fost oprită migrarea bazei de date săptămâna trecută?", 0.2, 0.8),
+        pytest.param("Γιατί σταμάτησε η μεταφορά της βάσης δεδομένων; " * 20, 0.1, 0.11, id="long"),
+    ],
+)
+async def test_a_vector_is_as_long_as_its_text_was_understood(
+    real: tuple[str, int], text: str, least: float, most: float
+) -> None:
+    (vector,) = await Embeddings.of(real[0]).embed([text])
+    assert least <= math.hypot(*vector) <= most + 1e-3
+
+
 def test_long_texts_are_cut_into_even_parts_between_words() -> None:
     text = " ".join(f"word{number}" for number in range(1000))
     found = parts(text)

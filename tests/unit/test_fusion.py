@@ -105,3 +105,15 @@ def test_what_was_only_looked_at_counts_less_where_something_is_asked() -> None:
 
     assert score("question", 0.3) == pytest.approx(0.75 * score("question", 0.31), rel=1e-3)
     assert score("keywords", 0.3) == pytest.approx(score("keywords", 0.31), rel=1e-3)
+
+
+def test_a_query_that_the_model_cannot_read_is_answered_by_its_words() -> None:
+    """By few of its words too, which by themselves may be there by chance."""
+    by_words = [(IDS[200], 4.0), (IDS[201], 3.0), (IDS[40], 2.5)]
+
+    def found(trust: float) -> list[int]:
+        return [IDS.index(one.id) for one in fuse(by_words, near(), 10.0, "question", trust=trust)]
+
+    assert found(1.0)[0] == 0
+    assert sorted(found(0.1)[:3]) == [40, 200, 201]
+    assert found(0.1)[3:43] == [*range(40)], "what is near comes after them, in its order"
