@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 SUMMARY_EVENTS = 200
 """New events after which a session that goes on is summarised once more."""
 
+_BEFORE = 20
+"""Events that are looked at once more with those that come after them, as many as `memory_claim()` hands over."""
+
 _BATCHES_AT_ONCE = 3
 """Of one drain: one is stored and one is taken up while the model works on the third."""
 _DRAIN_SECONDS = 120.0
@@ -271,9 +274,10 @@ class Drain:
                     return []
             halvings -= 1
             middle = len(part) // 2
-            return [*await make(part[:middle], earlier), *await make(part[middle:], [])]
+            return [*await make(part[:middle], earlier), *await make(part[middle:], part[:middle][-_BEFORE:])]
 
-        calls = [asyncio.create_task(make(part, [] if n else claimed.earlier)) for n, part in enumerate(parts)]
+        before = [claimed.earlier, *(part[-_BEFORE:] for part in parts)]
+        calls = [asyncio.create_task(make(*each)) for each in zip(parts, before, strict=False)]
         try:
             made = [one for some in await asyncio.gather(*calls) for one in some]
         finally:

@@ -206,3 +206,32 @@ async def test_what_was_asked_for_long_before_is_what_it_was_done_for(tenant: Te
     )
     purpose = "For: Find out why the coupons of March are counted twice."
     assert found == [(finding, purpose), (later, purpose)]
+
+
+def called(number: int, command: str) -> tuple[str, Any]:
+    block = {"type": "tool_use", "id": f"toolu_{number}", "name": "Bash", "input": {"command": command}}
+    return "assistant", {"type": "assistant", "message": {"role": "assistant", "content": [block]}}
+
+
+def answered(number: int, text: str, *, failed: bool = False) -> tuple[str, Any]:
+    block = {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": text, "is_error": failed}
+    return "user", {"type": "user", "message": {"role": "user", "content": [block]}}
+
+
+async def test_an_answer_is_told_with_its_call_wherever_a_request_ends(tenant: Tenant) -> None:
+    """Or a batch, of a request that is larger than one."""
+    looks = [one for n in range(40) for one in (called(n, f"cat notes/{n}.md"), answered(n, f"note {n} of the ledger"))]
+    run = called(99, "pytest tests/test_coupon.py")
+    failed = answered(99, "FAILED tests/test_coupon.py::test_twice - KeyError: 'coupon'\n1 failed in 0.1s", failed=True)
+    for requests in (
+        [[*looks[:39], run], [failed, *looks[39:]]],
+        [[*looks[:49], run, failed, *looks[49:]]],
+        [[*looks[:10], run], [failed]],
+    ):
+        session = await a_session(tenant)
+        for request in requests:
+            await sent(session, *request, together=True)
+        found = await remembered(session)
+        errors = [title for kind, title, _, _ in found if kind == "error"]
+        assert errors == ["pytest fails: KeyError: 'coupon'"], found
+        assert not any("A tool" in title for _, title, _, _ in found)

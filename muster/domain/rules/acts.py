@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from muster.domain.memory import Event
 from muster.domain.rules.given import Choice
@@ -75,5 +76,7 @@ class Act:
     """Fields of its own that stand beside what was said."""
     standing: str = ""
     """What it tells of fails, or does no longer."""
+    call: UUID | None = None
+    """The event that it was called in, where that is not its own."""
     window: str = ""
     """What an editor showed of the file, with the numbers of the lines."""

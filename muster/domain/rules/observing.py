@@ -18,7 +18,7 @@ from muster.domain.rules.given import Choice
 from muster.domain.rules.json import line_of
 from muster.domain.rules.progress import progress_in, shape, without_progress
 from muster.domain.rules.prompts import gist
-from muster.domain.rules.reading import Act, Kind, read, read_all
+from muster.domain.rules.reading import Act, Kind, read, read_after
 from muster.domain.rules.records import recorded, with_fields
 from muster.domain.rules.runs import joined
 from muster.domain.rules.stories import broken
@@ -42,20 +42,24 @@ _WORKED = frozenset({
     Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.COMMAND, Kind.WEB, Kind.DELEGATION, Kind.PLAN, Kind.CALL, Kind.TOOL,
 })  # fmt: skip
 """By these, an agent is seen to work on what it was told."""
+_Heard = dict[tuple[int, int], tuple[Act, Act | None, list[NewObservation]]]
+"""What was made of an act by itself and the one before it, by their addresses, at which they stay as long. Most of the
+time goes there, and all is looked at twice."""
 _GROWS = frozenset({"error", "discovery", "change", "feature", "refactor"})
 """Types of what is told anew when more of it happens. All others end with what they end with."""
 
 
 def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     """Observations of events in their order, and why there are none where there are none. `earlier`: what came right
-    before, and was told of already; what it began may end here, as a failure does with the next run that passes. And
-    what was asked for before that, which is what all of it is for."""
-    before = read_all(earlier)
-    made = _observe(events, before)
-    if all(is_of_user(act) or act.kind is Kind.STARTED for act in before):
-        return made
+    before, and was told of already; what it began may end here, as a failure does with the next run that passes, and
+    what it called be answered. And what was asked for before that, which is what all of it is for."""
     new = {event.id for event in events}
-    whole = _observe([*earlier, *events]).observations
+    before, acts = read_after(earlier, events)
+    heard: _Heard = {}
+    made = _observe(events, [_once(act, new) for act in acts], heard, before)
+    if all(is_of_user(act) or act.kind in (Kind.STARTED, Kind.NOTHING) for act in before):
+        return made
+    whole = _observe([*earlier, *events], [*before, *acts], heard).observations
     ended = [
         observation
         for observation in whole
@@ -73,15 +77,22 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     return made.model_copy(update={"observations": kept + ended, "note": None if kept or ended else made.note})
 
 
-def _observe(events: Sequence[Event], before: Sequence[Act] = ()) -> Made:
-    acts = joined(read_all(events), before)
+def _once(act: Act, new: Set[UUID]) -> Act:
+    """A call that is as good as done was told when it came, and its answer only says that it is."""
+    if act.kind in (Kind.EDIT, Kind.PLAN) and not act.failed and act.call is not None and act.call not in new:
+        return Act(act.event, Kind.NOTHING, note="told with its call")
+    return act
+
+
+def _observe(events: Sequence[Event], acts: Sequence[Act], heard: _Heard, before: Sequence[Act] = ()) -> Made:
+    acts = joined(acts, before)
     by_session: dict[UUID, list[Act]] = {}
     for act in acts:
         by_session.setdefault(act.event.session_id, []).append(act)
     made = [
         _for_what(observation, place, session, [act for act in before if act.event.session_id == at])
         for at, session in by_session.items()
-        for observation, place in _of_session(session)
+        for observation, place in _of_session(session, heard)
     ]
     made = [one.model_copy(update={"sources": [*dict.fromkeys(one.sources)]}) for one in made]
     places = {event.id: place for place, event in enumerate(events)}
@@ -94,7 +105,7 @@ def worth_reading(event: Event) -> bool:
     return read(event).kind is not Kind.NOTHING
 
 
-def _of_session(acts: Sequence[Act]) -> list[tuple[NewObservation, int]]:
+def _of_session(acts: Sequence[Act], heard: _Heard) -> list[tuple[NewObservation, int]]:
     """Each with the place of what it is of; -1: of several, which its sources name."""
     work = Work()
     made: list[tuple[NewObservation, int]] = []
@@ -104,9 +115,13 @@ def _of_session(acts: Sequence[Act]) -> list[tuple[NewObservation, int]]:
             continue
         if act.kind not in _TOLD:
             work.take(act)
-        elif told := recorded(act) if act.kind is Kind.RECORD else with_fields(act, _told(act, before)):
-            work.turn()
-            made += [(one, place) for one in told]
+        else:
+            if (key := (id(act), id(before))) not in heard:
+                told = recorded(act) if act.kind is Kind.RECORD else with_fields(act, _told(act, before))
+                heard[key] = act, before, told
+            if told := heard[key][-1]:
+                work.turn()
+                made += [(one, place) for one in told]
         before = act
     return made + [(one, -1) for one in work.end()]
 

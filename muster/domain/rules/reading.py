@@ -38,7 +38,7 @@ from muster.domain.shapes.documents import Calls, parts_of
 from muster.domain.shapes.parts import Part
 from muster.domain.shapes.terminal import Screens
 
-__all__ = ["Act", "Kind", "read", "read_all"]
+__all__ = ["Act", "Kind", "read", "read_after", "read_all"]
 
 
 _QUIET_TYPES = re.compile(
@@ -62,27 +62,34 @@ def read(event: Event) -> Act:
 
 def read_all(events: Sequence[Event]) -> list[Act]:
     """What was done and said, in its order: several acts of an event, and one of a call and its answer. Never fails."""
+    return read_after((), events)[1]
+
+
+def read_after(earlier: Sequence[Event], events: Sequence[Event]) -> tuple[list[Act], list[Act]]:
+    """What was done and said `earlier`, and since: who answers then may have been called before."""
     acts: list[Act] = []
     calls: Calls[int] = Calls()
     shown: dict[UUID, Seen] = {}
     known: dict[UUID, Known] = {}
     screens = Screens()
-    for event in events:
-        payload, kind = opened(event.payload), event.type.lower()
-        parts = screens.parts(event.session_id, kind, payload)
-        if parts is None and not _is_musters(event, kind):
-            parts = parts_of(kind, payload)
-        if parts is None:
-            acts.append(_read(event, kind, payload))
-        elif not parts:
-            acts.append(Act(event, Kind.NOTHING, note="it says nothing of what was done or said"))
-        for part in parts or ():
-            acts.append(_take(event, part, calls, acts))
+    for some in (earlier, events):
+        since = len(acts)
+        for event in some:
+            payload, kind = opened(event.payload), event.type.lower()
+            parts = screens.parts(event.session_id, kind, payload)
+            if parts is None and not _is_musters(event, kind):
+                parts = parts_of(kind, payload)
+            if parts is None:
+                acts.append(_read(event, kind, payload))
+            elif not parts:
+                acts.append(Act(event, Kind.NOTHING, note="it says nothing of what was done or said"))
+            for part in parts or ():
+                acts.append(_take(event, part, calls, acts))
     for act in acts:
         if act.window:
             stood(act, shown.setdefault(act.event.session_id, Seen()))
         was_there(act, known.setdefault(act.event.session_id, Known()))
-    return acts
+    return acts[:since], acts[since:]
 
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
@@ -106,9 +113,11 @@ def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
         if (found := calls.answered(part, session)) is None:
             return _answered(event, part)
         part, place = found
+    act = _read(event, "tool_use" if part.type == "use" else part.type, part.payload)
     if place is not None:
+        act.call = acts[place].event.id
         acts[place] = Act(acts[place].event, Kind.NOTHING, note="a call that is told with its answer")
-    return _read(event, "tool_use" if part.type == "use" else part.type, part.payload)
+    return act
 
 
 def _called(event: Event, part: Part) -> Act:
