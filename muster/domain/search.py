@@ -73,6 +73,9 @@ _IDENTIFIER, _WORDS, _CHANCE, _SURE = 25.0, 40.0, 0.18, 0.55
 """What words count, in the unit of `_nearness`: those of an identifier, and others. Of these nothing, in a row that
 holds no more than the first share of the query's worth, and all of it in one that holds the second. Chosen with both
 sets of `python -m benchmarks.recall` in sight, and with half of LoCoMo's conversations."""
+_WHOLE, _OFTEN = 0.9, 2.0
+"""Of an identifier's worth, what a row holds that holds all of it, and what counts that it says it more often or says
+little else: `wc -l conf/sweep.yaml` is not more about that file than what was found in it."""
 _COMMON, _COMMON_NAME, _FEW = 0.4, 0.2, 50
 """The share of all rows that hold a word that is `common`, of those that hold a name that is, and of how many rows at
 least."""
@@ -283,7 +286,7 @@ def _told(share: float, kind: Kind, trust: float) -> float:
     """What a row's words count, by what share of the query's worth it holds: those of a small share are there by
     chance, and would only disturb; but as far as there is nothing else, they are all that is known."""
     if kind == "identifier":
-        return _IDENTIFIER * share**2
+        return _IDENTIFIER * min(share, _WHOLE) ** 2 + _OFTEN * max(0.0, share - _WHOLE)
     sure = min(1.0, max(0.0, share - _CHANCE) / (_SURE - _CHANCE))
     return _WORDS * share * (1 - trust + trust * sure)
 

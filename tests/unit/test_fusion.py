@@ -54,6 +54,11 @@ def test_an_identifier_is_found_by_its_words_whatever_is_near() -> None:
     assert order([(IDS[200], SURE), (IDS[50], 6.0)], near(), kind="identifier")[:2] == [200, 50]
 
 
+def test_of_rows_that_hold_all_of_an_identifier_the_nearest_is_first() -> None:
+    """One that says nothing else holds more of it, and is no more about it."""
+    assert order([(IDS[30], 18.0), (IDS[2], 14.0), (IDS[1], 9.0)], near(), kind="identifier")[:3] == [2, 30, 1]
+
+
 @pytest.mark.parametrize(
     "similarity",
     [
