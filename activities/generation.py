@@ -97,7 +97,7 @@ class Generation:
         asks = _Asks(self, workspace_id, project_id)
         made: list[NewObservation] = []
         notes: list[str] = []
-        for part in self._parts(readable):
+        for part in self._parts([*observing.called_before(earlier, readable), *readable]):
             answer = await asks.ask(OBSERVE, partial(told, part), Observed)
             made += observations_of(answer, part)
             notes += [answer.nothing] if answer.nothing and not answer.observations else []

@@ -107,6 +107,21 @@ async def test_a_batch_is_one_call_and_sources_are_set(tenant: Tenant, provider:
     assert all(f"Statement number {n}" in provider.prompts[0] for n in range(50))
 
 
+async def test_a_model_is_told_the_call_that_an_answer_is_of(tenant: Tenant, provider: Provider, chat: Chat) -> None:
+    """Which came with an earlier request; what else came then is not told again."""
+    asked = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "pytest tests/test_numbat.py"}}
+    answer = {"type": "tool_result", "tool_use_id": "t1", "content": "FAILED tests/test_numbat.py - KeyError: 'tail'"}
+    earlier = [event({"text": "The gecko is told already."}), event({"role": "assistant", "content": [asked]})]
+    provider.answer = called({"observations": [ONE]})
+    events = [event({"role": "user", "content": [answer]})]
+    made = await Generation(tenant.db, generator="llm", chat=chat).make(
+        tenant.id, await a_project(tenant), events, earlier
+    )
+    assert "pytest tests/test_numbat.py" in provider.prompts[0]
+    assert "gecko" not in provider.prompts[0]
+    assert made.observations[0].sources == [events[0].id]
+
+
 async def test_reading_much_keeps_nobody_waiting(tenant: Tenant) -> None:
     """Heartbeats and kills are in the same loop."""
     project = await a_project(tenant)

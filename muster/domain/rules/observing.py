@@ -105,6 +105,13 @@ def worth_reading(event: Event) -> bool:
     return read(event).kind is not Kind.NOTHING
 
 
+def called_before(earlier: Sequence[Event], events: Sequence[Event]) -> list[Event]:
+    """Of what came right before, the calls of tools that are answered now."""
+    calls = [event for event in earlier if read(event).kind is Kind.CALL]
+    answered = {act.call for act in read_after(calls, events)[1]} if calls else set()
+    return [event for event in calls if event.id in answered]
+
+
 def _of_session(acts: Sequence[Act], heard: _Heard) -> list[tuple[NewObservation, int]]:
     """Each with the place of what it is of; -1: of several, which its sources name."""
     work = Work()
