@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from muster.domain.rules.notebooks import notebook
 from muster.domain.shapes.alerts import alerts
+from muster.domain.shapes.claude_code import claude_code
 from muster.domain.shapes.codex import codex
 from muster.domain.shapes.editors import hooked, opencode
 from muster.domain.shapes.forges import forge
@@ -29,7 +30,7 @@ def parts_of(kind: str, document: Any) -> list[Part] | None:
         return _first_known(document) if isinstance(document, list) else None
     if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
         document = {"type": kind, **document}
-    for known in (forge, alerts, hooked, opencode, codex, notebook, langchain):
+    for known in (claude_code, forge, alerts, hooked, opencode, codex, notebook, langchain):
         if (found := known(kind, document)) is not None:
             return found
     found = streamed(document)
@@ -49,10 +50,17 @@ class Calls(Generic[Place]):
         self._told: dict[Hashable, str] = {}
         self._said: dict[Hashable, str] = {}
         self._heard: dict[Hashable, set[str]] = {}
+        self._given: dict[Hashable, set[str]] = {}
+        """What others were told to do."""
         self._count = 0
 
     def made(self, part: Part, place: Place, session: Hashable = None) -> None:
         self._told.pop((session, part.id), None)  # some count their calls anew in each turn
+        asked = part.payload.get("tool_input")
+        if isinstance(asked, dict) and isinstance(prompt := asked.get("prompt"), str):
+            given = self._given.setdefault(session, set())
+            if len(given) < MAX_OPEN:
+                given.add(prompt.strip())
         if self._count < MAX_OPEN:
             self._open.setdefault((session, part.id), []).append((part, place))
             self._count += 1
@@ -93,5 +101,7 @@ class Calls(Generic[Place]):
             if len(heard) < MAX_OPEN:
                 heard.add(part.id)
         text = str(part.payload.get("text") or part.payload.get("prompt"))
+        if part.type == "prompt" and text.strip() in self._given.get(session, ()):
+            return True  # by an agent, of one that works for it
         last, self._said[session] = self._said.get(session), text
         return text == last

@@ -12,7 +12,6 @@ from muster.domain.shapes.parts import Part, answer, call, gave_up, listed, mapp
 
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _ANSWERS = frozenset({"tool_result", "web_search_tool_result", "mcp_tool_result"})
-_QUIET_LINES = frozenset({"stream_event", "file-history-snapshot", "queue-operation"})
 MAX_PARTS = 12
 """Of one message."""
 
@@ -119,7 +118,7 @@ def streamed(document: dict[str, Any]) -> list[Part] | None:
         found = said(document["content"], "user" if document.get("role") == "user" else "assistant")
         return [part._replace(payload={**part.payload, "delta": True}) if document.get("delta") is True else part
                 for part in found]  # fmt: skip
-    return [] if kind in _QUIET_LINES else None
+    return None
 
 
 def _ended(document: dict[str, Any]) -> list[Part] | None:
