@@ -31,7 +31,13 @@ _OF_A_PROGRAM = re.compile(
     r"|Claude (?:AI )?usage limit reached\b|(?:5-hour|weekly|usage|session) limit reached\b"
     r"|API Error(?:: (?:\d{3}\b|Connection|Request|Repeated|The |Server|Overloaded|terminated|Unable)| \()"
     r"|Invalid API key\b|Credit balance is too low\b|Prompt is too long\b|Please run /login\b"
-    r"|No response requested\.?\Z|\(no content\)\Z|Execution error\Z)",
+    r"|No response requested\.?\Z|\(no content\)\Z|Execution error\Z"
+    r"|(?:(?:I['’]m|I am|I['’]ll|I will) )?(?:(?:still|just|now|keep|continu(?:e|ing to)) )?"
+    r"(?:wait(?:ing)?|standing by|polling)(?: here| again)?"
+    r"(?: (?:on|for) (?:the )?(?:(?:background|next|remaining) )?(?:it|this|that|them|fetch|builds?|tests?|ci|runs?|"
+    r"jobs?|process|server|command|commands|tasks?|sub-?agents?|agents?|results?|output|completion|monitor|notifications?|"
+    r"events?|install|deploy(?:ment)?|pipeline|download|script|more)"
+    r"(?: to (?:finish|complete|end|be done|come back|arrive|start|run))?)?[ .!…]{0,4}\Z)",
     re.IGNORECASE,
 )
 """How a text begins that stands where an agent would have answered."""

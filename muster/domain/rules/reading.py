@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.memory import Event
-from muster.domain.rules import background, commands, plumbing
+from muster.domain.rules import background, commands, plumbing, tasks
 from muster.domain.rules.acts import Act, Kind
 from muster.domain.rules.answers import answer_of
 from muster.domain.rules.edits import applies_patch, changes_of, patch_in, patched
@@ -82,6 +82,7 @@ def read_all(events: Sequence[Event]) -> list[Act]:
         if act.window:
             stood(act, shown.setdefault(act.event.session_id, Seen()))
         was_there(act, known.setdefault(act.event.session_id, Known()))
+    tasks.listed(acts)
     return acts
 
 

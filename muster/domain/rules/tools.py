@@ -20,7 +20,8 @@ TOOLS: dict[str, Kind] = {
         "terminal local_shell exec_command shell_command powershell container.exec",
         Kind.WEB: "webfetch websearch web_fetch web_search fetch google_web_search browse search_web",
         Kind.DELEGATION: "task agent spawn_agent subagent delegate",
-        Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate exitplanmode exit_plan_mode",
+        Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate task_create taskupdate task_update "
+        "exitplanmode exit_plan_mode",
         Kind.CHOICE: "askuserquestion ask_user_question ask_followup_question ask_user ask_question ask_questions "
         "request_user_input question askquestion",
     }.items()
