@@ -10,7 +10,7 @@ _BLOCKS = (
     _REMINDER, "task-notification", "command-name", "command-message", "command-contents", "local-command-stdout",
     "local-command-stderr", "local-command-caveat", "bash-input", "bash-stdout", "bash-stderr", "ide_opened_file",
     "ide_selection", "user-prompt-submit-hook", "environment_context", "environment_details", "turn_aborted",
-    "state_snapshot",
+    "state_snapshot", "subagent_notification",
 )  # fmt: skip
 _ARGUMENTS = re.compile(r"<command-args>([^<]{0,8000})</command-args>")
 """What somebody wrote behind a command's name is what they want of it."""
@@ -24,6 +24,7 @@ _NOTICE = re.compile(
     r"(?:\s{1,4}(?:Background command|Agent|Task)[^\n]{0,600})?"
     r"(?:\s{1,4}Read the output file to retrieve the output[^\n]{0,400})?"
     r"|Read the output file to retrieve the (?:output|result)[^\n]{0,400}"
+    r"|Full transcript available at: [^\n]{1,400}"
     r")[ \t]*(?=\n|\Z)"
 )
 _OF_A_PROGRAM = re.compile(

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.memory import Event
-from muster.domain.rules import background, commands, plumbing, tasks
+from muster.domain.rules import background, commands, delegated, plumbing, tasks
 from muster.domain.rules.acts import Act, Kind
 from muster.domain.rules.answers import answer_of
 from muster.domain.rules.edits import applies_patch, changes_of, patch_in, patched
@@ -83,7 +83,7 @@ def read_all(events: Sequence[Event]) -> list[Act]:
             stood(act, shown.setdefault(act.event.session_id, Seen()))
         was_there(act, known.setdefault(act.event.session_id, Known()))
     tasks.listed(acts)
-    return acts
+    return delegated.each(acts)
 
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
@@ -151,8 +151,11 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
         return Act(event, Kind.NOTHING, note="there is no text in it, or all of it was taken out as private")
     prompt = _PROMPT_TYPES.fullmatch(kind) is not None or (isinstance(payload, dict) and "prompt" in payload)
     if not (wanted := plumbing.spoken(text, by_a_person=prompt or bool(speaker) or role == "user")):
-        if (prompt or role == "user") and (ended := background.notified(text)):
-            return Act(event, Kind.FINISHED, **ended.fields)
+        if prompt or role == "user":
+            if answers := delegated.notified(text):
+                return delegated.as_act(Act(event, Kind.DELEGATION), answers)
+            if ended := background.notified(text):
+                return Act(event, Kind.FINISHED, **ended.fields)
         return Act(event, Kind.NOTHING, note="a program wrote it in somebody's name")
     text = wanted
     known = _is_message(kind, payload)
@@ -241,7 +244,10 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         kind = Kind.COMMAND
     act = Act(event, kind, tool=tool, data=asked, about=line_of(asked, "description", "explanation", "justification"))
     if tool.lower() in IDLE_TOOLS:
-        if ended := background.ended(asked, payload if answered is None else answered):
+        told = payload if answered is None else answered
+        if answers := delegated.answers_in(asked, told):
+            return delegated.as_act(act, answers)
+        if ended := background.ended(asked, told):
             return Act(event, Kind.FINISHED, tool=tool, **ended.fields)
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
@@ -284,7 +290,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             act.query = line_of(asked, "query", "url", "search_term")
             act.about = act.about or line_of(asked, "prompt")
         case Kind.DELEGATION:
-            act.query = text_of(first(asked, "prompt", "task", "message", "instructions"), 2000)
+            delegated.read(act, asked)
         case Kind.PLAN:
             act.items = plan_of(asked)
             act.text = text_of(asked.get("plan")) or act.text
