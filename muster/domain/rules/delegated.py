@@ -83,12 +83,13 @@ def task_of(asked: Mapping[str, Any]) -> str:
 
 def read(act: Act, asked: Mapping[str, Any]) -> Act:
     """A use of a tool by which work is given away, or by which it is asked how that goes."""
-    act.query, act.text = task_of(asked), without_trailer(act.text)
+    act.query = task_of(asked)
     if told := _reports(act.text):
         return as_act(act, told)
     if len(act.text) <= _BEGUN_CHARS and _BEGUN.match(act.text):
         found = _NAME.search(act.text)
         act.background, act.text = found[1] if found else "", ""
+    act.text = without_trailer(act.text)
     if line_of(asked, "action", "command").lower() in _ASKS_HOW:
         act.kind, act.note = Kind.NOTHING, f"{act.tool} says that others work"
     elif not (act.query or act.about):
