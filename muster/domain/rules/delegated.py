@@ -33,6 +33,7 @@ _REPORT = re.compile(
 )
 """Over what one of several answered."""
 _ABOUT = re.compile(r"\s{0,9}(?:Agent|Model|Description|Output|Guidance|Status): ?([^\n]{0,400})\n")
+_HEAD_LINES = 6
 _SHOWN = re.compile(r"\s{0,9}Result(?: preview)?:[ \t]{0,4}\n(?:```\w{0,20}\n)?")
 _BEHIND = re.compile(
     r"\n{1,3}(?:agentId: [\w-]{1,64} \([^\n]{0,200}|<usage>[^<]{0,400}</usage>|<agentId>[^\n]{0,100}|"
@@ -105,9 +106,10 @@ def _reports(text: str) -> list[Told]:
     told = []
     for one, end in zip(found, ends, strict=False):
         part, about = text[one.end() : end], ""
-        while head := _ABOUT.match(part):
-            about = head[1] if head.group().lstrip().startswith("Description") else about
-            part = part[head.end() - 1 :]
+        for _ in range(_HEAD_LINES):
+            if head := _ABOUT.match(part):
+                about = head[1] if head.group().lstrip().startswith("Description") else about
+                part = part[head.end() - 1 :]
         if shown := _SHOWN.match(part):
             part = part[shown.end() :].rpartition("```")[0] or part[shown.end() :]
         if readable(part := part.strip()):

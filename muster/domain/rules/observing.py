@@ -51,7 +51,7 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     before, and was told of already; what it began may end here, as a failure does with the next run that passes. And
     what was asked for before that, which is what all of it is for."""
     before = read_all(earlier)
-    made = _observe(events, before)
+    made = _observe(events, before, earlier)
     if all(is_of_user(act) or act.kind is Kind.STARTED for act in before):
         return made
     new = {event.id for event in events}
@@ -73,8 +73,8 @@ def observe(events: Sequence[Event], earlier: Sequence[Event] = ()) -> Made:
     return made.model_copy(update={"observations": kept + ended, "note": None if kept or ended else made.note})
 
 
-def _observe(events: Sequence[Event], before: Sequence[Act] = ()) -> Made:
-    acts = joined(read_all(events), before)
+def _observe(events: Sequence[Event], before: Sequence[Act] = (), earlier: Sequence[Event] = ()) -> Made:
+    acts = joined(read_all(events, earlier), before)
     by_session: dict[UUID, list[Act]] = {}
     for act in acts:
         by_session.setdefault(act.event.session_id, []).append(act)

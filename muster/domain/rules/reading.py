@@ -36,6 +36,7 @@ from muster.domain.rules.touched import judge, stood, through, was_there
 from muster.domain.rules.windows import Seen, window, without_state
 from muster.domain.shapes.documents import Calls, parts_of
 from muster.domain.shapes.parts import Part
+from muster.domain.shapes.streams import Bits, is_bit
 from muster.domain.shapes.terminal import Screens
 
 __all__ = ["Act", "Kind", "read", "read_all"]
@@ -60,33 +61,53 @@ def read(event: Event) -> Act:
     return min(reversed(acts), key=lambda act: _WORDS_FIRST.get(act.kind, 1))
 
 
-def read_all(events: Sequence[Event]) -> list[Act]:
-    """What was done and said, in its order: several acts of an event, and one of a call and its answer. Never fails."""
+def read_all(events: Sequence[Event], earlier: Sequence[Event] = ()) -> list[Act]:
+    """What was done and said, in its order: several acts of an event, and one of a call and its answer. Never fails.
+    Of what came `earlier`, nothing: but what was called then may be answered now."""
     acts: list[Act] = []
     calls: Calls[int] = Calls()
+    bits = Bits()
     shown: dict[UUID, Seen] = {}
     known: dict[UUID, Known] = {}
     screens = Screens()
-    for event in events:
+    new = {event.id for event in events}
+    before = [event for event in earlier if event.id not in new]
+    came = 0
+    for number, event in enumerate([*before, *events]):
+        if number == len(before):
+            bits.begin_anew()
+            came = len(acts)
         payload, kind = opened(event.payload), event.type.lower()
         parts = screens.parts(event.session_id, kind, payload)
         if parts is None and not _is_musters(event, kind):
             parts = parts_of(kind, payload)
         if parts is None:
-            acts.append(_read(event, kind, payload))
+            act, said = _read(event, kind, payload), bits.ends(event.session_id)
+            if said and act.kind is Kind.MESSAGE and act.text.strip() == said.strip():
+                act.kind, act.note = Kind.NOTHING, "said already"
+            acts.append(act)
         elif not parts:
             acts.append(Act(event, Kind.NOTHING, note="it says nothing of what was done or said"))
         for part in parts or ():
-            acts.append(_take(event, part, calls, acts))
+            if is_bit(part):
+                goes_on = bits.goes_on(part, len(acts), event.session_id)
+                acts.append(Act(event, Kind.NOTHING, note="a bit of a message" if goes_on else ""))
+                continue
+            if said := bits.ends(event.session_id):
+                calls.has_said(said, event.session_id)
+            acts.append(_take(event, part, calls, acts, came))
+    for place, payload in bits.whole():
+        acts[place] = _read(acts[place].event, "message", payload)
     for act in acts:
         if act.window:
             stood(act, shown.setdefault(act.event.session_id, Seen()))
         was_there(act, known.setdefault(act.event.session_id, Known()))
     tasks.listed(acts)
-    return delegated.each(acts)
+    return [act for act in delegated.each(acts) if act.event.id in new]
 
 
-def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
+def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act], came: int) -> Act:
+    """`came`: how many of the acts came earlier, and are told."""
     session = event.session_id
     if part.type == "output":
         return Act(event, Kind.OUTPUT, part.payload["text"])
@@ -107,9 +128,13 @@ def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
         if (found := calls.answered(part, session)) is None:
             return _answered(event, part)
         part, place = found
-    if place is not None:
+    called = acts[place] if place is not None else None
+    act = _read(event, "tool_use" if part.type == "use" else part.type, part.payload)
+    if called and place is not None:
         acts[place] = Act(acts[place].event, Kind.NOTHING, note="a call that is told with its answer")
-    return _read(event, "tool_use" if part.type == "use" else part.type, part.payload)
+        if place < came and called.kind in (Kind.EDIT, Kind.PLAN) and not act.failed:
+            return Act(event, Kind.NOTHING, note="told already with its call")
+    return act
 
 
 def _called(event: Event, part: Part) -> Act:

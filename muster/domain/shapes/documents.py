@@ -15,6 +15,7 @@ from muster.domain.shapes.langchain import langchain
 from muster.domain.shapes.logs import logged
 from muster.domain.shapes.parts import Part
 from muster.domain.shapes.providers import provided, streamed
+from muster.domain.shapes.streams import in_bits
 
 MAX_OPEN = 500
 Place = TypeVar("Place")
@@ -30,7 +31,7 @@ def parts_of(kind: str, document: Any) -> list[Part] | None:
         return _first_known(document) if isinstance(document, list) else None
     if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
         document = {"type": kind, **document}
-    for known in (claude_code, forge, alerts, hooked, opencode, codex, notebook, langchain):
+    for known in (claude_code, forge, alerts, hooked, opencode, codex, notebook, langchain, in_bits):
         if (found := known(kind, document)) is not None:
             return found
     found = streamed(document)
@@ -80,6 +81,10 @@ class Calls(Generic[Place]):
         self._told[session, part.id] = repr(part.payload.get("tool_input"))
         return found[1] if found else None
 
+    def has_said(self, text: str, session: Hashable = None) -> None:
+        """In bits. What is said whole then is that once more."""
+        self._said[session] = text
+
     def is_told(self, part: Part, session: Hashable = None) -> bool:
         """Whether it came before, whole: some tell it in two forms, or once more."""
         if not part.id or self._open.get((session, part.id)):
@@ -103,5 +108,5 @@ class Calls(Generic[Place]):
         text = str(part.payload.get("text") or part.payload.get("prompt"))
         if part.type == "prompt" and text.strip() in self._given.get(session, ()):
             return True  # by an agent, of one that works for it
-        last, self._said[session] = self._said.get(session), text
-        return text == last
+        last, self._said[session] = self._said.get(session, ""), text
+        return text == last or text.strip() == last.strip() != ""
