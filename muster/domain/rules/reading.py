@@ -85,6 +85,8 @@ def read_all(events: Sequence[Event], earlier: Sequence[Event] = ()) -> list[Act
             act, said = _read(event, kind, payload), bits.ends(event.session_id)
             if said and act.kind is Kind.MESSAGE and act.text.strip() == said.strip():
                 act.kind, act.note = Kind.NOTHING, "said already"
+            elif said or act.kind in (Kind.MESSAGE, Kind.PROMPT):
+                calls.has_said(act.text, event.session_id)
             acts.append(act)
         elif not parts:
             acts.append(Act(event, Kind.NOTHING, note="it says nothing of what was done or said"))

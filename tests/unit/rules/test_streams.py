@@ -92,6 +92,13 @@ def test_what_is_said_whole_then_is_that_once_more(sent: list[dict[str, Any]]) -
     assert [act.text for act in acts(*sent)] == [WHOLE]
 
 
+def test_what_is_asked_again_after_that_is_asked_again() -> None:
+    asked = {"type": "message", "timestamp": "t", "role": "user", "content": "Rename the column to weight."}
+    texts = [asked["content"], WHOLE, "Thank you, that is it.", asked["content"]]
+    plain = {"role": "user", "content": texts[2]}
+    assert [act.text for act in acts(asked, *map(gemini, BITS), plain, asked)] == texts
+
+
 @pytest.mark.parametrize(
     "other",
     [{"type": "start", "text": "The release of the shop begins on Monday."},
