@@ -18,6 +18,7 @@ from muster.domain.rules.talk import noted
 from muster.domain.shapes import terminal
 from muster.domain.shapes.documents import Calls, parts_of
 from muster.domain.shapes.parts import Part
+from muster.domain.shapes.streams import is_bit
 
 PIECE_CHARS = 4000
 BLOCK_CHARS = 1200
@@ -66,6 +67,7 @@ class Transcript:
         self._sizes = {"stdout": 0, "stderr": 0}
         self._calls: Calls[None] = Calls()
         self._begun: dict[str, Any] | None = None
+        self._bits_of = ""
         self._private = {"stdout": Lines(), "stderr": Lines()}
         self._began: datetime | None = None
         self._shows = False
@@ -195,7 +197,7 @@ class Transcript:
             }
             return [("tool_use", kept)]
         parts = parts_of("", document)
-        if not (parts and parts[0].payload.get("delta")):
+        if parts is None or not all(map(is_bit, parts)):
             self._begun = None
         return None if parts is None else [told for part in parts for told in self._of(part)]
 
@@ -210,18 +212,19 @@ class Transcript:
         elif part.type == "use":
             self._calls.tell(part)
             yield "tool_use", _bounded(part.payload)
-        elif part.payload.get("delta"):
+        elif is_bit(part):
             yield from self._streamed(part)
         elif not self._calls.repeats(part):
             yield part.type, part.payload
 
     def _streamed(self, part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
         """A message that comes in bits is one."""
-        if self._begun is None:
-            self._begun = {"role": part.payload["role"], "text": ""}
+        if self._begun is None or part.id != self._bits_of:
+            self._begun, self._bits_of = {"role": part.payload["role"], "text": ""}, part.id
             yield part.type, self._begun
         if len(self._begun["text"]) < _MAX_ANSWER_CHARS:
             self._begun["text"] += part.payload["text"]
+        self._calls.has_said(self._begun["text"])
 
 
 def _document(line: str) -> dict[str, Any] | list[Any] | None:

@@ -38,6 +38,8 @@ _ENDED = re.compile(
     r"Background command (?:\"(?P<about>[^\n]{1,300}?)\" )?(?:was )?(?P<how>completed|failed|finished|killed|stopped)\b"
     r"(?:[^\n]{0,40}?exit code:? ?(?P<code>\d{1,3})\b)?"
 )
+_INTERRUPTS = "\x03"
+"""What is typed to stop a program."""
 _OVER = frozenset("completed failed finished exited done success error".split())  # noqa: SIM905
 _STOPPED = frozenset("killed stopped cancelled canceled".split())  # noqa: SIM905
 
@@ -75,9 +77,14 @@ def begun(asked: Mapping[str, Any], answered: Any, command: str) -> str | None:
     return "" if _LEFT_RUNNING.search(command[-400:]) else None
 
 
+def named(asked: Mapping[str, Any]) -> str:
+    """The name of the run that a tool was given."""
+    return _id(asked, _IDS)
+
+
 def ended(asked: Mapping[str, Any], answered: Any) -> Ended | None:
     """What a tool tells that asks for it. Nothing, where the run goes on, or was stopped by whoever started it."""
-    known = _id(asked, _IDS)
+    known = named(asked)
     if isinstance(answered, dict):
         task = answered.get("task")
         place = task if isinstance(task, dict) else answered
@@ -86,6 +93,8 @@ def ended(asked: Mapping[str, Any], answered: Any) -> Ended | None:
         answered = first(answered, "content", "output", "result", "text", "stdout")
     text = text_of(answered)
     if match := _EXITED.search(text[:HEAD_CHARS]):
+        if match[1] != "0" and _INTERRUPTS in str(asked.get("chars"))[:HEAD_CHARS]:
+            return None
         said = _OF_CODEX.search(text)
         return Ended(known, match[1] != "0", int(match[1]), text[said.end() :].strip() if said else "")
     head = text[:HEAD_CHARS]

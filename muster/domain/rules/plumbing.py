@@ -10,7 +10,7 @@ _BLOCKS = (
     _REMINDER, "task-notification", "command-name", "command-message", "command-contents", "local-command-stdout",
     "local-command-stderr", "local-command-caveat", "bash-input", "bash-stdout", "bash-stderr", "ide_opened_file",
     "ide_selection", "user-prompt-submit-hook", "environment_context", "environment_details", "turn_aborted",
-    "state_snapshot",
+    "state_snapshot", "subagent_notification",
 )  # fmt: skip
 _ARGUMENTS = re.compile(r"<command-args>([^<]{0,8000})</command-args>")
 """What somebody wrote behind a command's name is what they want of it."""
@@ -24,6 +24,7 @@ _NOTICE = re.compile(
     r"(?:\s{1,4}(?:Background command|Agent|Task)[^\n]{0,600})?"
     r"(?:\s{1,4}Read the output file to retrieve the output[^\n]{0,400})?"
     r"|Read the output file to retrieve the (?:output|result)[^\n]{0,400}"
+    r"|Full transcript available at: [^\n]{1,400}"
     r")[ \t]*(?=\n|\Z)"
 )
 _OF_A_PROGRAM = re.compile(
@@ -31,7 +32,13 @@ _OF_A_PROGRAM = re.compile(
     r"|Claude (?:AI )?usage limit reached\b|(?:5-hour|weekly|usage|session) limit reached\b"
     r"|API Error(?:: (?:\d{3}\b|Connection|Request|Repeated|The |Server|Overloaded|terminated|Unable)| \()"
     r"|Invalid API key\b|Credit balance is too low\b|Prompt is too long\b|Please run /login\b"
-    r"|No response requested\.?\Z|\(no content\)\Z|Execution error\Z)",
+    r"|No response requested\.?\Z|\(no content\)\Z|Execution error\Z"
+    r"|(?:(?:I['’]m|I am|I['’]ll|I will) )?(?:(?:still|just|now|keep|continu(?:e|ing to)) )?"
+    r"(?:wait(?:ing)?|standing by|polling)(?: here| again)?"
+    r"(?: (?:on|for) (?:the )?(?:(?:background|next|remaining) )?(?:it|this|that|them|fetch|builds?|tests?|ci|runs?|"
+    r"jobs?|process|server|command|commands|tasks?|sub-?agents?|agents?|results?|output|completion|monitor|notifications?|"
+    r"events?|install|deploy(?:ment)?|pipeline|download|script|more)"
+    r"(?: to (?:finish|complete|end|be done|come back|arrive|start|run))?)?[ .!…]{0,4}\Z)",
     re.IGNORECASE,
 )
 """How a text begins that stands where an agent would have answered."""

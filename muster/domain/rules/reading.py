@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.memory import Event
-from muster.domain.rules import background, commands, plumbing
+from muster.domain.rules import background, commands, delegated, plumbing, tasks
 from muster.domain.rules.acts import Act, Kind
 from muster.domain.rules.answers import answer_of
 from muster.domain.rules.edits import applies_patch, changes_of, patch_in, patched
@@ -36,6 +36,7 @@ from muster.domain.rules.touched import judge, stood, through, was_there
 from muster.domain.rules.windows import Seen, window, without_state
 from muster.domain.shapes.documents import Calls, parts_of
 from muster.domain.shapes.parts import Part
+from muster.domain.shapes.streams import Bits, is_bit
 from muster.domain.shapes.terminal import Screens
 
 __all__ = ["Act", "Kind", "read", "read_after", "read_all"]
@@ -69,10 +70,12 @@ def read_after(earlier: Sequence[Event], events: Sequence[Event]) -> tuple[list[
     """What was done and said `earlier`, and since: who answers then may have been called before."""
     acts: list[Act] = []
     calls: Calls[int] = Calls()
+    bits = Bits()
     shown: dict[UUID, Seen] = {}
     known: dict[UUID, Known] = {}
     screens = Screens()
     for some in (earlier, events):
+        bits.begin_anew()
         since = len(acts)
         for event in some:
             payload, kind = opened(event.payload), event.type.lower()
@@ -80,16 +83,30 @@ def read_after(earlier: Sequence[Event], events: Sequence[Event]) -> tuple[list[
             if parts is None and not _is_musters(event, kind):
                 parts = parts_of(kind, payload)
             if parts is None:
-                acts.append(_read(event, kind, payload))
+                act, said = _read(event, kind, payload), bits.ends(event.session_id)
+                if said and act.kind is Kind.MESSAGE and act.text.strip() == said.strip():
+                    act.kind, act.note = Kind.NOTHING, "said already"
+                elif said or act.kind in (Kind.MESSAGE, Kind.PROMPT):
+                    calls.has_said(act.text, event.session_id)
+                acts.append(act)
             elif not parts:
                 acts.append(Act(event, Kind.NOTHING, note="it says nothing of what was done or said"))
             for part in parts or ():
+                if is_bit(part):
+                    goes_on = bits.goes_on(part, len(acts), event.session_id)
+                    acts.append(Act(event, Kind.NOTHING, note="a bit of a message" if goes_on else ""))
+                    continue
+                if said := bits.ends(event.session_id):
+                    calls.has_said(said, event.session_id)
                 acts.append(_take(event, part, calls, acts))
+        for place, payload in bits.whole():
+            acts[place] = _read(acts[place].event, "message", payload)
     for act in acts:
         if act.window:
             stood(act, shown.setdefault(act.event.session_id, Seen()))
         was_there(act, known.setdefault(act.event.session_id, Known()))
-    return acts[:since], acts[since:]
+    tasks.listed(acts)
+    return delegated.each(acts, since)
 
 
 def _take(event: Event, part: Part, calls: Calls[int], acts: list[Act]) -> Act:
@@ -159,8 +176,11 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
         return Act(event, Kind.NOTHING, note="there is no text in it, or all of it was taken out as private")
     prompt = _PROMPT_TYPES.fullmatch(kind) is not None or (isinstance(payload, dict) and "prompt" in payload)
     if not (wanted := plumbing.spoken(text, by_a_person=prompt or bool(speaker) or role == "user")):
-        if (prompt or role == "user") and (ended := background.notified(text)):
-            return Act(event, Kind.FINISHED, **ended.fields)
+        if prompt or role == "user":
+            if answers := delegated.notified(text):
+                return delegated.as_act(Act(event, Kind.DELEGATION), answers)
+            if ended := background.notified(text):
+                return Act(event, Kind.FINISHED, **ended.fields)
         return Act(event, Kind.NOTHING, note="a program wrote it in somebody's name")
     text = wanted
     known = _is_message(kind, payload)
@@ -249,7 +269,10 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
         kind = Kind.COMMAND
     act = Act(event, kind, tool=tool, data=asked, about=line_of(asked, "description", "explanation", "justification"))
     if tool.lower() in IDLE_TOOLS:
-        if ended := background.ended(asked, payload if answered is None else answered):
+        told = payload if answered is None else answered
+        if answers := delegated.answers_in(asked, told):
+            return delegated.as_act(act, answers)
+        if ended := background.ended(asked, told):
             return Act(event, Kind.FINISHED, tool=tool, **ended.fields)
         act.kind, act.note = Kind.NOTHING, f"{tool} does nothing of its own"
         return act
@@ -292,7 +315,7 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
             act.query = line_of(asked, "query", "url", "search_term")
             act.about = act.about or line_of(asked, "prompt")
         case Kind.DELEGATION:
-            act.query = text_of(first(asked, "prompt", "task", "message", "instructions"), 2000)
+            delegated.read(act, asked)
         case Kind.PLAN:
             act.items = plan_of(asked)
             act.text = text_of(asked.get("plan")) or act.text

@@ -1,18 +1,51 @@
-"""What was run, once all that is told of it is known: how a command ended that was started in the background, and what
-is said of one that ended well."""
+"""What was run, once all that is told of it is known: how a command ended that was started in the background, unless it
+was stopped there on purpose, and what is said of one that ended well."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from muster.domain.rules.background import notified
+from muster.domain.rules.background import named, notified
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.results import mark_doubted
 from muster.domain.rules.steps import steps
 
 _Key = tuple[UUID, str]
+_STOPS = frozenset("killshell killbash kill_shell kill_bash taskstop task_stop stop_task".split())  # noqa: SIM905
+_KILLS = re.compile(
+    r"(?:p?kill|killall|taskkill|fuser|kill-port|Stop-Process)(?![\w.-])|"
+    r"(?:docker|podman|systemctl|service|tmux|screen|pm2)\b(?: \S{1,80}){0,4} "
+    r"(?:stop|kill|down|quit|delete|kill-\w{1,20})\b"
+)
+_BY_SIGNAL = 128
+"""Exit codes above say that something ended it."""
+
+
+class _Stopped:
+    """What was stopped on purpose."""
+
+    def __init__(self) -> None:
+        self._runs: set[_Key] = set()
+        self._in: set[UUID] = set()
+        """Sessions in which something was killed, nobody knows what."""
+
+    def see(self, act: Act) -> None:
+        session = act.event.session_id
+        if act.tool.lower() in _STOPS:
+            self._runs.add((session, named(act.data)))
+        elif act.kind in (Kind.COMMAND, Kind.CALL) and any(
+            _KILLS.match(step.bare[:400]) for step in steps(act.command)
+        ):
+            self._in.add(session)
+
+    def has(self, act: Act) -> bool:
+        """Whether this end is of it. What fails by itself before anybody gets to stop it does fail."""
+        if not act.failed or (act.exit_code is not None and act.exit_code <= _BY_SIGNAL):
+            return False
+        return _key(act) in self._runs or (act.exit_code is not None and act.event.session_id in self._in)
 
 
 def joined(acts: Sequence[Act], earlier: Sequence[Act] = ()) -> list[Act]:
@@ -24,13 +57,20 @@ def joined(acts: Sequence[Act], earlier: Sequence[Act] = ()) -> list[Act]:
     before: list[Act] = []
     places: dict[_Key, tuple[list[Act], int]] = {}
     starts: dict[_Key, Act] = {}
+    stopped = _Stopped()
+    for act in earlier:
+        stopped.see(act)
     for one in acts:
         act = _notified(one)
         made.append(act)
+        stopped.see(act)
         key = _key(act)
         if act.kind is Kind.BEGUN and act.background:
             starts[key], places[key] = act, (made, len(made) - 1)
         if act.kind is not Kind.FINISHED:
+            continue
+        if stopped.has(act):
+            made[-1] = _nothing(act, "the end of a run that was stopped on purpose")
             continue
         place, at = places.setdefault(key, (made, len(made) - 1))
         if key in told or (

@@ -19,8 +19,10 @@ TOOLS: dict[str, Kind] = {
         Kind.COMMAND: "bash shell run run_command run_shell_command run_terminal_cmd execute execute_command exec "
         "terminal local_shell exec_command shell_command powershell container.exec",
         Kind.WEB: "webfetch websearch web_fetch web_search fetch google_web_search browse search_web",
-        Kind.DELEGATION: "task agent spawn_agent subagent delegate",
-        Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate exitplanmode exit_plan_mode",
+        Kind.DELEGATION: "task agent agents spawn_agent subagent subagents delegate delegate_to_agent delegate_task "
+        "runsubagent run_subagent new_task dispatch_agent call_agent use_subagents codebase_investigator",
+        Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate task_create taskupdate task_update "
+        "exitplanmode exit_plan_mode",
         Kind.CHOICE: "askuserquestion ask_user_question ask_followup_question ask_user ask_question ask_questions "
         "request_user_input question askquestion",
     }.items()
@@ -30,6 +32,7 @@ IDLE_TOOLS = frozenset(
     """
     bashoutput killshell killbash todoread taskoutput taskstop tasklist taskget sleep wait enterplanmode
     listmcpresourcestool skill slashcommand write_stdin
+    wait_agent wait_agents close_agent resume_agent send_input followup_task list_agents agentoutput agentoutputtool
     """.split()  # noqa: SIM905
 )
 PATHS = ("file_path", "filePath", "path", "absolute_path", "target_file", "notebook_path", "filename", "file",

@@ -272,7 +272,8 @@ class Work:
             self.made.append(of(act, "discovery", title, f"{act.about}\n{said}", importance=0.45))
         elif act.kind is Kind.DELEGATION:
             title = act.about or one_line(act.query) or f"{act.tool} was used"
-            self.made.append(of(act, "discovery", title, f"{act.query}\n\n{said}", importance=0.5))
+            weight = 0.5 if said else 0.25  # nobody knows what came of it
+            self.made.append(of(act, "discovery", title, f"{act.query}\n\n{said}", importance=weight))
         elif not said and not act.query:
             act.note = f"{act.tool} said nothing"
         else:

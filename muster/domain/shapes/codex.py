@@ -164,6 +164,9 @@ def _item(item: dict[str, Any]) -> list[Part]:
     if kind == "mcp_tool_call":
         why = mapping(item.get("error")).get("message")
         return use(str(item.get("tool")), item.get("arguments"), why or item.get("result"), failed=failed or bool(why))
+    if kind == "collab_tool_call":
+        asked = {"ids": item.get("receiver_thread_ids"), "message": item.get("prompt")}
+        return use(str(item.get("tool")), asked, {"status": item.get("agents_states")}, failed=failed)
     if kind == "todo_list":
         steps = [{"step": one.get("text"), "status": "completed" if one.get("completed") else "pending"}
                  for one in listed(item.get("items"))]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from muster.domain.rules.notebooks import notebook
 from muster.domain.shapes.alerts import alerts
+from muster.domain.shapes.claude_code import claude_code
 from muster.domain.shapes.codex import codex
 from muster.domain.shapes.editors import hooked, opencode
 from muster.domain.shapes.forges import forge
@@ -14,6 +15,7 @@ from muster.domain.shapes.langchain import langchain
 from muster.domain.shapes.logs import logged
 from muster.domain.shapes.parts import Part
 from muster.domain.shapes.providers import provided, streamed
+from muster.domain.shapes.streams import in_bits
 
 MAX_OPEN = 500
 Place = TypeVar("Place")
@@ -29,7 +31,7 @@ def parts_of(kind: str, document: Any) -> list[Part] | None:
         return _first_known(document) if isinstance(document, list) else None
     if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
         document = {"type": kind, **document}
-    for known in (forge, alerts, hooked, opencode, codex, notebook, langchain):
+    for known in (claude_code, forge, alerts, hooked, opencode, codex, notebook, langchain, in_bits):
         if (found := known(kind, document)) is not None:
             return found
     found = streamed(document)
@@ -49,10 +51,17 @@ class Calls(Generic[Place]):
         self._told: dict[Hashable, str] = {}
         self._said: dict[Hashable, str] = {}
         self._heard: dict[Hashable, set[str]] = {}
+        self._given: dict[Hashable, set[str]] = {}
+        """What others were told to do."""
         self._count = 0
 
     def made(self, part: Part, place: Place, session: Hashable = None) -> None:
         self._told.pop((session, part.id), None)  # some count their calls anew in each turn
+        asked = part.payload.get("tool_input")
+        if isinstance(asked, dict) and isinstance(prompt := asked.get("prompt"), str):
+            given = self._given.setdefault(session, set())
+            if len(given) < MAX_OPEN:
+                given.add(prompt.strip())
         if self._count < MAX_OPEN:
             self._open.setdefault((session, part.id), []).append((part, place))
             self._count += 1
@@ -71,6 +80,10 @@ class Calls(Generic[Place]):
         found = self.answered(part, session) if part.id else None
         self._told[session, part.id] = repr(part.payload.get("tool_input"))
         return found[1] if found else None
+
+    def has_said(self, text: str, session: Hashable = None) -> None:
+        """In bits. What is said whole then is that once more."""
+        self._said[session] = text
 
     def is_told(self, part: Part, session: Hashable = None) -> bool:
         """Whether it came before, whole: some tell it in two forms, or once more."""
@@ -93,5 +106,7 @@ class Calls(Generic[Place]):
             if len(heard) < MAX_OPEN:
                 heard.add(part.id)
         text = str(part.payload.get("text") or part.payload.get("prompt"))
-        last, self._said[session] = self._said.get(session), text
-        return text == last
+        if part.type == "prompt" and text.strip() in self._given.get(session, ()):
+            return True  # by an agent, of one that works for it
+        last, self._said[session] = self._said.get(session, ""), text
+        return text == last or text.strip() == last.strip() != ""

@@ -9,10 +9,10 @@ from typing import Any
 
 from muster.domain.rules.json import opened, text_of
 from muster.domain.shapes.parts import Part, answer, call, gave_up, listed, mapping, said, type_of, use
+from muster.domain.shapes.streams import bit
 
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _ANSWERS = frozenset({"tool_result", "web_search_tool_result", "mcp_tool_result"})
-_QUIET_LINES = frozenset({"stream_event", "file-history-snapshot", "queue-operation"})
 MAX_PARTS = 12
 """Of one message."""
 
@@ -116,10 +116,11 @@ def streamed(document: dict[str, Any]) -> list[Part] | None:
     if kind in ("thinking", "init") and "session_id" in document:
         return []
     if kind == "message" and isinstance(document.get("content"), str) and "timestamp" in document:
-        found = said(document["content"], "user" if document.get("role") == "user" else "assistant")
-        return [part._replace(payload={**part.payload, "delta": True}) if document.get("delta") is True else part
-                for part in found]  # fmt: skip
-    return [] if kind in _QUIET_LINES else None
+        by_user = document.get("role") == "user"
+        if document.get("delta") is True and not by_user:
+            return bit(document["content"])
+        return said(document["content"], "user" if by_user else "assistant")
+    return None
 
 
 def _ended(document: dict[str, Any]) -> list[Part] | None:

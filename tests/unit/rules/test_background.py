@@ -170,3 +170,51 @@ def test_what_another_tool_says_of_a_status_is_no_end() -> None:
     assert made(tool("TaskOutput", {"task_id": "b51c0de"}, "No task found with ID: b51c0de")) == []
     (one,) = made(event({"prompt": "The background command that I started failed, please look into it"}, "prompt"))
     assert one.type != "discovery"
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [
+        (tool("Bash", {"command": "kill 66012 2>/dev/null; pkill -f 'tox' ; sleep 1"}, {"stdout": "killed"}), 144),
+        (tool("Bash", {"command": "sudo killall -9 tox"}, {"stdout": ""}), 137),
+        (tool("Bash", {"command": "docker compose -f dev.yml down"}, {"stdout": "Stopped"}), 143),
+        (tool("Bash", {"command": "npx kill-port 3000"}, {"stdout": "Process on port 3000 killed"}), 143),
+        (tool("KillShell", {"shell_id": "b51c0de"}, "Successfully killed shell: b51c0de"), 137),
+        (tool("TaskStop", {"task_id": "b51c0de"}, {"message": "Successfully stopped task", "task_id": "b51c0de"}), 143),
+    ],
+)
+@pytest.mark.parametrize("form", [NOTIFIED, BARE])
+def test_what_was_stopped_on_purpose_did_not_fail(stop: Event, code: int, form: str) -> None:
+    failed = event({"prompt": form.format("failed", code)}, "UserPromptSubmit")
+    assert "error" not in {one.type for one in made(start(), stop, failed)}
+    assert "error" not in {one.type for one in made(stop, failed)}
+    assert observe([failed], [start(), stop]).observations == []
+    asked = end("failed", code, "Terminated")
+    assert "error" not in {one.type for one in made(start(), stop, asked)}
+
+
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [
+        (tool("Bash", {"command": "pkill -f tox"}, {"stdout": ""}), 1),
+        (tool("KillShell", {"shell_id": "b51c0de"}, "Successfully killed shell: b51c0de"), 2),
+        (tool("KillShell", {"shell_id": "b7777ff"}, "Successfully killed shell: b7777ff"), 137),
+        (tool("Bash", {"command": "docker ps; ./killer.sh"}, {"stdout": "none"}), 137),
+        (tool("Bash", {"command": "echo kill it; git log --grep kill"}, {"stdout": "kill it"}), 137),
+    ],
+)
+def test_what_fails_by_itself_does_fail(before: Event, code: int) -> None:
+    failed = event({"prompt": NOTIFIED.format("failed", code)}, "UserPromptSubmit")
+    assert "error" in {one.type for one in made(start(), before, failed)}
+    assert "error" in {one.type for one in made(start(), failed, before)}
+
+
+def test_what_is_interrupted_by_a_key_did_not_fail() -> None:
+    running = "Chunk ID: 5c1\nWall time: 10.0 seconds\nProcess running with session ID 7\nOutput:\nserving ..."
+    over = "Chunk ID: 5c2\nWall time: 0.1 seconds\nProcess exited with code {}\nOutput:\n^C"
+    begun = tool("exec_command", {"cmd": "npm run dev"}, running)
+    for code in (1, 130):
+        found = made(begun, tool("write_stdin", {"session_id": 7, "chars": "\x03"}, over.format(code)))
+        assert [one.title for one in found] == ["Start in the background: `npm run dev`"]
+    assert "error" in {one.type for one in made(
+        begun, tool("write_stdin", {"session_id": 7, "chars": ""}, over.format(1)))}  # fmt: skip

@@ -162,3 +162,22 @@ def test_hostile_marks_take_no_longer_than_they_are() -> None:
         for by_a_person in (True, False):
             plumbing.spoken(text, by_a_person=by_a_person)
     assert began.fair < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Waiting.", "Still waiting…", "Waiting for the build to finish.", "I'll wait.", "I'm still waiting on tests.",
+     "Standing by.", "Waiting for the background job to complete"],
+)  # fmt: skip
+def test_who_waits_says_nothing_by_it(text: str) -> None:
+    assert made(event({"role": "assistant", "content": text}, "message")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Waiting for the legal team to approve the new licence.", "Waiting fails on Windows: the handle is closed twice.",
+     "Waiting for the build made the release late, so it runs at night now."],
+)  # fmt: skip
+def test_what_is_told_of_waiting_is_kept(text: str) -> None:
+    assert made(event({"role": "assistant", "content": text}, "message"))
+    assert made(event({"speaker": "Ann", "text": "Waiting for the deployment."}, "message"))
