@@ -327,7 +327,9 @@ def breaks(line: str, *, past: bool = True, hopes: bool = False) -> bool:
     hoped = hopes and _HOPED.fullmatch(line[:120]) is not None
     if not line.endswith(QUESTION_MARKS) and not hoped and (_is_unfixed(line) or _comes_back(line)):
         return True
-    return any((past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line))
+    return tongues.breaks(line) or any(
+        (past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line)
+    )
 
 
 def _is_unfixed(line: str) -> bool:
@@ -365,7 +367,7 @@ def is_done(line: str) -> bool:
 
 
 def teaches(line: str) -> bool:
-    return _LEARNED.search(line) is not None
+    return _LEARNED.search(line) is not None or tongues.teaches(line)
 
 
 def _is_denied(line: str, said: re.Match[str], by: re.Pattern[str]) -> bool:

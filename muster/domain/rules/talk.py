@@ -41,7 +41,7 @@ _LABELS = {
     "bugfix": "fix(?:ed)?|bug ?fix|root cause|resolved|solution|workaround|lösung|ursache|correctif|solución|"
     "根本原因|原因|修复|解决|원인|근본 원인|السبب|الحل|причина|kök neden|przyczyna|nguyên nhân|สาเหตุ|कारण",
     "error": "bug|(?:known )?(?:issue|problem)|error|failure|fehler|erreur|problème|problema|"
-    "错误|バグ|エラー|버그|오류",
+    "错误|バグ|エラー|버그|오류|(?:핵심 )?문제|проблема|помилка|ошибка",
     "discovery": "note|nb|fyi|important|remember|learned|lesson(?: learned)?|findings?|found|til|hinweis|wichtig|merke|"
     "nota|importante|注意|重要|メモ|참고|중요",
     "request": "to[- ]?do|task|action(?: item)?|next step|aufgabe|à faire|tarea|待办|할 일",
