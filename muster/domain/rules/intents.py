@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from muster.domain.rules import upcoming
+
 READ_CHARS = 600
 """Of one sentence."""
 
@@ -109,7 +111,7 @@ def is_ahead(line: str) -> bool:
     """It says what is done next."""
     head = line[:READ_CHARS]
     found = _AHEAD.match(head) or _DOING.match(head) or _TRIES.fullmatch(head.rstrip(".:! …"))
-    return found is not None and _ALSO_TELLS.search(head) is None
+    return (found is not None and _ALSO_TELLS.search(head) is None) or upcoming.is_ahead(line)
 
 
 def is_planned(line: str) -> bool:
@@ -119,11 +121,11 @@ def is_planned(line: str) -> bool:
 
 def agrees(line: str) -> bool:
     """ "You're right!", as agents begin."""
-    return _AGREES.fullmatch(line[:300]) is not None
+    return _AGREES.fullmatch(line[:300]) is not None or upcoming.understands(line)
 
 
 def has_reason(line: str) -> bool:
-    return _REASON.search(line[:READ_CHARS]) is not None
+    return _REASON.search(line[:READ_CHARS]) is not None or upcoming.has_reason(line)
 
 
 def leans(line: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from muster.domain.rules import intents, statements
+from muster.domain.rules import fixes, intents, statements
 
 READ_CHARS = 300
 """Of one sentence."""
@@ -92,6 +92,7 @@ def passes(line: str) -> bool:
         any(said.fullmatch(head) for said in (_RUNS, _WAITS, _UNDERSTANDS, _GLANCES))
         or _needs(head)
         or _only_leads(line)
+        or fixes.tidies(line)
     )
 
 

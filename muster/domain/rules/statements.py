@@ -33,7 +33,8 @@ _DECIDED = re.compile(
     rf"|\b(?:it was|be it|hereby|{_BODIES})(?: has| have)? resolved (?:that|to)\b"
     r"|(?:wir haben|haben uns|ich habe) [^.\n]{0,60}?(?:entschieden|beschlossen)|nous avons (?:décidé|choisi)|"
     r"(?:hemos|se ha) (?:decidido|elegido)|abbiamo deciso|decidimos|决定|決定|決めました|選びました|"
-    r"(?<!なかった)ことにし(?:ました(?!か|ら)|た(?!ら|い|場合|とき|時|ところ|か))|ことに決め|ことで合意し|결정|решили|решено",
+    r"(?<!なかった)ことにし(?:ました(?!か|ら)|た(?!ら|い|場合|とき|時|ところ|か))|ことに決め|ことで合意し|결정|"
+    r"решили|решено",
     re.IGNORECASE,
 )
 _STEP = re.compile(
@@ -63,7 +64,8 @@ _PENDING = re.compile(
     re.IGNORECASE,
 )
 _FIXED = re.compile(
-    r"(?<!\ba )(?<!\ban )(?<!\bthe )\bfixed\b(?![ -](?:size|width|height|price|rate|number|length|point|amount|cost|"
+    r"(?<!\ba )(?<!\ban )(?<!\bthe )(?<!\bonly )(?<![-/_.])\bfixed\b(?![-/_.]\w|\s?[;=(]|[\"'],)"
+    r"(?![ -](?:size|width|height|price|rate|number|length|point|amount|cost|"
     r"set|position|order|limit|window|interval)\b)"
     r"(?! (?:costs|prices|rates|fees?|expenses|assets?|incomes?|salar(?:y|ies)|charges|terms?|deposits?|stars?|ideas?|"
     r"gear|budgets?|capital|gaze|eyes)\b| up with\b| (?:to|on) the (?:wall|floor|ceiling|ground|door)\b)|"
@@ -71,7 +73,9 @@ _FIXED = re.compile(
     r"[^.\n]{0,80}? (?:was|is|were)\b|\b(?:the )?(?:bug|problem|issue) was\b|\bthe cause (?:was|is)\b|"
     r"\b(?:errors?|bugs?|issues?|problems?|typos?|crash|failures?|leaks?|warnings?) (?:has|have) (?:now )?been "
     r"(?:corrected|repaired|addressed|eliminated|removed)\b|"
-    r"\b(?:resolved|solved)\b|\bthe fix (?:is|was)\b|"
+    r"(?<![-/_.])\b(?:resolved|solved)\b(?![-/_.]\w|\s?[=(]|[\"'],| (?:mistakes?|paths?|urls?|values?|names?|"
+    r"versions?|modules?|promises?|address(?:es)?|refs?|references?|imports?|types?|config\w*)\b)|\bthe fix (?:is|"
+    r"was)\b|"
     r"\bno longer (?:occur|happen|crash|fail|hang|throw|rais|block|leak|break|appear|show|loop|flicker|deadlock|freez|"
     r"stall|"
     r"time[sd]? out)(?:e?[sd]?|ing)\b|\b(?:error|exception|crash|bug|problem|issue|warning|leak)(?:e?s)? (?:is|are) "
@@ -248,6 +252,7 @@ _AGREES = re.compile(
 """What people fail to do is no fault of a program's."""
 _WAS = re.compile(r"\b(?:crashed|failed|did|got|saw|threw|gave|ran|broke|blew|died|received|caused)\b")
 _LEARNED = re.compile(
+    r"\broot cause (?:is|was)\b(?! (?:still |yet |not )*(?:unknown|unclear|known|open|to be)\b)|"
     r"\b(?:i (?:found|noticed|learned|discovered|see) (?:that|out)|it turns out|note that|"
     r"remember that|keep in mind|turned out (?:that|to)|the (?:bug|problem|issue) is|"
     r"apparently|discovered that|learned that)\b",
@@ -327,7 +332,9 @@ def breaks(line: str, *, past: bool = True, hopes: bool = False) -> bool:
     hoped = hopes and _HOPED.fullmatch(line[:120]) is not None
     if not line.endswith(QUESTION_MARKS) and not hoped and (_is_unfixed(line) or _comes_back(line)):
         return True
-    return any((past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line))
+    return tongues.breaks(line) or any(
+        (past or not _WAS.search(found.group())) and _is_so(line, found) for found in _BROKEN.finditer(line)
+    )
 
 
 def _is_unfixed(line: str) -> bool:
@@ -365,7 +372,7 @@ def is_done(line: str) -> bool:
 
 
 def teaches(line: str) -> bool:
-    return _LEARNED.search(line) is not None
+    return _LEARNED.search(line) is not None or tongues.teaches(line)
 
 
 def _is_denied(line: str, said: re.Match[str], by: re.Pattern[str]) -> bool:

@@ -12,6 +12,7 @@ from functools import partial
 from muster.domain.memory import NewObservation
 from muster.domain.rules import asking, fixes, intents, moments, prompts, quoted, statements
 from muster.domain.rules.asking import asks_for_work, is_courtesy
+from muster.domain.rules.headed import is_labelled, label_of
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.sentences import sentences
 from muster.domain.rules.text import (
@@ -24,7 +25,7 @@ from muster.domain.rules.text import (
 )
 from muster.domain.rules.titles import capitalised, changing, told_best, with_failures
 
-__all__ = ["asks_for_work", "is_courtesy"]
+__all__ = ["asks_for_work", "is_courtesy", "is_labelled"]
 
 PIECE_CHARS = 1600
 MAX_PIECES = 14
@@ -33,29 +34,6 @@ STEPS_CHARS = 1000
 """Of a message that may say no more than what is done next."""
 _FIRST_PIECES, _LAST_PIECES = 4, 2
 _PIECES_READ = 60
-
-_LABELS = {
-    "decision": "decision|decided|resolution|agreed|entscheidung|beschluss|décision|decisión|decisione|decisão|"
-    "决定|決定|결정|решение|рішення|قرار|القرار|निर्णय|karar|decyzja|quyết định",
-    "preference": "preference|convention|house rule|vorliebe|préférence|preferencia|preferenza|偏好",
-    "bugfix": "fix(?:ed)?|bug ?fix|root cause|resolved|solution|workaround|lösung|ursache|correctif|solución|"
-    "根本原因|原因|修复|解决|원인|근본 원인|السبب|الحل|причина|kök neden|przyczyna|nguyên nhân|สาเหตุ|कारण",
-    "error": "bug|(?:known )?(?:issue|problem)|error|failure|fehler|erreur|problème|problema|"
-    "错误|バグ|エラー|버그|오류",
-    "discovery": "note|nb|fyi|important|remember|learned|lesson(?: learned)?|findings?|found|til|hinweis|wichtig|merke|"
-    "nota|importante|注意|重要|メモ|참고|중요",
-    "request": "to[- ]?do|task|action(?: item)?|next step|aufgabe|à faire|tarea|待办|할 일",
-}
-_LABELLED = {
-    kind: re.compile(rf"\W{{0,4}}(?:{labels})\**(?:\s?[:：]|\s[-–—]\s)\**\s*(?=\w)", re.IGNORECASE)
-    for kind, labels in _LABELS.items()
-}
-"""What people write before what they note down: "Decision: …"."""
-
-
-def is_labelled(text: str) -> bool:
-    return any(label.match(text) for label in _LABELLED.values())
-
 
 _BECAUSE = re.compile(
     r"\b(?:because|since|so that|due to|the reason|weil|da sonst|parce que|porque)\b|因为|ため|から", re.I
@@ -237,7 +215,7 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
     for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
         for line in lines:
-            if not line.endswith(statements.QUESTION_MARKS) and (says(line[:600]) or _LABELLED[kind].match(line)):
+            if not line.endswith(statements.QUESTION_MARKS) and (says(line[:600]) or label_of(kind, line)):
                 if kind == "preference" and not _may_wish(act, part, line):
                     continue
                 return kind, line
@@ -248,16 +226,16 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     mended = any(_COMPLETED.match(line) for line in lines[:1])
     breaks = partial(statements.breaks, past=not mended, hopes=is_of_agent(act))
     for kind, says in (("bugfix", statements.mends), ("error", breaks), ("discovery", statements.teaches)):
-        saying = [line for line in lines if says(line[:600]) or _LABELLED[kind].match(line)]
+        saying = [line for line in lines if says(line[:600]) or label_of(kind, line)]
         if kind == "bugfix" and is_of_agent(act):
-            if saying := [line for line in saying if not fixes.goes_on(line)]:
+            if saying := [line for line in saying if not (fixes.goes_on(line) or fixes.mends_nothing(line))]:
                 title = fixes.named(part, saying, lines, min(saying, key=weight))
                 return ("change", fixes.tried(title)) if fixes.is_tried(part, saying, said_lines) else (kind, title)
-        elif saying:
+        elif saying := [line for line in saying if kind != "bugfix" or not fixes.mends_nothing(line)]:
             return kind, min(saying, key=weight)
     if is_of_agent(act) and (changed := fixes.hoped(said_lines)):
         return "bugfix", changed
-    if _LABELLED["request"].match(first):
+    if label_of("request", first):
         return "request", first
     # A question with something said beside it states that.
     told = [line for line in lines if not asking.asks_to_know(line) and not asking.begins_politely(line)]
@@ -275,7 +253,7 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
 
 def _may_wish(act: Act, part: str, line: str) -> bool:
     """A program has no wishes, nor has what it prints."""
-    if act.kind is Kind.PROMPT or act.event.type.lower() not in quoted.PRINTS or _LABELLED["preference"].match(line):
+    if act.kind is Kind.PROMPT or act.event.type.lower() not in quoted.PRINTS or label_of("preference", line):
         return True
     return quoted.tells_of_a_person(line) or quoted.bare(line) in quoted.typed(part)
 
@@ -330,8 +308,8 @@ def _what_is_done(lines: list[str]) -> str:
 
 def _title(kind: str, sentence: str) -> str:
     line = one_line(asking.without_courtesy(sentence), 300)
-    if kind in _LABELLED and (label := _LABELLED[kind].match(line)) and not statements.is_done(label.group()):
-        line = line[label.end() :]
+    if (label := label_of(kind, line)) and not statements.is_done(label):
+        line = line[len(label) :]
     if kind == "preference":
         line = _NO.sub("", line)
     if kind == "decision":

@@ -1,4 +1,5 @@
-"""Decisions, causes and fixes in Korean, Arabic, Hindi, Turkish, Polish, Ukrainian, Russian, Vietnamese and Thai."""
+"""Decisions, causes, faults and fixes in Korean, Arabic, Hindi, Turkish, Polish, Ukrainian, Russian, Vietnamese and "
+"Thai."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ _DECIDED = re.compile(
 )
 _UNDECIDED = re.compile(
     r"(?:(?<!\w)(?:لم|لن|ما|إذا|لو|هل|عندما|متى|لماذا|بعد أن|قبل أن|nie|czy|jeśli|jeżeli|gdyby|gdy|kiedy|dlaczego|"
-    r"не|якщо|якби|чи|коли|чому|chưa|không|nếu|khi|tại sao|vì sao|eğer|henüz|neden)(?!\w)|अगर|यदि|क्या|क्यों|ถ้า|(?<!ปัญ)หาก"
+    r"не|якщо|якби|чи|коли|чому|chưa|không|nếu|khi|tại sao|vì sao|eğer|henüz|neden)(?!\w)|अगर|यदि|क्या|क्यों|ถ้า|"
+    r"(?<!ปัญ)หาก"
     r"|เมื่อ|ยัง|ทำไม|만약|왜)"
     r"[^\n]{0,40}$",
     re.IGNORECASE,
@@ -47,7 +49,8 @@ _PROBLEM_BEFORE = re.compile(
 _PROBLEM_AFTER = re.compile(r"(?: \w{1,20}){0,2} (?:проблем|ошибк|помилк|баг|задач)", re.IGNORECASE)
 
 _CAUSE = re.compile(
-    r"원인은\s|(?:버그|오류|문제|에러|장애|결함|충돌|누수|원인)[^.\n]{0,60}(?:수정|해결|복구)(?:했|하였|됐|되었|\s?완료)"
+    r"원인은\s|(?:버그|오류|문제|에러|장애|결함|충돌|누수|원인)[^.\n]{0,60}(?:수정|해결|복구)(?:했|하였|됐|되었|"
+    r"\s?완료)"
     r"|(?:버그|오류|문제|에러|장애|결함|충돌|누수)[^.\n]{0,60}고쳤"
     r"|(?<!\w)[وف]?(?:كان )?(?:السبب|السبب (?:الجذري|الرئيسي|الحقيقي)|سبب (?:المشكلة|الخطأ|العطل|الفشل|التوقف"
     r"|الانهيار|البطء))"
@@ -82,6 +85,35 @@ _CAUSE = re.compile(
     re.IGNORECASE,
 )
 """What was wrong, or that it is put right."""
+_WRONG = re.compile(
+    r"\b(?:проблема|ошибка|дело|баг)(?: \w{1,20}){0,2}? (?:в том,? что|заключается в)\b|"
+    r"\bпроблема(?: \w{1,20}){0,2}? — (?:в|что)\b"
+    r"|\b(?:проблема|помилка|справа)(?: \w{1,20}){0,2}? (?:в тому,? що|полягає в)\b"
+    r"|\bproblem (?:\w{1,20} )?(?:polega na tym|w tym), że\b"
+    r"|\bdas (?:\w{1,20} )?problem (?:ist|liegt (?:daran|darin)|besteht darin), dass\b"
+    r"|\ble (?:\w{1,20} )?problème (?:est|vient du fait) qu(?:e\b|['’])|\bel (?:\w{1,20} )?problema (?:es|"
+    r"está en) que\b"
+    r"|\bo (?:\w{1,20} )?problema é que\b|\bil (?:\w{1,20} )?problema è che\b|\bhet (?:\w{1,20} )?probleem is dat\b"
+    r"|\bsorun şu(?: ki)?\b|\bvấn đề (?:\w{1,12} ){0,2}?là\b|(?:المشكلة|العلة) (?:هي |تكمن في |في )أن|"
+    r"समस्या यह है कि|ปัญหาคือ"
+    r"|(?:问题|問題)(?:在于|在於|出在)"
+    r"|問題は[^。\n]{2,120}(?:ことです|点です|ためです)"
+    r"|문제는 [^.\n]{2,120}(?:입니다|다는 것|것이다|습니다)",
+    re.IGNORECASE,
+)
+"""What is the matter, and not what it comes from."""
+_APART = re.compile(
+    r"\b(?:есть|обнаружил[аио]?\w{0,3}|вижу|нашёл|нашел|нашла) (?:\w{1,20} ){0,2}?(?:несоответстви|расхождени|конфликт)"
+    r"|\b(?:но|а|однако) (?:сам )?(?:код|frontend|backend|фронтенд|бэкенд|сервер|клиент|api|форма|тест|функция|"
+    r"скрипт)\w{0,3} "
+    r"(?:\w{1,20} ){0,2}?(?:ожидает|проверяет|возвращает|отправляет|использует|ищет|ждёт|ждет|читает|передаёт|"
+    r"передает)\b"
+    r"|\b(?:але|а|проте) (?:сам )?(?:код|frontend|backend|сервер|клієнт|api|форма|тест|функція)\w{0,3} "
+    r"(?:\w{1,20} ){0,2}?(?:очікує|перевіряє|повертає|надсилає|використовує|шукає|читає)\b"
+    r"|\b(?:выяснилось|оказалось|оказывается|з['’]ясувалося|виявилося),? (?:что|що)\b",
+    re.IGNORECASE,
+)
+"""One thing does not go with another, or something turned out."""
 _UNKNOWN = re.compile(
     r"아직|모르|모릅|알 수 없|불명|파악 ?(?:중|하지|되지)|확인 ?중|조사 ?중|아니|아닙|못|않|해야|할 예정|만약"
     r"|(?<!\w)(?:ليس|ليست|غير (?:معروف|واضح|معلوم)\w?|مجهول\w?|لم|لن|لا|إذا|لو|يجب|سوف|سيتم|بعد أن|ربما|قد)(?!\w)"
@@ -137,6 +169,14 @@ def mends(line: str) -> bool:
         not _UNKNOWN.search(_before(line, found.start()) + _CLAUSE.split(line[found.start() : found.end() + 80])[0])
         for found in _CAUSE.finditer(line)
     )
+
+
+def breaks(line: str) -> bool:
+    return _WRONG.search(line) is not None and not line.endswith(("?", "？", "؟"))
+
+
+def teaches(line: str) -> bool:
+    return _is_foreign(line) and _APART.search(line) is not None
 
 
 def asks_to_know(line: str) -> bool:

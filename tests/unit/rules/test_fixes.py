@@ -8,7 +8,7 @@ import pytest
 
 from muster.domain.rules import fixes
 from tests.pace import Stopwatch
-from tests.unit.rules.observing import event, only
+from tests.unit.rules.observing import event, made, only
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,56 @@ def test_what_is_to_be_seen_is_no_fix(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Here's what happened:\n\n1. Running ruff --fix fixed those lines\n2. After staging the fixed files, the label "
+        "commit went in\n\nThe rates have no types yet.",
+        "You're right - I only fixed the label printer but left the scales with the same rounding.",
+        "The printer was corrected, but I missed the fixed-rate zones.",
+        "Option 2: Add a hook that stages only fixed files",
+        "The root cause is the second worker, and the solution should be a lock around the queue.",
+        "A better fix would be a lock around the queue.",
+        "- ⚠️ Label run broken (fixed when the printer is on)",
+        "I've updated the page on printing to name the port since we've fixed the lookup of zones.",
+        "Let me skip the hook since the labels were already fixed by the hooks: it is quicker.",
+        "Fix once, fixed everywhere.",
+        "const resolved = await Promise.resolve(labels);",
+        "The header is `position: fixed; inset: 0;` on the label page.",
+        "rules/label-fixed.md and rules/zone-resolved.md hold the rules of the depot.",
+        "Skipping the notes risks repeating solved mistakes.",
+        "The loader prints the resolved paths of all label files.",
+    ],
+)
+def test_what_is_half_elsewhere_or_perhaps_is_no_fix(text: str) -> None:
+    assert "bugfix" not in [one.type for one in made(event({"role": "assistant", "text": text}))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Pre-commit fixed trailing whitespace. Let me add the changes and commit:", "Ruff fixed the imports.",
+     "The hooks automatically fixed the label files. Let me stage them:", "Prettier has auto-fixed the formatting."],
+)  # fmt: skip
+def test_what_a_formatter_does_each_time_is_nothing(text: str) -> None:
+    assert made(event({"role": "assistant", "text": text})) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I fixed the label printer; only the port was wrong.",
+        "Fixed the import of zones that ruff complained of.",
+        "The rounding is fixed in all files of the depot.",
+        "We fixed the crash because nobody could print.",
+        "The crash was fixed by the lock around the queue.",
+        "Option 2 it was: I've fixed the queue with a lock.",
+        "The conflict of the zones has been resolved.",
+    ],
+)
+def test_what_is_mended_is_a_fix(text: str) -> None:
+    assert only(event({"role": "assistant", "text": text})).type == "bugfix"
+
+
+@pytest.mark.parametrize(
     ("text", "title"),
     [
         ("It ignores what it got. The worker `weigh` takes 3 parcels at once.",
@@ -92,6 +142,10 @@ def test_hostile_fixes_take_no_longer_than_they_are() -> None:
         lines = [text, f"I've fixed it: {text[:200]}", "I've fixed both:"]
         fixes.named(f"I've fixed both:\n{text}", [lines[2]], lines, lines[2])
         fixes.hoped(lines)
+    for bit in ("running ruff -a ", "only fixed ", "broken ", "since the fix ", "fixed but ", "fix it once ", "--x "):
+        text = bit * (256_000 // len(bit))
+        fixes.mends_nothing(text)
+        fixes.tidies(text)
     assert began.fair < 3
 
 

@@ -116,6 +116,50 @@ def test_who_asks_has_decided_nothing(text: str) -> None:
     assert only(event({"role": "assistant", "text": text})).type == "question"
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Проблема в том, что зона находится в поле `parcel`, а не в корне.", "error"),
+        ("Понял! Дело в том, что весы отправляют граммы.", "error"),
+        ("Проблема: принтер возвращает зону без номера.", "error"),
+        ("Проблема в тому, що зона лежить у полі `parcel`.", "error"),
+        ("Problem polega na tym, że waga wysyła gramy.", "error"),
+        ("Das Problem ist, dass die Waage Gramm sendet.", "error"),
+        ("Le problème est que la balance envoie des grammes.", "error"),
+        ("El problema es que la báscula envía gramos.", "error"),
+        ("O problema é que a balança envia gramas.", "error"),
+        ("Il problema è che la bilancia invia grammi.", "error"),
+        ("Het probleem is dat de weegschaal grammen stuurt.", "error"),
+        ("Vấn đề là cân gửi gam.", "error"),
+        ("問題は、秤がグラムで送っていることです。", "error"),
+        ("问题在于秤发送的是克。", "error"),
+        ("문제는 저울이 그램을 보낸다는 것입니다.", "error"),
+        ("В базе зона `NORTH`, но код проверяет `N`.", "discovery"),
+        ("Вижу проблему! В коде есть несоответствие между зонами весов и принтера.", "discovery"),
+        ("Оказалось, что весы отправляют граммы.", "discovery"),
+        ("У базі зона `NORTH`, але код перевіряє `N`.", "discovery"),
+    ],
+)
+def test_what_is_the_matter_is_known(text: str, kind: str) -> None:
+    assert only(event({"role": "assistant", "text": text})).type == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Проблем с печатью больше нет.",
+        "В чём проблема, пока неизвестно.",
+        "Код проверяет зону перед печатью.",
+        "Das ist kein Problem für die Waage.",
+        "没有问题是因为秤很新。",
+        "Das Problem ist gelöst.",
+        "문제는 없습니다.",
+    ],
+)
+def test_what_is_no_matter_is_no_error(text: str) -> None:
+    assert only(event({"role": "assistant", "text": text})).type not in ("error", "discovery")
+
+
 def test_a_question_is_a_sentence_of_its_own() -> None:
     one = only(event({"role": "assistant", "text": "لماذا فشل؟ السبب هو انتهاء صلاحية الشهادة."}))
     assert (one.type, one.title) == ("bugfix", "السبب هو انتهاء صلاحية الشهادة.")
@@ -123,10 +167,13 @@ def test_a_question_is_a_sentence_of_its_own() -> None:
 
 def test_a_long_line_takes_no_longer_than_it_is() -> None:
     began = Stopwatch(time.process_time)
-    for bit in ("원인은 ", "오류 ", "قررنا ", "السبب ", "हमने ", "कारण ", "समस्या ", "hata ", "przyczyną ", "причина ",
-                "ошибки ", "chúng tôi ", "nguyên nhân ", "lỗi ", "สาเหตุ", "แก้ปัญหา", "чому ", "karar "):  # fmt: skip
+    bits = ("원인은 ", "오류 ", "قررنا ", "السبب ", "हमने ", "कारण ", "समस्या ", "hata ", "przyczyną ", "причина ",
+            "ошибки ", "chúng tôi ", "nguyên nhân ", "lỗi ", "สาเหตุ", "แก้ปัญหา", "чому ", "karar ")  # fmt: skip
+    for bit in (*bits, "но код "):
         for text in (bit * (20_000 // len(bit)), bit.strip() * (20_000 // len(bit))):
             tongues.decides(text)
             tongues.mends(text)
+            tongues.breaks(text)
+            tongues.teaches(text)
             tongues.asks_to_know(text)
     assert began.fair < 5
