@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from muster.domain.rules import commands, hidden, outcomes
+from muster.domain.rules import commands, hidden, hooks, outcomes
 from muster.domain.rules.differences import differences
 from muster.domain.rules.reading import Act
 from muster.domain.rules.results import is_doubted
@@ -92,12 +92,22 @@ class Cycle:
         found = [act for act in self.since if _may_mend(act, last)]
         if self.passed and self.passed.command != last.command:
             found += [self.passed] if self.otherwise or _may_mend(self.passed, last) else []
-        return found
+        return found or ([last] if self.passed and hooks.rewrote(last.text) else [])
+
+    @property
+    def itself(self) -> bool:
+        """Whether nothing else mended it: it rewrote files as it failed."""
+        return self.fixes == [self.last]
+
+    @property
+    def restaged(self) -> bool:
+        """Whether what was rewritten was put into the commit."""
+        return any(hooks.stages(act.command) for act in (*self.since, *([self.passed] if self.passed else [])))
 
     @property
     def otherwise(self) -> list[str]:
         """How what passes differs from what failed."""
-        return differences(self.passed.command, self.last.command) if self.passed else []
+        return differences(self.passed.command, self.last.command, self.last.text) if self.passed else []
 
     @property
     def last(self) -> Act:
@@ -163,7 +173,7 @@ def _may_mend(act: Act, failed: Act) -> bool:
         return any(not _PROSE.search(path) or path.rpartition("/")[2] in spoken for path in act.files_modified)
     if not act.command:
         return bool(act.changes)
-    if _unpacks(act, failed):
+    if _unpacks(act, failed) or (hooks.fixes(act.command) and hooks.is_of_style(failed.command, failed.text)):
         return True
     return (commands.alters(act.command) or weakens(act) != "") and (
         any(word in failed.text for word in commands.names(act.command))

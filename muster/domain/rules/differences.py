@@ -18,6 +18,7 @@ _SET = re.compile(
 _SECRET = re.compile(r"secret|token|passw|credential|api_?key|private", re.IGNORECASE)
 _ASIDE = frozenset("cd pushd popd echo printf sleep wait true : set export unset git".split())  # noqa: SIM905
 """What is told by what it sets, or changes nothing."""
+_GOES = ("cd", "pushd")
 _OPTION = re.compile(r"--[a-zA-Z][\w-]*(?:=.{1,200})?|-[fyukLrRp]", re.DOTALL)
 _TALKS = frozenset(
     """
@@ -27,18 +28,71 @@ _TALKS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Options of how much it says, or that it does nothing."""
+_VERSION = re.compile(r"(?<!\S)python[\d.]{1,6}(?=\s)")
+SAID_CHARS = 4000
+_OF_WAYS = re.compile(
+    r"not found|No module named|not recogni[sz]ed|No such file|permission denied|EACCES|EPERM|not permitted|"
+    r"must be (?:run as )?root|are you root|requires? (?:root|sudo|superuser|administrator)|"
+    r"Cannot find (?:module|package)|MODULE_NOT_FOUND|externally.managed|Unknown command",
+    re.IGNORECASE,
+)
+"""What may be wrong with a program or with whoever runs it, and not with what it works on."""
+_UNKNOWN = r"\b(?:un(?:recogni[sz]ed|known|expected|supported)|invalid|illegal|no such|bad|ambiguous)\b"
+_AN_OPTION = r"\b(?:option|argument|flag|parameter|switch)"
+_REFUSES = re.compile(
+    rf"{_UNKNOWN}[^\n]{{0,60}}{_AN_OPTION}|{_AN_OPTION}[^\n]{{0,80}}(?:{_UNKNOWN}|\bnot (?:recogni[sz]ed|allowed|"
+    r"supported|found|defined|valid)|does not exist|no longer|removed)|wasn.t expected|provided but not defined|"
+    r"is not a valid",
+    re.IGNORECASE,
+)
+"""What is said of an option that a program does not know."""
 
 
-def differences(passed: str, failed: str) -> list[str]:
-    """Each as it stands in the command that passes; what it no longer has, behind "without"."""
+def differences(passed: str, failed: str, said: str = "") -> list[str]:
+    """Each as it stands in the command that passes; what it no longer has, behind "without". `said`: what the one that
+    failed said, which may name it."""
     now, before = without_script(passed), without_script(failed)
     found = [f"`{_shown(name, value)}`" for name, value in _sets(now) if (name, value) not in _sets(before)]
     found += [f"`{one_line(text, WORD_CHARS)}`" for text in _first(now, before)]
-    if not commands.is_check(passed):
+    if _OF_WAYS.search(said[-SAID_CHARS:]):
+        found += [f"`{one_line(way, WORD_CHARS)}`" for way in [_way(now)] if way not in ("", _way(before))]
+    if commands.is_check(passed):
+        # Options of a check are mostly of how much it says; one that it does not know is not.
+        words = [word for step in steps(now) for word in step.words]
+        found += [f"without `{one_line(word, WORD_CHARS)}`" for word in _refused(before, said) if word not in words]
+    else:
         ours, theirs = _options(now), _options(before)
         found += [f"`{one_line(word, WORD_CHARS)}`" for word in ours if word not in theirs]
         found += [f"without `{one_line(word, WORD_CHARS)}`" for word in theirs if word not in ours]
     return list(dict.fromkeys(found))[:MOST]
+
+
+def is_same_text(one: str, other: str) -> bool:
+    """Whether nothing differs but where it is run from, what is said of it, and how its output is cut."""
+    return _run_for(one) == _run_for(other) and _sets(one) == _sets(other)
+
+
+def _run_for(command: str) -> list[tuple[str, ...]]:
+    found = [step for step in steps(command) if step.name not in _ASIDE - {"git"}]
+    return [_does(step) if _does(step) == ("git commit",) else (*step.by, *step.words) for step in found]
+
+
+def _way(command: str) -> str:
+    """How it is run: by what, or by which path."""
+    run = [step for step in steps(command) if not step.prepares]
+    way = _VERSION.sub("python", " ".join((*run[-1].by, run[-1].words[0]))) if run else ""
+    return way if " " in way or "/" in way else ""
+
+
+def _refused(command: str, said: str) -> list[str]:
+    """Its options that a complaint names."""
+    lines = [line[:2000] for line in said[-SAID_CHARS:].split("\n") if _REFUSES.search(line[:400])][:9]
+    told = frozenset(
+        word.partition("=")[0].strip(".,;:") for line in lines for word in re.split(r"[\s'\"`‘’“”()]", line)
+    )
+    return [
+        word for step in steps(command) for word in step.words if word[:1] == "-" and word.partition("=")[0] in told
+    ]
 
 
 def filters(command: str) -> frozenset[str]:
@@ -79,6 +133,8 @@ def _first(passed: str, failed: str) -> list[str]:
     found = []
     for step in steps(passed):
         if _does(step) in known:
+            if step.name in _GOES or (commands.only_looks(" ".join(step.words)) and not step.prepares):
+                continue
             break
         text = " ".join(step.words)
         does = step.name not in _ASIDE or step.words[1:2] in (("config",), ("pull",), ("stash",), ("rebase",))

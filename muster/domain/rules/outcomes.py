@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from muster.domain.rules import causes, commands, reasons, runners
+from muster.domain.rules import causes, commands, hooks, reasons, runners
 from muster.domain.rules.failing import complains
 from muster.domain.rules.text import lines_of, one_line, unique
 
@@ -272,6 +272,8 @@ def failure(output: str) -> Failure:
         or _PANICKED.search(found)
     ):
         found, at = why, why_at if why_at >= 0 else at
+    if (not found or hooks.is_status(lines[at])) and (of_hooks := hooks.said(lines)):
+        found = of_hooks
     found = causes.innermost(_DOTS.sub(": ", found))
     if file := _only_counts(found) and next((match[1] for line in lines if (match := _FAILED_FILE.match(line))), ""):
         found = f"{file} fails"

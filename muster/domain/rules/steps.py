@@ -86,6 +86,8 @@ class Step(NamedTuple):
     """The files its output goes to."""
     hidden: bool
     """Whether its exit code is lost to a pipe or to what comes after it."""
+    by: tuple[str, ...] = ()
+    """What runs it, where that decides which one is run, or with which rights: `uv run`, `sudo`, `python -m`."""
 
     @property
     def name(self) -> str:
@@ -167,8 +169,23 @@ def _step(text: str, *, hidden: bool) -> Step | None:
                 writes.append(target)
         else:
             words.append(token)
-    words = command_first(_main(words) or words)
-    return Step(tuple(words), tuple(writes), hidden) if words and words[0] else None
+    main = _main(words)
+    by = _by(words, main)
+    words = command_first(main or words)
+    return Step(tuple(words), tuple(writes), hidden, by) if words and words[0] else None
+
+
+_DECIDES = frozenset([*_RUNNERS, "sudo", "doas", "npx", "bunx", "pnpx", "uvx"])
+
+
+def _by(words: list[str], main: list[str]) -> tuple[str, ...]:
+    before = words[: words.index(main[0])] if main and main[0] in words else []
+    at = next((at for at, word in enumerate(before) if _decides(word.rpartition("/")[2])), len(before))
+    return tuple(before[at:])
+
+
+def _decides(name: str) -> bool:
+    return name in _DECIDES or re.fullmatch(r"python[\d.]{0,6}", name) is not None
 
 
 def _main(words: list[str]) -> list[str]:

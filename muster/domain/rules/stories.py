@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import causes, commands, differences, outcomes, scripts, weakened
+from muster.domain.rules import causes, commands, differences, hooks, outcomes, scripts, weakened
 from muster.domain.rules.called import files_named, fix_told, titled
 from muster.domain.rules.cycles import Cycle, failure
 from muster.domain.rules.failing import failing
@@ -36,7 +36,7 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     found = failure(cycle.last.text)
     program = failing(cycle.last.command, cycle.last.text, found.what) or "the command"
     files = _files(fixes)
-    otherwise = cycle.otherwise
+    otherwise, itself = cycle.otherwise, cycle.itself
     runs = [
         *(f"`{short(act.command, 60)}`" for act in fixes if not act.files_modified and act.command
           and not (act is passed and otherwise)),
@@ -46,12 +46,15 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     story = [
         f"`{short(cycle.last.command)}` failed: {found.what}",
         *(f"Failing: {', '.join(found.tests)}" for _ in found.tests[:1]),
-        _story(fixes, 2000),
+        _rewrote(cycle) if itself else _story(fixes, 2000),
         f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
     ]
     story += [f"It printed:\n{text}" for text in [printed(passed)] if text]
     how = f" in {_named(files)}" if files else differences.told(unique(runs, 3))
-    kind, title = "bugfix", f"Fix {one_line(causes.bare(found.what), 110) or f'what {program} complained of'}{how}"
+    if itself:
+        how, files = f": {_itself(cycle)}", hooks.rewritten(cycle.last.text)
+    what = one_line(causes.bare(found.what), 110) or f"what {program} complained of"
+    kind, title = "bugfix", f"Fix {what.removeprefix('fix ')}{how}"
     ways = {weakened.weakens(act) for act in fixes}
     if ways <= {weakened.REMOVED, weakened.SKIPPED}:
         kind, way = "change", "skipped" if weakened.SKIPPED in ways else "removed"
@@ -63,8 +66,19 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
         [*cycle.every, *fixes, passed], kind, title, "\n".join(story),
         facts=[*(f"It failed with {what}" for what in _whats(cycle)),
                *(f"`{program}` passes: {report}" for _ in [report] if report)],
-        modified=files, read=found.where, importance=0.7 if kind == "bugfix" else 0.5,
+        modified=files, read=found.where, importance=0.7 if kind == "bugfix" and not itself else 0.5,
     )  # fmt: skip
+
+
+def _itself(cycle: Cycle) -> str:
+    """Of a run that put right what it complained of."""
+    who = "its hooks" if commands.commits(cycle.last.command) else "it"
+    return f"{who} rewrote the files{', which were staged again' if cycle.restaged else ''}"
+
+
+def _rewrote(cycle: Cycle) -> str:
+    named = ", ".join(hooks.rewritten(cycle.last.text))
+    return f"As it failed, {_itself(cycle)}{f': {named}' if named else '.'}"
 
 
 def _whats(cycle: Cycle) -> list[str]:
@@ -86,10 +100,13 @@ def still_broken(cycle: Cycle) -> NewObservation:
     again = "Asked again, it answered" if commands.shows(cycle.failed.command) else "Run again, it passed"
     if changed_itself:
         again = "Run again with another script, it passed"
+    same = differences.is_same_text(cycle.passed.command, cycle.last.command)
+    if not same and not changed_itself:
+        again = f"{again}, as `{short(cycle.passed.command)}`"
     later = f"{again}."
     if happened:
         later = f"{again}. In between, {', '.join(happened[:4])}."
-    elif not cycle.since and not changed_itself and commands.is_harmless(cycle.passed.command):
+    elif not cycle.since and same and not changed_itself and commands.is_harmless(cycle.passed.command):
         later = f"{again}; nothing was changed in between."
     text = printed(cycle.passed)
     return broken(acts[-1], [*acts, cycle.passed], later=f"{later}\nIt printed:\n{text}" if text else later)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import commands, found, hidden, outcomes, plans, verdicts
+from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, verdicts
 from muster.domain.rules.called import run_told, titled, used
 from muster.domain.rules.cycles import Cycle, fails_again, has_failed, is_part, is_same_failure, placed
 from muster.domain.rules.differences import filters
@@ -110,10 +110,13 @@ class Work:
             self._succeeded(act, program)
         elif (message := commands.commit_message(act.command)) and outcomes.is_committed(act.command, act.text):
             self.made.append(committed(act, message))
-        if not commands.is_harmless(act.command) and not act.files_modified:
-            for cycle in self._open:
-                if act is not cycle.failed and act not in cycle.failures:
-                    cycle.between.append(act)
+        if act.files_modified:
+            return
+        harmless = commands.is_harmless(act.command) and not hooks.fixes(act.command)
+        for cycle in self._open:
+            matters = not harmless or (hooks.stages(act.command) and commands.commits(cycle.failed.command))
+            if matters and act is not cycle.failed and act not in cycle.failures:
+                cycle.between.append(act)
 
     def _fails(self, act: Act) -> None:
         for cycle in self._open:
