@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules import learned as lore
 from muster.domain.rules import unfinished, worth
 from muster.domain.rules.cut import cut_off
 from muster.domain.rules.json import MAX_FILES, line_of
@@ -72,10 +73,10 @@ def summarise(
         *cut_off(events, acts),
     )
     opened = _each_once(left)
-    learnt = (o for o in told if o.type in _LEARNED or _only_explains(o))
+    learnt = [o for o in told if o.type in _LEARNED or _only_explains(o)]
     known_already = (*asked, *done, *left, *unfinished.left_and_done(acts))
     learned, more_learned = _telling(
-        learnt, _LEARNED | {"bugfix"}, worth.learned_worth, besides=known_already, best=True
+        learnt, _LEARNED | {"bugfix"}, lore.weigher(learnt), line=lore.line, besides=known_already, enough=2, best=True
     )
     passed = [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     sections = (
@@ -142,31 +143,31 @@ def _telling(
     kinds: Iterable[str],
     weigh: Callable[[NewObservation], float] = lambda one: one.importance,
     *,
+    line: Callable[[NewObservation], str] = lore.whole,
     besides: Iterable[str] = (),
     first: str = "",
+    enough: int = ENOUGH,
     best: bool = False,
 ) -> tuple[list[str], int]:
     """Those that count most, in the order in which they came, and how many more there are. Of what counts the same, the
     latest, and of what came before it some from everywhere. What is worth nothing is told where nothing else is.
     `best`: in the order of what they are worth. `first`: before all."""
+    known = set(besides)
     weights: dict[str, float] = {}
     for observation in told:
-        if observation.type in kinds and (line := one_line(observation.title, 160)) not in besides:
-            weights[line] = max(weights.get(line, 0.0), round(weigh(observation), 2))
+        if observation.type not in kinds or one_line(observation.title, 160) in known:
+            continue
+        if (said := line(observation)) not in known:
+            weights[said] = max(weights.get(said, 0.0), round(weigh(observation), 2))
     if first:
-        weights = {line: weight for line, weight in weights.items() if not _is_same(line, first)}
-    weights = {line: weight for line, weight in weights.items() if weight > 0} or ({} if first else weights)
-    if sum(weight >= _LIGHT for weight in weights.values()) >= ENOUGH:
-        weights = {line: weight for line, weight in weights.items() if weight >= _LIGHT}
+        weights = {said: weight for said, weight in weights.items() if not lore.is_same(said, first)}
+    weights = {said: weight for said, weight in weights.items() if weight > 0} or ({} if first else weights)
+    if sum(weight >= _LIGHT for weight in weights.values()) >= enough:
+        weights = {said: weight for said, weight in weights.items() if weight >= _LIGHT}
     lines, more = _weightiest(weights, LINES_OF_EACH - bool(first))
     if best:
         lines.sort(key=lambda line: -weights[line])
     return [*([first] if first else []), *lines], more
-
-
-def _is_same(line: str, other: str) -> bool:
-    """However much of it was cut off."""
-    return line == other or other.startswith(line.rstrip("… .")) or line.startswith(other.rstrip("… ."))
 
 
 def _weightiest(weights: dict[str, float], most: int) -> tuple[list[str], int]:

@@ -16,7 +16,7 @@ from muster.domain.rules.text import one_line
 LAST_MESSAGES = 3
 """Of an agent, among which stands how it came out."""
 LAST_ACTS = 12
-LINE_CHARS = 160
+LINE_CHARS = 300
 
 _FLAG = re.compile(r"(?<![\w{])[A-Za-z][A-Za-z0-9_]{1,19}\{[^{}\n]{4,100}\}")
 _SEEKS_FLAG = re.compile(r"\b(?:flag|ctf)\b", re.IGNORECASE)
