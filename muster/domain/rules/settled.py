@@ -80,7 +80,7 @@ _ALL_WELL = re.compile(
 )
 _IS_WELL = re.compile(
     r"^\W{0,8}(?:(?:perfect|great|excellent|good|done|success)\b[\W]{1,6})?(?:(?:all|it['’]s|it is) )?"
-    r"(?:done|fixed|solved|complete[d]?|finished|success)\b\W|"
+    r"(?:done|fixed|solved|complete[d]?|finished|success)\b(?![/_.=(-]\w)\W|"
     r"\b(?:i|we)(?:['’]ve| have)? (?:now |also )?successfully "
     r"(?!reproduced|installed|created|added|opened|located)\w{3,20}ed\b|"
     r"\bsuccessfully (?:fixed|solved|recovered|completed|resolved|implemented|deployed)\b|"
@@ -263,9 +263,13 @@ def says_all_is_well(line: str) -> bool:
     return _is_said(line, _ALL_WELL, _IS_WELL)
 
 
+def denies(line: str) -> bool:
+    """Or says that it is only so if, or should be."""
+    return _BUT.search(line[:400]) is not None
+
+
 def _is_said(line: str, *says: re.Pattern[str]) -> bool:
-    head = line[:400]
-    return any(one.search(head) for one in says) and not _BUT.search(head)
+    return any(one.search(line[:400]) for one in says) and not denies(line)
 
 
 def _looked_again(failed: Act, later: Sequence[Act]) -> bool:

@@ -24,11 +24,13 @@ LINES_OF_EACH = 8
 ENOUGH = 4
 """Lines beside which those that say next to nothing are left out."""
 _LIGHT = 0.1
-TITLE_CHARS = 150
-"""Of a title that says how it came out, too."""
+TITLE_CHARS, OUTCOME_CHARS = 185, 130
+"""Of a title that says how it came out, too, and of what says so: the task is what gets shorter."""
 
 _DONE = frozenset({"feature", "bugfix", "refactor", "change"})
 _LEARNED = frozenset({"discovery", "fact", "preference"})
+
+_BESIDES = re.compile(r"[,;:] |,? (?:and|which|so that|where|because|with) ")
 
 _CAUSE = re.compile(
     r"\broot cause\b|\bcause (?:was|is)\b|\bursache\b|原因|원인|السبب|سبب ال|причин|\bkök neden|\b(?:neden|sebeb)i\b|"
@@ -90,8 +92,9 @@ def summarise(
         f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines
     )
     gist = title or worth.task_of(asked) or (done or asked or decided or learned or passed or opened)[0]
-    if reached and ended and not opened and len(asked) <= 1 and len(gist) + len(reached) < TITLE_CHARS:
-        gist = gist if gist == reached else f"{gist.rstrip(':：')} – {reached}"
+    if reached and ended and not opened and len(asked) <= 1 and gist != reached:
+        outcome = _shortly(reached)
+        gist = f"{one_line(gist, TITLE_CHARS - len(outcome)).rstrip(':：')} – {outcome}"
     modified = unique((path for o in told for path in o.files_modified), MAX_FILES)
     return Made(
         observations=[
@@ -111,6 +114,14 @@ def summarise(
             )
         ]
     )
+
+
+def _shortly(reached: str) -> str:
+    """Up to what it says besides, where all of it is too long."""
+    if len(reached) <= OUTCOME_CHARS:
+        return reached
+    ends = [found.start() for found in _BESIDES.finditer(reached, OUTCOME_CHARS // 3, OUTCOME_CHARS)]
+    return f"{reached[: ends[-1]]}." if ends else one_line(reached, OUTCOME_CHARS)
 
 
 def _only_explains(told: NewObservation) -> bool:
