@@ -24,6 +24,9 @@ LINES_OF_EACH = 8
 ENOUGH = 4
 """Lines beside which those that say next to nothing are left out."""
 _LIGHT = 0.1
+_TELLING = 3
+"""Words by which what is open is known to be the same."""
+_LITTLE = frozenset("the and for that with this from into still open pendi".split())  # noqa: SIM905
 TITLE_CHARS, OUTCOME_CHARS = 185, 130
 """Of a title that says how it came out, too, and of what says so: the task is what gets shorter."""
 
@@ -133,11 +136,29 @@ def _only_explains(told: NewObservation) -> bool:
 
 
 def _each_once(lines: Iterable[str]) -> list[str]:
-    """With a label and without, it is the same."""
+    """With a label and without, in other words or with more of them, it is the same."""
     found: dict[str, str] = {}
     for line in unique(lines, 4 * LINES_OF_EACH):
         found.setdefault(_bare(line), line)
-    return list(found.values())[:LINES_OF_EACH]
+    told: list[str] = []
+    for line in found.values():
+        same = next((n for n, other in enumerate(told) if _says_no_more(line, other) or _says_no_more(other, line)), -1)
+        if same < 0:
+            told.append(line)
+        elif not _says_no_more(line, told[same]):
+            told[same] = line
+    return told[:LINES_OF_EACH]
+
+
+def _says_no_more(line: str, other: str) -> bool:
+    """By its words: of what failed, each is its own."""
+    words = _words(line)
+    return len(words) >= _TELLING and " fails: " not in f"{line}{other}" and words <= _words(other)
+
+
+def _words(line: str) -> frozenset[str]:
+    found = re.findall(r"\w{3,60}", unlabelled(line).casefold())
+    return frozenset(word[:5] if word.isalpha() else word for word in found) - _LITTLE
 
 
 def _bare(line: str) -> str:

@@ -9,7 +9,7 @@ from muster.domain.memory import NewObservation
 from muster.domain.rules import intents
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.sentences import sentences
-from muster.domain.rules.settled import READ_CHARS, denies, says_all_is_well
+from muster.domain.rules.settled import READ_CHARS, denies, handed_in, refuses, says_all_is_well, submitted
 from muster.domain.rules.talk import is_of_agent, is_of_user
 from muster.domain.rules.text import one_line
 from muster.domain.rules.titles import with_failures
@@ -20,11 +20,9 @@ LAST_ACTS = 12
 LINE_CHARS = 300
 
 _FLAG = re.compile(r"(?<![\w{])[A-Za-z][A-Za-z0-9_]{1,19}\{[^{}\n]{4,100}\}")
-_SUBMITS = re.compile(r"\s{0,8}submit(?:_flag)?\s{1,4}(?P<quote>['\"]?)(?P<what>[^\n]{1,200}?)(?P=quote)\s{0,8}")
 _WHOLE_FLAG = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,19}\{[^\n]{4,100}\}")
 """Also with braces in it: what was handed in is known as a whole."""
 _SEEKS_FLAG = re.compile(r"\b(?:flag|ctf)\b", re.IGNORECASE)
-_REJECTED = re.compile(r"\b(?:wrong|incorrect|invalid|rejected|try again|not (?:correct|accepted))\b", re.IGNORECASE)
 _CHORE = re.compile(
     r"Run `(?:\w+=\S{0,80} )?(?:rm|ls|cat|cd|cp|mkdir|touch|echo|submit|curl|wget|git (?:add|status|diff)|find|grep|"
     r"sqlite3|psql|mysql|sleep|which|kill|pkill)\b"
@@ -149,8 +147,8 @@ def _flag(acts: Sequence[Act]) -> str:
         if not act.command or act.kind is not Kind.COMMAND:
             continue
         given = _FLAG.findall(act.command[:4000])
-        whole = _WHOLE_FLAG.fullmatch(what) if (what := _submitted(act)) else None
-        if _REJECTED.search(act.text[:2000]):
+        whole = _WHOLE_FLAG.fullmatch(what) if (what := submitted(act)) else None
+        if refuses(act):
             refused.update([*given, *([what] if whole else [])])
             continue
         if whole and _is_told(what):
@@ -160,19 +158,6 @@ def _flag(acts: Sequence[Act]) -> str:
         if found := next((flag for flag in reversed(shown) if flag not in refused and _is_told(flag)), ""):
             return found
     return ""
-
-
-def handed_in(acts: Sequence[Act]) -> str:
-    """What was submitted as the last thing that was done, and not refused. Empty: nothing."""
-    last = next((act for act in reversed(acts[-LAST_ACTS:]) if act.tool), None)
-    if last is None or last.failed or _REJECTED.search(last.text[:2000]):
-        return ""
-    return _submitted(last)
-
-
-def _submitted(act: Act) -> str:
-    found = _SUBMITS.fullmatch(act.command[:400]) if act.command else None
-    return found["what"] if found else ""
 
 
 def _is_told(flag: str) -> bool:
