@@ -31,6 +31,15 @@ _NEXT = re.compile(
 _BLOCKED = re.compile(r"\W{0,8}(?:bloc?[kq]|waiting)", re.IGNORECASE)
 
 
+_ASKS_TO_KNOW = re.compile(
+    r"\W{0,8}(?:\d{1,3}[.)] )?\W{0,4}(?:who|whose|what|which|when|where|why|how|whether|if|is|are|was|were|do|does|did|"
+    r"can|could|should|shall|would|will|has|have|had|may|must|wer|was|welche\w?|wann|wo|warum|wie|ob|qui|que|"
+    r"quel\w{0,3}|"
+    r"quand|où|pourquoi|comment|qué|cuál|cuándo|dónde|cómo)\b",
+    re.IGNORECASE,
+)
+
+
 class Label(StrEnum):
     STATE = "state"
     """How something is: it was not asked for."""
@@ -56,3 +65,8 @@ def unlabelled(line: str) -> str:
             break
         line = line[found.end() :]
     return line
+
+
+def offers(line: str) -> bool:
+    """To do something, and asks whether to: "Record it in the notes?" What asks to know something does not."""
+    return line.rstrip().endswith(("?", "？")) and _ASKS_TO_KNOW.match(line[:200]) is None

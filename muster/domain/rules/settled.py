@@ -80,7 +80,7 @@ _ALL_WELL = re.compile(
 )
 _IS_WELL = re.compile(
     r"^\W{0,8}(?:(?:perfect|great|excellent|good|done|success)\b[\W]{1,6})?(?:(?:all|it['’]s|it is) )?"
-    r"(?:done|fixed|solved|complete[d]?|finished|success)\b\W|"
+    r"(?:done|fixed|solved|complete[d]?|finished|success)\b(?![/_.=(-]\w)\W|"
     r"\b(?:i|we)(?:['’]ve| have)? (?:now |also )?successfully "
     r"(?!reproduced|installed|created|added|opened|located)\w{3,20}ed\b|"
     r"\bsuccessfully (?:fixed|solved|recovered|completed|resolved|implemented|deployed)\b|"
@@ -114,15 +114,19 @@ def settled(error: NewObservation, acts: Sequence[Act]) -> bool:
         return _worked_on(error, acts, at)
     if not act.tool or (act.kind is not Kind.FINISHED and not has_failed(act)):
         return False
+    later = acts[at + 1 :]
+    if _is_there(act, later):
+        return True
     weight = _weight(act)
     if weight is _Weight.CHECK:
-        return _is_checked(act, acts, at) or _fails_anew(act, acts[at + 1 :])
+        return _is_checked(act, acts, at) or _fails_anew(act, later)
     if weight is _Weight.DEED:
         return _well_at(acts, at, _ALL_WELL)
     return (
         _well_at(acts, at, _ALL_WELL, _IS_WELL)
-        or (weight is _Weight.LOOK and _looked_again(act, acts[at + 1 :]))
-        or _went_on(acts[at + 1 :])
+        or (weight is _Weight.LOOK and _looked_again(act, later))
+        or _went_on(later)
+        or handed_in(later) != ""
     )
 
 
@@ -222,6 +226,71 @@ def _fails_anew(failed: Act, later: Sequence[Act]) -> bool:
     )
 
 
+_HOOKS = re.compile(r"\.{3,}(?:\([^()\n]{1,60}\))?(Passed|Skipped|Failed)\s*$", re.MULTILINE)
+"""The verdict on each thing that is checked before a commit."""
+_RUNS_HOOKS = re.compile(r"\b(?:pre-commit|prek|lefthook|lint-staged|husky|overcommit)\b")
+_NO_HOOKS = frozenset(["--no-verify", "-n", "--dry-run"])
+
+
+def hooks_pass(failed: Act, later: Act) -> bool:
+    """What hindered a commit hinders this one no more; what was checked as before a commit, this commit checks."""
+    commits, runs = commands.commits(failed.command), _RUNS_HOOKS.search(failed.command[:2000])
+    if not commits and not (runs and _HOOKS.search(failed.text[-OUTPUT_CHARS:])):
+        return False
+    return _is_committed(later, shown=not commits)
+
+
+def _is_committed(act: Act, *, shown: bool) -> bool:
+    """`shown`: with the verdict of its hooks."""
+    step = commands.commits(act.command) if act.tool and not has_failed(act) else None
+    if step is None or not _NO_HOOKS.isdisjoint(step.words):
+        return False
+    verdicts = set(_HOOKS.findall(act.text[-OUTPUT_CHARS:]))
+    return "Failed" not in verdicts and ("Passed" in verdicts or not shown)
+
+
+_IS_THERE = re.compile(
+    r"\b(?:already exists?|has already been (?:created|added|initiali[sz]ed)|already initiali[sz]ed)\b", re.I
+)
+_MAKES = re.compile(
+    r"(?:^|[^a-zA-Z])(?:create|add|init|make|mkdir|new|ensure|register|clone)(?:[^a-z]|$)", re.IGNORECASE
+)
+
+
+def _is_there(failed: Act, later: Sequence[Act]) -> bool:
+    """What was to be made was there already, and the work went on with it."""
+    makes = _MAKES.search(failed.command[:400] or failed.tool[:100])
+    if not makes or not _IS_THERE.search(failed.text[-2000:]):
+        return False
+    return any(_changes(act) or (is_of_agent(act) and not act.tool) for act in later)
+
+
+def _changes(act: Act) -> bool:
+    if not act.tool or has_failed(act):
+        return False
+    return act.kind in (Kind.EDIT, Kind.TOOL) or (act.command != "" and not commands.shows(act.command))
+
+
+_SUBMITS = re.compile(r"\s{0,8}submit(?:_flag)?\s{1,4}(?P<quote>['\"]?)(?P<what>[^\n]{1,200}?)(?P=quote)\s{0,8}")
+_REFUSED = re.compile(r"\b(?:wrong|incorrect|invalid|rejected|try again|not (?:correct|accepted))\b", re.IGNORECASE)
+
+
+def handed_in(acts: Sequence[Act]) -> str:
+    """What was submitted as the last thing that was done, and not refused. Empty: nothing."""
+    last = next((act for act in reversed(acts) if act.tool), None)
+    return "" if last is None or last.failed or refuses(last) else submitted(last)
+
+
+def submitted(act: Act) -> str:
+    found = _SUBMITS.fullmatch(act.command[:400]) if act.command else None
+    return found["what"] if found else ""
+
+
+def refuses(act: Act) -> bool:
+    """What was submitted."""
+    return _REFUSED.search(act.text[:2000]) is not None
+
+
 _ENVIRONMENT = re.compile(r"(?:tox|nox)(?:\s\S{1,80}){0,6}?\s-(?:e|s|-session)[=\s]?(\w{2,30})")
 
 
@@ -263,9 +332,13 @@ def says_all_is_well(line: str) -> bool:
     return _is_said(line, _ALL_WELL, _IS_WELL)
 
 
+def denies(line: str) -> bool:
+    """Or says that it is only so if, or should be."""
+    return _BUT.search(line[:400]) is not None
+
+
 def _is_said(line: str, *says: re.Pattern[str]) -> bool:
-    head = line[:400]
-    return any(one.search(head) for one in says) and not _BUT.search(head)
+    return any(one.search(line[:400]) for one in says) and not denies(line)
 
 
 def _looked_again(failed: Act, later: Sequence[Act]) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from muster.domain.memory import Event, Made, NewObservation
+from muster.domain.rules import learned as lore
 from muster.domain.rules import unfinished, worth
 from muster.domain.rules.cut import cut_off
 from muster.domain.rules.json import MAX_FILES, line_of
@@ -23,11 +24,16 @@ LINES_OF_EACH = 8
 ENOUGH = 4
 """Lines beside which those that say next to nothing are left out."""
 _LIGHT = 0.1
-TITLE_CHARS = 150
-"""Of a title that says how it came out, too."""
+_TELLING = 3
+"""Words by which what is open is known to be the same."""
+_LITTLE = frozenset("the and for that with this from into still open pendi".split())  # noqa: SIM905
+TITLE_CHARS, OUTCOME_CHARS = 185, 130
+"""Of a title that says how it came out, too, and of what says so: the task is what gets shorter."""
 
 _DONE = frozenset({"feature", "bugfix", "refactor", "change"})
 _LEARNED = frozenset({"discovery", "fact", "preference"})
+
+_BESIDES = re.compile(r"[,;:] |,? (?:and|which|so that|where|because|with) ")
 
 _CAUSE = re.compile(
     r"\broot cause\b|\bcause (?:was|is)\b|\bursache\b|原因|원인|السبب|سبب ال|причин|\bkök neden|\b(?:neden|sebeb)i\b|"
@@ -72,10 +78,10 @@ def summarise(
         *cut_off(events, acts),
     )
     opened = _each_once(left)
-    learnt = (o for o in told if o.type in _LEARNED or _only_explains(o))
+    learnt = [o for o in told if o.type in _LEARNED or _only_explains(o)]
     known_already = (*asked, *done, *left, *unfinished.left_and_done(acts))
     learned, more_learned = _telling(
-        learnt, _LEARNED | {"bugfix"}, worth.learned_worth, besides=known_already, best=True
+        learnt, _LEARNED | {"bugfix"}, lore.weigher(learnt), line=lore.line, besides=known_already, enough=2, best=True
     )
     passed = [one_line(f"{one_line(o.title, 130)}; run again, it passed", 160) for o in over]
     sections = (
@@ -89,8 +95,9 @@ def summarise(
         f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines
     )
     gist = title or worth.task_of(asked) or (done or asked or decided or learned or passed or opened)[0]
-    if reached and ended and not opened and len(asked) <= 1 and len(gist) + len(reached) < TITLE_CHARS:
-        gist = gist if gist == reached else f"{gist.rstrip(':：')} – {reached}"
+    if reached and ended and not opened and len(asked) <= 1 and gist != reached:
+        outcome = _shortly(reached)
+        gist = f"{one_line(gist, TITLE_CHARS - len(outcome)).rstrip(':：')} – {outcome}"
     modified = unique((path for o in told for path in o.files_modified), MAX_FILES)
     return Made(
         observations=[
@@ -112,6 +119,14 @@ def summarise(
     )
 
 
+def _shortly(reached: str) -> str:
+    """Up to what it says besides, where all of it is too long."""
+    if len(reached) <= OUTCOME_CHARS:
+        return reached
+    ends = [found.start() for found in _BESIDES.finditer(reached, OUTCOME_CHARS // 3, OUTCOME_CHARS)]
+    return f"{reached[: ends[-1]]}." if ends else one_line(reached, OUTCOME_CHARS)
+
+
 def _only_explains(told: NewObservation) -> bool:
     """Whether it says why something went wrong, and not a word of its being put right."""
     if told.type != "bugfix" or told.files_modified:
@@ -121,11 +136,29 @@ def _only_explains(told: NewObservation) -> bool:
 
 
 def _each_once(lines: Iterable[str]) -> list[str]:
-    """With a label and without, it is the same."""
+    """With a label and without, in other words or with more of them, it is the same."""
     found: dict[str, str] = {}
     for line in unique(lines, 4 * LINES_OF_EACH):
         found.setdefault(_bare(line), line)
-    return list(found.values())[:LINES_OF_EACH]
+    told: list[str] = []
+    for line in found.values():
+        same = next((n for n, other in enumerate(told) if _says_no_more(line, other) or _says_no_more(other, line)), -1)
+        if same < 0:
+            told.append(line)
+        elif not _says_no_more(line, told[same]):
+            told[same] = line
+    return told[:LINES_OF_EACH]
+
+
+def _says_no_more(line: str, other: str) -> bool:
+    """By its words: of what failed, each is its own."""
+    words = _words(line)
+    return len(words) >= _TELLING and " fails: " not in f"{line}{other}" and words <= _words(other)
+
+
+def _words(line: str) -> frozenset[str]:
+    found = re.findall(r"\w{3,60}", unlabelled(line).casefold())
+    return frozenset(word[:5] if word.isalpha() else word for word in found) - _LITTLE
 
 
 def _bare(line: str) -> str:
@@ -142,31 +175,31 @@ def _telling(
     kinds: Iterable[str],
     weigh: Callable[[NewObservation], float] = lambda one: one.importance,
     *,
+    line: Callable[[NewObservation], str] = lore.whole,
     besides: Iterable[str] = (),
     first: str = "",
+    enough: int = ENOUGH,
     best: bool = False,
 ) -> tuple[list[str], int]:
     """Those that count most, in the order in which they came, and how many more there are. Of what counts the same, the
     latest, and of what came before it some from everywhere. What is worth nothing is told where nothing else is.
     `best`: in the order of what they are worth. `first`: before all."""
+    known = set(besides)
     weights: dict[str, float] = {}
     for observation in told:
-        if observation.type in kinds and (line := one_line(observation.title, 160)) not in besides:
-            weights[line] = max(weights.get(line, 0.0), round(weigh(observation), 2))
+        if observation.type not in kinds or one_line(observation.title, 160) in known:
+            continue
+        if (said := line(observation)) not in known:
+            weights[said] = max(weights.get(said, 0.0), round(weigh(observation), 2))
     if first:
-        weights = {line: weight for line, weight in weights.items() if not _is_same(line, first)}
-    weights = {line: weight for line, weight in weights.items() if weight > 0} or ({} if first else weights)
-    if sum(weight >= _LIGHT for weight in weights.values()) >= ENOUGH:
-        weights = {line: weight for line, weight in weights.items() if weight >= _LIGHT}
+        weights = {said: weight for said, weight in weights.items() if not lore.is_same(said, first)}
+    weights = {said: weight for said, weight in weights.items() if weight > 0} or ({} if first else weights)
+    if sum(weight >= _LIGHT for weight in weights.values()) >= enough:
+        weights = {said: weight for said, weight in weights.items() if weight >= _LIGHT}
     lines, more = _weightiest(weights, LINES_OF_EACH - bool(first))
     if best:
         lines.sort(key=lambda line: -weights[line])
     return [*([first] if first else []), *lines], more
-
-
-def _is_same(line: str, other: str) -> bool:
-    """However much of it was cut off."""
-    return line == other or other.startswith(line.rstrip("… .")) or line.startswith(other.rstrip("… ."))
 
 
 def _weightiest(weights: dict[str, float], most: int) -> tuple[list[str], int]:

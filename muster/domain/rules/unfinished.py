@@ -13,12 +13,12 @@ from muster.domain.memory import NewObservation
 from muster.domain.rules import commands, outcomes, statements, terminal
 from muster.domain.rules.closing import is_closable, is_closed, told
 from muster.domain.rules.cycles import fails_again, has_failed, placed
-from muster.domain.rules.labels import Label, label_of
+from muster.domain.rules.labels import Label, label_of, offers
 from muster.domain.rules.notebooks import is_same_cell
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.records import is_over
 from muster.domain.rules.sentences import sentences
-from muster.domain.rules.settled import settled
+from muster.domain.rules.settled import hooks_pass, settled
 from muster.domain.rules.steps import Step, steps
 from muster.domain.rules.stories import broken
 from muster.domain.rules.talk import is_of_user
@@ -29,6 +29,8 @@ LAST_WORDS = 6
 MAX_TALK = 400
 MAX_LEFT = 60
 """Things that are looked after: the latest that were said."""
+MUCH = 24
+"""Uses of tools that went well: after so many, what was to come next has come, or other things have."""
 
 # -- What failed ----------------------------------------------------------------------------------------------------
 
@@ -120,6 +122,7 @@ def _passes(later: Act, failed: Act) -> bool:
             commands.program(later.command) == commands.program(failed.command)
             and commands.picks(later.command, placed(failed), outcomes.failure(failed.text).listed, failed.text)
         )
+        or hooks_pass(failed, later)
         or _does_so_another_way(later.command, failed)
     )
 
@@ -298,6 +301,17 @@ def _done_at_once(acts: Sequence[Act]) -> set[UUID]:
     return {act.event.id for act, then in pairwise(acts) if act.kind is Kind.MESSAGE and then.tool}
 
 
+def _long_past(acts: Sequence[Act]) -> set[UUID]:
+    """Messages after which much was done."""
+    found: set[UUID] = set()
+    done = 0
+    for act in reversed(acts):
+        if act.kind is Kind.MESSAGE and done >= MUCH:
+            found.add(act.event.id)
+        done += act.tool != "" and act.kind is not Kind.PLAN and not act.failed
+    return found
+
+
 class _Line(NamedTuple):
     text: str
     label: Label | None
@@ -307,7 +321,7 @@ class _Line(NamedTuple):
 def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
     """With each, whether something that was said later closes it."""
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)][-MAX_TALK:]
-    done_at_once = _done_at_once(acts)
+    done_at_once, long_past = _done_at_once(acts), _long_past(acts)
     said = [sentences(act.text, 40) for act in talk]
     found: list[tuple[int, int, _Line]] = []
     for number, act in enumerate(talk):
@@ -324,6 +338,7 @@ def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
                 is_last=act is talk[-1],
                 recent=number >= len(talk) - LAST_WORDS,
                 at_once=act.event.id in done_at_once,
+                long_past=act.event.id in long_past,
             ):
                 found.append((number, said[number].index(line.text), line))
     if not found:
@@ -337,12 +352,14 @@ def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
     ]
 
 
-def _counts(line: _Line, act: Act, *, is_last: bool, recent: bool, at_once: bool) -> bool:
+def _counts(line: _Line, act: Act, *, is_last: bool, recent: bool, at_once: bool, long_past: bool) -> bool:
     """What people want next is done next, unless they say how something stands."""
     if _TICKED.match(line.text):
         return False
     if is_last:
         return True
+    if long_past and (line.label is Label.NEXT or offers(line.text)):
+        return False
     if at_once and line.label is None and not line.listed and _GOES_ON.search(line.text[:600]):
         return False
     if is_of_user(act):

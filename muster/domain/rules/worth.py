@@ -9,18 +9,20 @@ from muster.domain.memory import NewObservation
 from muster.domain.rules import intents
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.sentences import sentences
-from muster.domain.rules.settled import READ_CHARS, says_all_is_well
+from muster.domain.rules.settled import READ_CHARS, denies, handed_in, refuses, says_all_is_well, submitted
 from muster.domain.rules.talk import is_of_agent, is_of_user
 from muster.domain.rules.text import one_line
+from muster.domain.rules.titles import with_failures
 
 LAST_MESSAGES = 3
 """Of an agent, among which stands how it came out."""
 LAST_ACTS = 12
-LINE_CHARS = 160
+LINE_CHARS = 300
 
 _FLAG = re.compile(r"(?<![\w{])[A-Za-z][A-Za-z0-9_]{1,19}\{[^{}\n]{4,100}\}")
+_WHOLE_FLAG = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,19}\{[^\n]{4,100}\}")
+"""Also with braces in it: what was handed in is known as a whole."""
 _SEEKS_FLAG = re.compile(r"\b(?:flag|ctf)\b", re.IGNORECASE)
-_REJECTED = re.compile(r"\b(?:wrong|incorrect|invalid|rejected|try again|not (?:correct|accepted))\b", re.IGNORECASE)
 _CHORE = re.compile(
     r"Run `(?:\w+=\S{0,80} )?(?:rm|ls|cat|cd|cp|mkdir|touch|echo|submit|curl|wget|git (?:add|status|diff)|find|grep|"
     r"sqlite3|psql|mysql|sleep|which|kill|pkill)\b"
@@ -74,6 +76,18 @@ _HAS_DONE = re.compile(
     r"(?!need|tri|look|check|start|notic|want|wait)\w{2,20}ed\b(?![^\n]{0,200}\b(?:but|not yet|failed|fails|error)\b)",
     re.IGNORECASE,
 )
+_LOOKS = re.compile(r"\W{0,4}(?:it )?(?:looks like|seems (?:like|that)|appears that)\b", re.IGNORECASE)
+_OF_IT = r"(?: (?:of|in|for) (?:the |our |its )?[\w`./-]{1,60}){0,2}"
+_CAME_OUT = re.compile(
+    r"\b(?:the|these|those|both|our|its) (?:[\w`./-]{1,60} ){0,3}?(?:"
+    rf"(?:assertions|tests|checks|examples|specs){_OF_IT} (?:have |are |now )?(?:all )?"
+    r"(?:succeed(?:ed)?|pass(?:ed|ing)?)|"
+    rf"(?:script|program|example|build|deployment|import|migration){_OF_IT} (?:has |now )?(?:succeed(?:ed|s)|"
+    r"(?:ran|runs?|completed|completes|finished|finishes|builds|built)(?: now)? "
+    r"(?:successfully|without (?:any )?(?:errors?|problems?|warnings?)|cleanly|fine)))(?!\w)",
+    re.IGNORECASE,
+)
+"""What was tried in the end came out well."""
 _AFTERWARDS = re.compile(r"\W{0,6}now that\b|\b(?:i|we) can\b", re.IGNORECASE)
 _SAYS_SOMETHING = 25
 _LETTERS_OF_FLAG = 3
@@ -84,14 +98,19 @@ _SHORT = 12
 def outcome(acts: Sequence[Act], *, said: bool = True) -> str:
     """How it came out, in the words of who worked: a flag that was sought, or what the last messages say was reached.
     Empty: nobody says so. `said`: by words alone, too."""
-    if any(_SEEKS_FLAG.search(act.text[:READ_CHARS]) for act in acts[:3] if not act.tool) and (flag := _flag(acts)):
-        return one_line(f"Found the flag: {flag}", LINE_CHARS)
+    if any(_SEEKS_FLAG.search(act.text[:READ_CHARS]) for act in acts[:3] if not act.tool):
+        if flag := _flag(acts):
+            return one_line(f"Found the flag: {flag}", LINE_CHARS)
+        if what := handed_in(acts):
+            return one_line(f"Submitted: {what}", LINE_CHARS)
     talk = [act for act in acts if is_of_agent(act) or act.kind in (Kind.PROMPT, Kind.RESULT)] if said else []
     for act in reversed(talk[-LAST_MESSAGES:]):
         if act.kind is Kind.PROMPT:
             break
-        lines = [line for line in sentences(act.text[:READ_CHARS], 40) if _tells(line)]
-        if told := [line for line in lines if says_all_is_well(line)] or [line for line in lines[:3] if _did(line)]:
+        whole = sentences(act.text[:READ_CHARS], 40)
+        lines = [line for line in whole if _tells(line)]
+        well = [line for line in lines if says_all_is_well(line)] or [line for line in whole if _came_out(line, whole)]
+        if told := well or [line for line in lines[:3] if _did(line)]:
             return one_line(told[0], LINE_CHARS).rstrip(":： ")
     return ""
 
@@ -108,6 +127,16 @@ def _tells(line: str) -> bool:
     )
 
 
+def _came_out(line: str, said: Sequence[str]) -> bool:
+    """And no other sentence takes it back."""
+    return (
+        _CAME_OUT.search(line[:400]) is not None
+        and _tells(_LOOKS.sub("", line))
+        and not denies(line)
+        and with_failures(line, said) == line
+    )
+
+
 def _did(line: str) -> bool:
     return _HAS_DONE.match(line) is not None
 
@@ -118,9 +147,13 @@ def _flag(acts: Sequence[Act]) -> str:
         if not act.command or act.kind is not Kind.COMMAND:
             continue
         given = _FLAG.findall(act.command[:4000])
-        if _REJECTED.search(act.text[:2000]):
-            refused.update(given)
+        whole = _WHOLE_FLAG.fullmatch(what) if (what := submitted(act)) else None
+        if refuses(act):
+            refused.update([*given, *([what] if whole else [])])
             continue
+        if whole and _is_told(what):
+            echoed = act.text.strip()
+            return echoed if _WHOLE_FLAG.fullmatch(echoed) and "\n" not in echoed else what
         shown: list[str] = [*_FLAG.findall(act.text[-READ_CHARS:]), *given]
         if found := next((flag for flag in reversed(shown) if flag not in refused and _is_told(flag)), ""):
             return found

@@ -182,3 +182,47 @@ def test_what_fails_in_the_background_again_is_open_once() -> None:
     assert "timed out" not in opened(*first, *again)
     assert "port 8091" in opened(*first, *again)
     assert "timed out" in opened(*first, *other)
+
+
+HOOKS = "trim trailing whitespace...............Passed\nruff-format............................{}"
+HINDERED = HOOKS.format("Failed\n- hook id: ruff-format\n- files were modified by this hook")
+COMMITTED = "[main abc1234] Round the totals\n 1 file changed"
+
+
+@pytest.mark.parametrize(
+    ("failed", "later", "said", "still_open"),
+    [
+        ("git commit -m 'Round the totals'", "git commit -am 'Round totals again'", COMMITTED, False),
+        ("git add . && git commit -m 'Round'", "git commit -m 'Round the totals'", COMMITTED, False),
+        ("pre-commit run --all-files", "git commit -m 'Round'", f"{COMMITTED}\n{HOOKS.format('Passed')}", False),
+        ("pre-commit run ruff-format", "git commit -m 'Round'", f"{HOOKS.format('Passed')}\n{COMMITTED}", False),
+        ("pre-commit run --all-files", "git commit --no-verify -m 'Sums'", COMMITTED, True),
+        ("pre-commit run --all-files", "git commit -m 'Round the totals'", COMMITTED, True),
+        ("pre-commit run --all-files", "git commit -m 'Round the totals'", HINDERED, True),
+        ("pre-commit run --all-files", "git push", "main -> main", True),
+        ("git commit -m 'Round the totals'", "git status", "nothing to commit", True),
+    ],
+)
+def test_what_hindered_a_commit_is_over_with_a_commit(failed: str, later: str, said: str, still_open: bool) -> None:
+    code = 1 if said == HINDERED else 0
+    assert (opened(ran(failed, HINDERED, 1), ran(later, said, code)) != "") is still_open
+
+
+def test_what_was_there_already_is_no_obstacle() -> None:
+    said = "422 Repository creation failed: name already exists on this account"
+    exists = tool("create_repository", {"name": "shop"}, {"is_error": True, "content": said}, is_error=True)
+    assert opened(exists, ran("git push -u origin main", "main -> main")) == ""
+    assert opened(ran("git remote add origin git@h:a/b", "error: remote origin already exists.", 3),
+                  ran("git push -u origin main", "main -> main")) == ""  # fmt: skip
+    assert opened(ran("git push", "main -> main"), exists) != "", "it is the last that happened"
+    taken = tool("publish_page", {"name": "shop"}, {"is_error": True, "content": said}, is_error=True)
+    assert opened(taken, ran("git push", "main -> main")) != ""
+
+
+def test_a_try_is_over_when_something_is_handed_in() -> None:
+    asked, tried = event({"prompt": "Find the sum of the rock."}, "prompt"), ran("python recover.py", TRACEBACK, 1)
+    assert opened(asked, tried, says("Let's hand in the sum instead."), ran("submit '70361'")) == ""
+    assert opened(asked, tried, ran("submit '70361'", "Wrong flag!")) != ""
+    assert opened(asked, ran("submit '70361'"), tried) != ""
+    failing = ran("pytest", "FAILED tests/test_rate.py::test_it - assert 1 == 2\n1 failed in 0.5s", 1)
+    assert opened(asked, failing, ran("submit '70361'")) != ""

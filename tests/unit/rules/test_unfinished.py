@@ -156,3 +156,66 @@ def test_a_long_talk_takes_no_longer_than_it_is() -> None:
             event({"prompt": "Go on with it all"}, "prompt"), event({"text": f"The end. {bit * (20_000 // len(bit))}"})
         )
     assert began.fair < 8
+
+
+def edits(count: int) -> list[Event]:
+    return [tool("Write", {"file_path": f"a{n}.py", "content": f"A = {n}"}, {"ok": True}) for n in range(count)]
+
+
+def says(text: str) -> Event:
+    return event({"role": "assistant", "content": text})
+
+
+TALKED = [each for n in range(4) for each in (event({"prompt": f"Say it in {n} words."}, "prompt"), says("Said."))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Next step: load the rates of each country from the table.",
+        "Next steps:\n- load the rates of each country\n- measure the pages",
+        "Still pending:\n1. Record the rates in `NOTES.md` (names, *why* they are so)?\n2. Build it per `PLAN.md`?",
+    ],
+)
+def test_what_was_to_come_next_is_over_when_much_was_done(text: str) -> None:
+    asks = event({"prompt": "Add the rates to the shop."}, "prompt")
+    assert opened(asks, says(text), event({"prompt": "Yes, please do."}, "prompt"), *edits(30), *TALKED) == ""
+    assert opened(asks, says(text), event({"prompt": "Not today."}, "prompt"), *edits(2), *TALKED) != ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "To do: backfill the old rows of the table of rates.",
+        "Still open:\n- Which rates are valid in May?\n- Who pays for the old rows of the table?",
+        "Known issue: the totals of old invoices are wrong by a cent.",
+    ],
+)
+def test_what_is_left_stays_open_however_much_is_done(text: str) -> None:
+    asks = event({"prompt": "Add the rates to the shop."}, "prompt")
+    assert opened(asks, says(text), event({"prompt": "Yes, please do."}, "prompt"), *edits(30), *TALKED) != ""
+
+
+def plan(*items: str) -> Event:
+    return tool("TodoWrite", {"todos": [{"content": item, "status": "pending"} for item in items]}, {"ok": True})
+
+
+def test_what_is_open_is_told_once_in_whatever_words() -> None:
+    todo = plan("Add a test that the query of the rates has the `valid_from` column", "Build the !draft filter logic",
+                "Run all tests")  # fmt: skip
+    left = says(
+        "Still pending:\n- Test for the rates query column (`valid_from`)\n- Build the !draft filter\n- Ask Ana"
+    )
+    assert opened(todo, left).split("\n") == [
+        "- Add a test that the query of the rates has the `valid_from` column", "- Build the !draft filter logic",
+        "- Run all tests", "- Ask Ana",
+    ]  # fmt: skip
+    longer = says("Still pending:\n- Run all tests of the shop and of its rates")
+    assert "- Run all tests of the shop and of its rates" in opened(todo, longer)
+    assert "- Run all tests\n" not in opened(todo, longer)
+    for one, other in (
+        ("Add tests for the rates of 2025", "Add tests for the rates of 2026"),
+        ("Write the rates of May", "Write the rates of June"),
+        ("Move the docs", "Move the pages"),
+    ):
+        assert opened(plan(one, other)) == f"- {one}\n- {other}"

@@ -92,6 +92,71 @@ def test_a_flag_that_was_sought_is_the_outcome() -> None:
     assert "flag" not in (summary(*other).narrative or "")
 
 
+@pytest.mark.parametrize("flag", [r"flag{Ab\tuv{x\z{vw}", "CTF{a{b}c}", "flag{with some words}", "FLAG{un1_que}"])
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_flag_is_what_was_handed_in_whatever_it_holds(flag: str, quote: str) -> None:
+    task = asks("Solve the CTF challenge named Lighthouse. Its flag has the form flag{...}.")
+    refused = ran(f"submit {quote}{flag.replace('a', 'o')}x{quote}", "Wrong flag!")
+    assert section("Done", task, refused, ran(f"submit {quote}{flag}{quote}", flag))[0] == f"Found the flag: {flag}"
+    doubled = flag.replace("\\", "\\\\")
+    assert section("Done", task, ran(f"submit {quote}{doubled}{quote}", flag))[0] == f"Found the flag: {flag}"
+    wrong = ran(f"submit {quote}{flag}{quote}", "Wrong flag!")
+    assert "Found the flag" not in (summary(task, says("I looked at the program."), wrong).narrative or "")
+
+
+def test_what_was_handed_in_last_is_told_as_that() -> None:
+    task = asks("Solve the CTF challenge named Lighthouse. Hand in its flag or its key.")
+    assert section("Done", task, ran("submit '70361'"))[0] == "Submitted: 70361"
+    for rest in ([ran("submit '70361'", "Wrong flag!")], [ran("submit '70361'"), ran("ls", "a b")], [ran("submit")]):
+        assert "Submitted" not in (summary(task, says("I looked at the program."), *rest).narrative or "")
+    other = asks("Send the form of the shop."), ran("submit '70361'")
+    assert "Submitted" not in (summary(*other).narrative or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "reached"),
+    [
+        ("It looks like the assertions succeeded! I will now submit.", "It looks like the assertions succeeded!"),
+        ("The script ran successfully, printing `8.2`. Let's submit it.",
+         "The script ran successfully, printing `8.2`."),
+        ("Perfect.\n\nThe build of the shop now completes without errors.",
+         "The build of the shop now completes without errors."),
+        ("These four tests of the shop pass.", "These four tests of the shop pass."),
+    ],
+)  # fmt: skip
+def test_that_what_was_tried_came_out_well_is_the_outcome(text: str, reached: str) -> None:
+    assert section("Done", asks("Mend the rounding of totals in the shop."), WRITTEN, says(text))[0] == reached
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The tests passed before the change. Two of the tests fail now.",
+        "The script ran successfully, but the total is still wrong.",
+        "The tests should pass once the server is up.",
+        "The first of the tests passed. However, 3 tests are still failing.",
+        "Let me see whether the script ran successfully.",
+        "`done/error` is what the queue is called now.",
+    ],
+)
+def test_what_is_taken_back_is_no_outcome(text: str) -> None:
+    assert "rate.py" in section("Done", asks("Mend the rounding of totals in the shop."), WRITTEN, says(text))[0]
+
+
+def test_a_long_task_is_shortened_and_not_how_it_came_out() -> None:
+    task = "Mend the rounding of totals in the shop, " + "which is wrong for all invoices that have more lines, " * 3
+    reached = "I've successfully rounded the totals of all invoices, so that they are what people pay in the end."
+    title = summary(asks(task), WRITTEN, says(reached)).title
+    assert title.startswith("Summary: Mend the rounding of totals")
+    assert title.endswith(f"… – {reached}")
+    assert len(title) <= 200
+    long = f"I've successfully rounded the totals of all invoices, {'and of all of their lines as well, ' * 4}as asked."
+    title = summary(asks(task), WRITTEN, says(long)).title
+    assert "… – I've successfully rounded the totals of all invoices" in title
+    assert title.endswith(".")
+    assert not title.endswith("…")
+
+
 def test_chores_are_not_what_was_done() -> None:
     events = (asks("Mend the rounding of totals in the shop."), WRITTEN, ran("rm reproduce.py"),
               ran("sqlite3 shop.db 'update x set a = 1'"))  # fmt: skip
