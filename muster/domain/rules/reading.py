@@ -334,6 +334,8 @@ def _of_tool(event: Event, tool: str, payload: dict[str, Any]) -> Act:
 def _read_edit(act: Act, asked: dict[str, Any], answered: Any) -> None:
     act.files_modified = files_of(asked, *PATHS) or files_of(answered, *PATHS)
     act.changes = changes_of(asked)
+    if not act.changes and isinstance(answered, dict) and {"old_string", "new_string"} <= answered.keys():
+        act.changes = changes_of({key: answered[key] for key in ("old_string", "new_string")})
     kind = answered.get("type") if isinstance(answered, dict) else None
     writes = act.tool.lower() in ("write", "create_file", "write_file", "write_to_file") or "file_text" in asked
     act.created = kind == "create" or (writes and kind != "update" and "updated" not in act.text[:200])

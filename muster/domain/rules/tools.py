@@ -24,7 +24,7 @@ TOOLS: dict[str, Kind] = {
         Kind.PLAN: "todowrite update_plan todo_write write_todos taskcreate task_create taskupdate task_update "
         "exitplanmode exit_plan_mode",
         Kind.CHOICE: "askuserquestion ask_user_question ask_followup_question ask_user ask_question ask_questions "
-        "request_user_input question askquestion",
+        "askquestions request_user_input question askquestion",
     }.items()
     for name in names.split()
 }
@@ -33,6 +33,7 @@ IDLE_TOOLS = frozenset(
     bashoutput killshell killbash todoread taskoutput taskstop tasklist taskget sleep wait enterplanmode
     listmcpresourcestool skill slashcommand write_stdin
     wait_agent wait_agents close_agent resume_agent send_input followup_task list_agents agentoutput agentoutputtool
+    search_tool_bm25 skill_discovery activate_skill
     """.split()  # noqa: SIM905
 )
 PATHS = ("file_path", "filePath", "path", "absolute_path", "target_file", "notebook_path", "filename", "file",

@@ -14,6 +14,7 @@ from muster.domain.shapes.forges import forge
 from muster.domain.shapes.langchain import langchain
 from muster.domain.shapes.logs import logged
 from muster.domain.shapes.parts import Part
+from muster.domain.shapes.pi import pi
 from muster.domain.shapes.providers import provided, streamed
 from muster.domain.shapes.streams import in_bits
 
@@ -31,7 +32,7 @@ def parts_of(kind: str, document: Any) -> list[Part] | None:
         return _first_known(document) if isinstance(document, list) else None
     if "type" not in document and kind in _ALONE and _ALONE[kind] <= document.keys():
         document = {"type": kind, **document}
-    for known in (claude_code, forge, alerts, hooked, opencode, codex, notebook, langchain, in_bits):
+    for known in (claude_code, pi, forge, alerts, hooked, opencode, codex, notebook, langchain, in_bits):
         if (found := known(kind, document)) is not None:
             return found
     found = streamed(document)
