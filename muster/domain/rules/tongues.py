@@ -1,5 +1,5 @@
-"""Decisions, causes, faults and fixes in Korean, Arabic, Hindi, Turkish, Polish, Ukrainian, Russian, Vietnamese and "
-"Thai."""
+"""Decisions, causes, faults and fixes in nine languages: Korean, Arabic, Hindi, Turkish, Polish, Ukrainian, Russian,
+Vietnamese and Thai."""
 
 from __future__ import annotations
 
