@@ -7,6 +7,7 @@ verbs are said with what does it before them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 READ_CHARS = 600
 """Of one sentence."""
@@ -18,7 +19,7 @@ _LED = r"[,.!:;\s–-]{1,4}"
 
 def _step(lead: str, says: str, keeps: str) -> re.Pattern[str]:
     """`keeps`: words of what is decided, or a rule, and no step."""
-    return re.compile(rf"{_MARK}(?:(?:{lead}){_LED}){{0,4}}(?![^\n]{{0,200}}\b(?:{keeps})\b)(?:{says})", re.IGNORECASE)
+    return re.compile(rf"{_MARK}(?:(?:{lead}){_LED}){{0,4}}(?={says})(?![^\n]{{0,200}}\b(?:{keeps})\b)", re.IGNORECASE)
 
 
 _RU = (
@@ -315,8 +316,9 @@ _REASON = re.compile(
 )
 
 
+@lru_cache(256)
 def is_ahead(line: str) -> bool:
-    """It says what is done next."""
+    """It says what is done next. A sentence is asked about several times."""
     head = line[:READ_CHARS]
     if any(begins.match(head) for begins in _BEGINS):
         return True
