@@ -12,9 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table as Lines
 
-from benchmarks.recall import scores
+from benchmarks.recall import locomo, scores, xquad
 from benchmarks.recall.loading import MODES, Memory
-from benchmarks.recall.locomo import read
 from benchmarks.recall.material import SETS
 from benchmarks.recall.questions import Question, RecallSet, recall_set
 
@@ -29,8 +28,15 @@ from benchmarks.recall.questions import Question, RecallSet, recall_set
 )
 @click.option(
     "--locomo",
+    "talks",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Instead of the sets: conversations in a file of LoCoMo's form (locomo10.json).",
+)
+@click.option(
+    "--xquad",
+    "paragraphs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Instead of the sets: paragraphs in a folder of XQuAD's files (xquad.el.json), in as many languages.",
 )
 @click.option("--misses", metavar="KIND", help="Show what fused did not find among the first five; `all` of it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -39,7 +45,8 @@ def main(
     names: tuple[str, ...],
     one_each: bool,
     half: str | None,
-    locomo: Path | None,
+    talks: Path | None,
+    paragraphs: Path | None,
     misses: str | None,
     as_json: bool,
     check: bool,
@@ -54,7 +61,9 @@ def main(
     the mean reciprocal rank of the first that is (MRR). Fused is ahead where the mean of the three is higher than that
     of words and that of vectors. About two minutes.
     """
-    given = [(locomo.stem, read(locomo))] if locomo else [(name, recall_set(name)) for name in names or SETS]
+    given = [(talks.stem, locomo.read(talks))] if talks else []
+    given += [(paragraphs.name, xquad.read(paragraphs))] if paragraphs else []
+    given = given or [(name, recall_set(name)) for name in names or SETS]
     behind = [_of(name, told, one_each, half, misses, as_json) for name, told in given]
     if check and any(behind):
         print(f"fused is not ahead on: {', '.join(kind for kinds in behind for kind in kinds)}", file=sys.stderr)

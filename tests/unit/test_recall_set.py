@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.recall import locomo, scores
+from benchmarks.recall import locomo, scores, xquad
 from benchmarks.recall.material import KINDS
 from benchmarks.recall.overlap import content_words, shared
 from benchmarks.recall.questions import Question, Turn, number, recall_set
@@ -191,3 +191,20 @@ def test_conversations_of_others_are_read(tmp_path: Path) -> None:
     ]
     table = scores.table(given.questions, {"fused": [scores.of([("talk-0/D1:1",)], ("talk-0/D1:1",))]})
     assert list(table) == ["one turn", "all"]
+
+
+def test_paragraphs_in_many_languages_are_read(tmp_path: Path) -> None:
+    text = "Кайт упал в реку вчера вечером, около пяти. Анна достала его только утром, вместе с Борисом."
+    asked = {"id": "q1", "question": "Кто достал кайт?", "answers": [{"answer_start": text.index("Анна")}]}
+    for language in ("ru", "zh"):
+        about = {"data": [{"paragraphs": [{"context": text, "qas": [asked] * 700}]}]}
+        (tmp_path / f"xquad.{language}.json").write_text(json.dumps(about))
+    given = xquad.read(tmp_path)
+    first, second = (turn for turn in given.turns if turn.project == "ru")
+    assert first.text.endswith("около пяти.")
+    assert second.text.startswith("Анна")
+    assert {(one.kind, one.project, one.evidence) for one in given.questions if one.kind == "ru"} == {
+        ("ru", "ru", (second.id,))
+    }
+    assert len(given.questions) == 2 * xquad.QUESTIONS
+    assert [turn.text for turn in given.turns if turn.project == "zh"] == [text], "of each language by its own marks"
