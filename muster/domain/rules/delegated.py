@@ -53,8 +53,8 @@ _LABEL = re.compile(
     r"\W{0,4}(?:conclusion|summary|result|verdict|結論|结论|结果|결론|결과|fazit|résumé|итог)\W{1,4}", re.IGNORECASE
 )
 _OF_ITSELF = re.compile(
-    r"\W{0,4}(?:I['’]ve|I have|I['’]ll|I will|I(?:['’]m| am)|Let me|Now\b|Here(?:['’]s| is| are)\b|Based on|Perfect|Great|"
-    r"Excellent|Okay|OK|All done|Done)\b",
+    r"\W{0,4}(?:I['’]ve|I have|I['’]ll|I will|I(?:['’]m| am)|Let me|Now\b|Here(?:['’]s| is| are)\b|Based on|Perfect|"
+    r"Great|Excellent|Okay|OK|All done|Done)\b",
     re.IGNORECASE,
 )
 """How it says what it did, and not what it found."""
