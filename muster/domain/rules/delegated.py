@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from muster.domain.rules.acts import Act, Kind
-from muster.domain.rules.json import first, flattened, line_of, opened, text_of
+from muster.domain.rules.json import dicts, first, flattened, line_of, opened, text_of
 from muster.domain.rules.sentences import sentences
 from muster.domain.rules.text import one_line, readable
 
@@ -52,6 +52,12 @@ _HEAD = re.compile(r"(?:[\d.)#*\s]{0,8})?[^.!?。！？]{0,40}[:：]?\**\s{0,4}\
 _LABEL = re.compile(
     r"\W{0,4}(?:conclusion|summary|result|verdict|結論|结论|结果|결론|결과|fazit|résumé|итог)\W{1,4}", re.IGNORECASE
 )
+_OF_ITSELF = re.compile(
+    r"\W{0,4}(?:I['’]ve|I have|I['’]ll|I will|I(?:['’]m| am)|Let me|Now\b|Here(?:['’]s| is| are)\b|Based on|Perfect|"
+    r"Great|Excellent|Okay|OK|All done|Done)\b",
+    re.IGNORECASE,
+)
+"""How it says what it did, and not what it found."""
 
 
 class Told(NamedTuple):
@@ -85,7 +91,7 @@ def task_of(asked: Mapping[str, Any]) -> str:
 def read(act: Act, asked: Mapping[str, Any]) -> Act:
     """A use of a tool by which work is given away, or by which it is asked how that goes."""
     act.query = task_of(asked)
-    if told := _reports(act.text):
+    if told := _reports(act.text, asked):
         return as_act(act, told)
     if len(act.text) <= _BEGUN_CHARS and _BEGUN.match(act.text):
         found = _NAME.search(act.text)
@@ -93,6 +99,8 @@ def read(act: Act, asked: Mapping[str, Any]) -> Act:
     act.text = without_trailer(act.text)
     if line_of(asked, "action", "command").lower() in _ASKS_HOW:
         act.kind, act.note = Kind.NOTHING, f"{act.tool} says that others work"
+    elif not (act.query or act.about) and asked.get("id") and readable(act.text):
+        return as_act(act, [Told(str(asked["id"]), act.text)])
     elif not (act.query or act.about):
         act.kind, act.query = Kind.TOOL, flattened(asked, TASK_CHARS)
     elif act.text and not act.about and len(act.query) > _ASKED_CHARS:
@@ -100,12 +108,15 @@ def read(act: Act, asked: Mapping[str, Any]) -> Act:
     return act
 
 
-def _reports(text: str) -> list[Told]:
+def _reports(text: str, asked: Mapping[str, Any]) -> list[Told]:
+    """What several answered, in the order in which they were asked."""
+    each = dicts(asked.get("tasks"))
     found = list(_REPORT.finditer(text[:200_000]))[:MAX_ANSWERS]
     ends = [*(one.start() for one in found[1:]), len(text)]
     told = []
-    for one, end in zip(found, ends, strict=False):
-        part, about = text[one.end() : end], ""
+    for number, (one, end) in enumerate(zip(found, ends, strict=False)):
+        part = text[one.end() : end]
+        about = line_of(each[number], "description") if len(each) == len(found) else ""
         for _ in range(_HEAD_LINES):
             if head := _ABOUT.match(part):
                 about = head[1] if head.group().lstrip().startswith("Description") else about
@@ -226,5 +237,6 @@ def named(text: str) -> str:
     """The line of an answer that says what was found: what is gravest, or what it begins with."""
     lines = [_LABEL.sub("", line, count=1) if _LABEL.match(line) else line for line in sentences(text[:8000], 40)]
     told = [line for line in lines if len(line) >= 12 and not _HEAD.fullmatch(line[:200])] or lines
-    line = next((line for line in told if _GRAVE.match(line[:40])), told[0] if told else "")
+    found = next((line for line in told if not _OF_ITSELF.match(line[:40])), told[0] if told else "")
+    line = next((line for line in told if _GRAVE.match(line[:40])), found)
     return one_line(line.replace("**", "").replace("__", ""), 200)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from muster.domain.rules.slashes import wanted_by
+
 _REMINDER = "system-reminder"
 _BLOCKS = (
     _REMINDER, "task-notification", "command-name", "command-message", "command-contents", "local-command-stdout",
@@ -78,7 +80,8 @@ def spoken(text: str, *, by_a_person: bool) -> str:
     if _BEFORE.match(text):
         *_, end = [0, *(found.end() for found in _GO_ON.finditer(text))]
         text = text[end:].lstrip(" .\n") if end else ""
-    return (_NOTICE.sub("", text) if _NOTICE.search(text) else text).strip()
+    text = (_NOTICE.sub("", text) if _NOTICE.search(text) else text).strip()
+    return wanted_by(text) if by_a_person else text
 
 
 def _wanted(arguments: re.Match[str]) -> str:

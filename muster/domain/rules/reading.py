@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.memory import Event
-from muster.domain.rules import background, commands, delegated, plumbing, tasks
+from muster.domain.rules import background, commands, delegated, plumbing, proposals, tasks
 from muster.domain.rules.acts import Act, Kind
 from muster.domain.rules.answers import answer_of
 from muster.domain.rules.edits import applies_patch, changes_of, patch_in, patched
@@ -195,6 +195,8 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
         act.standing = standing(kind, payload)
         act.speaker = speaker if is_talk(kind, payload) or not (act.standing or level(payload)) else ""
         act.beside = beside(kind, payload, text, act.speaker)
+        if act.kind is Kind.MESSAGE and role == "assistant" and not act.title:
+            act.title = proposals.title_of(text)
         act.files_read = files_of(payload, "files_read", "files", "filesRead")
         act.files_modified = files_of(payload, "files_modified", "filesModified")
     return act

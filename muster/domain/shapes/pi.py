@@ -29,7 +29,9 @@ _EXITED = re.compile(r"\n{0,4}(?:\(no output\)\n{0,4})?Command exited with code 
 _EMPTY = frozenset({"(no output)", "[Compacted history content evicted to durable cold storage]"})
 """What stands where there is nothing, or nothing any more."""
 _SKILL = re.compile(r'\s{0,9}<skill name="([^"\n]{1,80})"')
-_LINES = re.compile(r"(?<=\w):\d{1,6}(?:[-,+]\d{1,6}){0,9}\Z")
+_AGENTS = "agent://"
+"""Before the name of one that works for it, whose answer is read like a file."""
+_LINES = re.compile(r"(?<=\w):(?:raw|\d{1,6}(?:[-,+]\d{1,6}){0,9})\Z")
 _OF_PATCH = re.compile(r"^[§¶][ \t]?(\S[^\n#]{0,300})", re.MULTILINE)
 _CHANGED = re.compile(r"([+-])\s{0,6}\d{1,6}(?:[a-z]{2})?[| ](.*)")
 MAX_CHANGED = 400
@@ -88,6 +90,8 @@ def _known(name: str, asked: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if name == "read" and isinstance(path, str):
         if path.startswith(("http://", "https://")):
             return "WebFetch", {**asked, "url": path}
+        if path.startswith(_AGENTS):
+            return "agent", {**asked, "action": "read", "id": path.removeprefix(_AGENTS), "path": None}
         return name, {**asked, "path": _LINES.sub("", path[:1000])}
     if name == "edit" and isinstance(patch := asked.get("input"), str):
         found = path if isinstance(path, str) else next((one[1] for one in _OF_PATCH.finditer(patch[:20_000])), None)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from muster.domain.shapes.aider import MAX_LINES, aider
 from muster.domain.shapes.parts import Part, answer, call, said, use
-
-MAX_LINES = 20_000
 
 _LABEL = re.compile(
     r"(?:(THOUGHT|DISCUSSION|ACTION|COMMAND|OBSERVATION)|(Thought|Action|Action Input|Observation|Final Answer):(.*))$"
@@ -18,10 +17,6 @@ _KINDS = {
 }  # fmt: skip
 _ACTS = re.compile(r"^(?:ACTION|COMMAND)[ \t]{0,4}$|^Action: {0,4}\S[^\n]{0,200}\n{1,2}Action Input:", re.MULTILINE)
 _OBSERVES = re.compile(r"^OBSERVATION[ \t]{0,4}$|^Observation:", re.MULTILINE)
-_APPLIED = re.compile(r"^(?:> )?Applied edit to (\S[^\n]{0,300})$", re.MULTILINE)
-_AIDER_SAYS = re.compile(r"(?:> )?(?:Tokens: \d|Commit [0-9a-f]{7,40} |Added \S{1,300} to the chat|Aider v\d|Model: |"
-                         r"Git repo: |Repo-map: |Main model: |Weak model: )|# aider chat started|> ")  # fmt: skip
-_SEARCH, _REPLACE = "<<<<<<< SEARCH", ">>>>>>> REPLACE"
 
 
 class Steps:
@@ -38,7 +33,7 @@ class Steps:
         self._known = self._known or (_ACTS.search(text) is not None and _OBSERVES.search(text) is not None)
         if self._known:
             return list(self._steps(text))
-        return list(_of_aider(text)) if _APPLIED.search(text) else None
+        return aider(text)
 
     def _steps(self, text: str) -> Iterator[Part]:
         sections: list[tuple[str, list[str]]] = [(self._kind, [])]
@@ -72,26 +67,3 @@ class Steps:
         if asked:
             self._open, self._waits = self._open + 1, True
             yield from call(*asked, f"step {self._open}")
-
-
-def _of_aider(text: str) -> Iterator[Part]:
-    """What was said and asked, and to which files it was applied."""
-    is_history = "\n#### " in f"\n{text}"
-    lines: list[str] = []
-    replaces = False
-    for line in text.split("\n")[:MAX_LINES]:
-        if line.startswith((_SEARCH, _REPLACE)):
-            replaces = line.startswith(_SEARCH)
-        elif replaces:
-            continue
-        elif applied := _APPLIED.match(line):
-            yield from said("\n".join(lines).strip())
-            yield from use("Edit", {"file_path": applied[1].strip()}, "")
-            lines = []
-        elif is_history and line.startswith("#### "):
-            yield from said("\n".join(lines).strip())
-            yield from said(line[5:], "user")
-            lines = []
-        elif not _AIDER_SAYS.match(line):
-            lines.append(line)
-    yield from said("\n".join(lines).strip())

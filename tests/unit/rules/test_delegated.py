@@ -155,6 +155,12 @@ def test_a_start_is_told_with_its_end() -> None:
     assert "has no lock" in found[0].content
 
 
+def test_what_was_found_names_it() -> None:
+    said = "I've read all of pay/.\n\nHere is what I found:\n\nThe refund is booked twice when the queue is drained."
+    assert only(tool("runSubagent", {"prompt": TASK * 6}, said)).title == said.rpartition("\n")[2]
+    assert only(tool("runSubagent", {"prompt": TASK * 6}, "I have renamed it.")).title == "I have renamed it."
+
+
 def test_what_a_program_writes_below_is_left_out() -> None:
     below = "agentId: a1b2c3d (for resuming to continue this agent's work if needed)\n<usage>total_tokens: 9\n</usage>"
     one = only(tool("Task", {"description": "Find callers", "prompt": TASK}, f"{MORE}\n{below}"))

@@ -90,6 +90,18 @@ def test_files_and_pages_are_read() -> None:
     assert (act.kind, act.query) == (Kind.SEARCH, "refund")
 
 
+def test_what_another_agent_answered_is_what_it_found() -> None:
+    found = "The refund is booked twice when the queue is drained again."
+    one = only(*map(event, (calls("read", path="agent://0-Pay", _i="Read it"), came("read", found))))
+    assert found in one.content
+    assert one.importance == 0.5
+    tasks = [{"agent": "general", "description": "Look at pay", "task": "Find faults."},
+             {"agent": "general", "description": "Look at api", "task": "Find callers."}]  # fmt: skip
+    told = f"Parallel: 2/2 succeeded\n\n### [general] completed\n\n{found}\n\n### [general] completed\n\nTwo call it."
+    sent = [calls("mcp__tools__Agents", tasks=tasks), came("mcp__tools__Agents", told)]
+    assert [one.title for one in made(*map(event, sent))] == ["Look at pay", "Look at api"]
+
+
 def test_what_was_chosen_is_a_decision() -> None:
     asked = [{"question": "Which queue is used?", "options": [{"label": "Redis"}, {"label": "Postgres"}]}]
     told = came(
