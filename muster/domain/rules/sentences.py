@@ -103,6 +103,9 @@ def _is_wrapped(text: str, at: int) -> bool:
 
 def _take(found: list[str], part: str, limit: int) -> bool:
     sentence = " ".join(part.split())
+    if sentence.endswith("**") and sentence.count("**") == 1:
+        # Its number stood within the stars.
+        sentence = sentence[:-2]
     if any(map(str.isalnum, sentence)):
         found.append(sentence)
     return len(found) >= limit
@@ -110,7 +113,10 @@ def _take(found: list[str], part: str, limit: int) -> bool:
 
 def _is_marker(text: str, cut: re.Match[str]) -> bool:
     """The number of an item in a list."""
-    return re.fullmatch(r"\s*\d{1,3}\.", _line_before(text, cut.start())) is not None and "\n" not in cut.group()
+    return (
+        re.fullmatch(r"\s*(?:#{1,6} |\*\*)?\d{1,3}\.", _line_before(text, cut.start())) is not None
+        and "\n" not in cut.group()
+    )
 
 
 def _line_before(text: str, at: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import asking, fixes, intents, moments, prompts, quoted, statements
+from muster.domain.rules import asking, fixes, intents, moments, pasted, prompts, quoted, statements
 from muster.domain.rules.asking import asks_for_work, is_courtesy
 from muster.domain.rules.headed import is_labelled, label_of
 from muster.domain.rules.reading import Act, Kind
@@ -69,6 +69,10 @@ _IMPORTANCE = {
     "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "change": 0.5, "error": 0.6, "discovery": 0.55, "fact": 0.5,
     "request": 0.55, "question": 0.35,
 }  # fmt: skip
+_ASKED = frozenset({"request", "question", "preference"})
+"""What a person says for themself, and nothing that they paste."""
+_OF_PRINT = 0.3
+"""Of what a program printed, in a message."""
 _OF_RULES = 0.2
 """Of what a program tells an agent with each task."""
 _OF_A_STEP = 0.25
@@ -97,10 +101,13 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
     if set_by and (found := prompts.prompt_in(text, sets_task=is_of_user(act))):
         return _set(act, found)
     parts = pieces(text, PIECE_CHARS, _PIECES_READ)
-    made = _most_telling([
+    made = [
         _one(act, part, question if number == 1 else "", before, number, len(parts))
         for number, part in enumerate(parts, 1)
-    ])  # fmt: skip
+    ]
+    if is_of_user(act) and (own := pasted.own_words(text)) is not None:
+        made = _with_pasted(made, _one(act, own, question, before, 1, 1) if own else made[0])
+    made = _most_telling(made)
     if about and before is not None:
         named = {"title": one_line(f"{done}: {about}", 200), "sources": [act.event.id, before.event.id]}
         return [one.model_copy(update={"type": "bugfix", **named}) for one in made]
@@ -116,6 +123,20 @@ def _set(act: Act, prompt: prompts.Prompt) -> list[NewObservation]:
         *(one.model_copy(update=wanted) for one in task),
         *(one.model_copy(update={**given, "facts": []}) for one in rules),
     ]
+
+
+def _with_pasted(made: list[NewObservation], own: NewObservation) -> list[NewObservation]:
+    """Who pastes something asks once, in their own words. `own`: what those are by themselves."""
+    first, *rest = made
+    if own.type in _ASKED or first.type in _ASKED:
+        first = first.model_copy(update={"type": own.type, "title": own.title, "importance": own.importance})
+    return [first, *map(_told_by_paste, rest)]
+
+
+def _told_by_paste(one: NewObservation) -> NewObservation:
+    if pasted.is_printed(one.narrative or ""):
+        return one.model_copy(update={"type": "fact", "importance": _OF_PRINT})
+    return one.model_copy(update={"type": "fact", "importance": _IMPORTANCE["fact"]}) if one.type in _ASKED else one
 
 
 def _most_telling(made: list[NewObservation]) -> list[NewObservation]:
