@@ -22,7 +22,7 @@ _ASIDE = (
 _COMPLAINTS = re.compile(
     r"^(.*(?:command not found|No such file or directory|Permission denied|Connection refused|not recognized as|"
     r"cannot find|could not find|No module named|segmentation fault|Killed|Out of memory|timed out|AccessDenied|"
-    r"unable to resolve|is not defined|already in use).*)$",
+    r"unable to resolve|is not defined|already in use|unknown command).*)$",
     re.IGNORECASE,
 )
 """Also of programs that look: that what they were to look at is not there, or is not to be looked at."""

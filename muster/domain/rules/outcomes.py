@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from muster.domain.rules import causes, commands, hooks, reasons, runners
+from muster.domain.rules import causes, commands, hooks, reasons, runners, shells
 from muster.domain.rules.failing import complains
+from muster.domain.rules.shells import never_ran
 from muster.domain.rules.text import lines_of, one_line, unique
+
+__all__ = ["never_ran"]
 
 _PY_FILE = re.compile(r'^\s*File "([^"\n]+)", line (\d+)(?:, in (\S+))?')
 _PLACE = re.compile(r"(?<![\w/.@+-])([\w.@+/-]{1,200}\.(?:py|pyi|tsx?|jsx?|mjs|rs|go|java|kt|rb|php|c|cc|cpp|h|hpp|"
@@ -107,6 +110,8 @@ def failed(command: str, output: str) -> bool:
     """Whether it says that it failed: an exit code is not always told, and of a pipe it is that of the last."""
     if _TIMED_OUT.fullmatch(output):
         return True
+    if shells.is_absent(command, output):
+        return True
     if commands.only_looks(command):
         return False
     if commands.shows_logs(command):
@@ -125,17 +130,6 @@ def failed(command: str, output: str) -> bool:
 
 def has_committed(output: str) -> bool:
     return _COMMITTED.search(output[:20_000]) is not None
-
-
-_NOT_FOUND = re.compile(
-    r"(?:[^\n:]{0,80}:(?: ?(?:line )?\d{1,6}:)? )?"
-    r"(?:command not found: [^\n]{1,200}|[^\n:]{1,200}: (?:command )?not found)"
-)
-
-
-def never_ran(output: str) -> bool:
-    """Whether the shell says that there is no such program, and nothing else is said."""
-    return _NOT_FOUND.fullmatch(output.strip()[:400]) is not None
 
 
 def misses_something(output: str) -> bool:
