@@ -9,20 +9,25 @@ from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
 
-DECISIONS, ERRORS, FACTS, QUESTIONS, REQUESTS, SUMMARIES, FILES = (
-    "Decisions", "Errors and fixes", "Facts", "Questions asked", "Asked for before", "Recent summaries",
-    "About these files",
+DECISIONS, ERRORS, FACTS, PREFERENCES, QUESTIONS, REQUESTS, SUMMARIES, OPEN, FILES = (
+    "Decisions", "Errors and fixes", "Facts", "Preferences", "Questions asked", "Asked for before", "Recent summaries",
+    "Left open", "About these files",
 )  # fmt: skip
-GROUPS = (DECISIONS, ERRORS, FACTS, QUESTIONS, REQUESTS, FILES, SUMMARIES)
+GROUPS = (DECISIONS, ERRORS, FACTS, PREFERENCES, QUESTIONS, REQUESTS, FILES, SUMMARIES, OPEN)
 ASKED = frozenset((QUESTIONS, REQUESTS))
 """What somebody wanted, and not what is known."""
 
 _OF_TYPE = {
     "decision": DECISIONS, "convention": DECISIONS, "bugfix": ERRORS, "error": ERRORS, "failure": ERRORS,
-    "question": QUESTIONS, "request": REQUESTS,
+    "question": QUESTIONS, "request": REQUESTS, "preference": PREFERENCES,
 }  # fmt: skip
 _LETTERS = re.compile(r"[A-Za-z ]")
 _PARTED = re.compile(r"[.!?:;,…–—-]*(?:\s+(?:[–—-]\s+)?|$)")
+_SECTION = re.compile(r"(?:^|\n\n)(Asked|Done|Decided|Learned|Open|How it ended):\n")
+_NOTHING = re.compile(r"[- ]*(?:and \d{1,6} more|completed)?")
+_SHARES = {"Open": 0.35, "Decided": 0.15, "Learned": 0.3, "Done": 0.2, "Asked": 0.1, "How it ended": 0.05}
+"""The sections of a summary, as whoever goes on needs them, and how much of the room each may take while others want
+some, too."""
 _HEADING = "# What is known\n"
 # Of what is told, wherever it is printed: also as a JSON string, with a name before it, with numbers of lines.
 _NEW = r"(?:\\r)?(?:\\n|\n)"
@@ -34,6 +39,11 @@ _TOLD_LINE = re.compile(
     rf"(?:{_NEW}{_NUMBER}  - {_REST})*"
 )
 _TOLD_HEADING = re.compile(rf"{_START}#+ (?:What is known|{'|'.join(GROUPS)}){_END}")
+
+
+_NAMED = 120
+_SAYS_SOMETHING = 40
+"""Letters of a title that was cut off and stands alone."""
 
 
 class Told(NamedTuple):
@@ -70,7 +80,7 @@ def tell(chosen: Iterable[tuple[str, Row]], budget: int) -> Told:
         if item["id"] in seen or same in seen:
             continue
         heading = 0 if group in lines else tokens(f"\n## {group}\n")
-        for line in _forms(item):
+        for line in _forms(item, group):
             cost = tokens(line)
             if cost <= share and cost + heading <= left:
                 lines.setdefault(group, []).append((line, item))
@@ -94,16 +104,58 @@ def without_told(text: str) -> str:
     return _TOLD_HEADING.sub("", _TOLD_LINE.sub("", text))
 
 
-def _forms(item: Row) -> Sequence[str]:
-    """Ever shorter."""
+def is_open(item: Row) -> bool:
+    """Whether a summary says that something is."""
+    return "Open" in _sections(item.get("narrative") or "")
+
+
+def _forms(item: Row, group: str) -> Sequence[str]:
+    """Ever shorter, but never cut down to what says nothing."""
     title, day = _line(item["title"], 300), str(item["occurred_at"])[:10]
     head, tail = f"- **{title}**", f" ({day}) `{item['id']}`\n"
     narrative = _after_title(item["title"], item.get("narrative") or "") or item.get("subtitle") or ""
-    facts = "".join(f"  - {_line(fact, 300)}\n" for fact in item.get("facts", ())[:5])
-    told = [f"{head} {_line(narrative, most)}{tail}" for most in (800, 240, 120, 60)] if narrative else []
-    named = [head + tail, *(f"- **{_line(title, most)}**{tail}" for most in (120, 60, 20) if most < len(title))]
-    forms = [*told, *named]
-    return forms[0] + facts, *forms
+    sections = _sections(item.get("narrative") or "") if item.get("summary") else {}
+    if group == OPEN and "Open" in sections:
+        sections = {"Open": sections["Open"]}
+    sizes = (240, 120) if group == OPEN else (800, 480, 240, 120)
+    said = [_shared(sections, most) if sections else _line(narrative, most) for most in sizes] if narrative else []
+    facts = "".join(f"  - {_line(fact, 300)}\n" for fact in item.get("facts", ())[:5]) if not sections else ""
+    told = [f"{head} {one}{tail}" for one in dict.fromkeys(said) if one]
+    named = [] if title.endswith("…") and len(title) < _SAYS_SOMETHING else [head + tail]
+    if len(title) > _NAMED:
+        named.append(f"- **{_line(title, _NAMED)}**{tail}")
+    forms = [*told, *named] or [head + tail]
+    return (forms[0] + facts, *forms) if facts else forms
+
+
+def _sections(narrative: str) -> dict[str, list[str]]:
+    """The lines of a summary by their headings."""
+    parts = _SECTION.split(narrative)
+    found = {
+        name: [line.removeprefix("- ").strip() for line in text.split("\n") if not _NOTHING.fullmatch(line)]
+        for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def _shared(sections: Mapping[str, Sequence[str]], most: int) -> str:
+    """Whole lines of each, as far as there is room: what is open before what was done."""
+    kept: dict[str, list[str]] = {}
+    left = most
+    for fair in (True, False):  # what one leaves over is for the others
+        for name in _SHARES:
+            lines, room = sections.get(name, ()), most * _SHARES[name] if fair else left
+            for line in lines[len(kept.get(name, ())) :]:
+                cost = len(line) + (2 if name in kept else len(name) + 4)
+                if cost > min(room, left):
+                    break
+                kept.setdefault(name, []).append(line.rstrip(".;:： "))
+                room, left = room - cost, left - cost
+    first = next((name for name in _SHARES if name in sections), "")
+    if not kept and first:
+        kept = {first: [_line(sections[first][0], most)]}
+    told = (f"{name}: {'; '.join(kept[name])}" for name in _SHARES if name in kept)
+    return " ".join(one if one.endswith(("!", "?", "…")) else f"{one}." for one in told)
 
 
 def _after_title(title: str, narrative: str) -> str:

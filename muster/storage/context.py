@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from itertools import zip_longest
 from uuid import UUID
@@ -16,6 +17,11 @@ from muster.storage.observations import Where
 from muster.storage.search import Embed, Row
 
 _FOUND, _MOST_FOUND, _PER_FILE, _FILES, _RECENT = 24, 100, 4, 8, 3
+_SUMMARIES = 20
+"""The latest, among which one is looked for that has to do with the task."""
+_EARLY, _WANTED, _SAYS_SOMETHING = 3, 2, 20
+_FITS = 0.34
+"""Of the words of a task, in a summary that has to do with it; and at least two."""
 _ITEM_TOKENS = 80
 """What one of them takes, about: a larger budget has room for more."""
 _ANYHOW, _ANYHOW_TOKENS, _WORTH = 8, 150, 0.08
@@ -38,11 +44,12 @@ async def context_for(
     here = str(project)
     query = Query(query=task.strip()[:8_000] or here)  # a task may be called nothing
     limit = min(_MOST_FOUND, max(_FOUND, budget_tokens // _ITEM_TOKENS))
-    found, about, summaries, decisions = await asyncio.gather(
+    found, about, summaries, decisions, wanted = await asyncio.gather(
         search.search(db, who, [here], query, embed, model=model, limit=limit),
         _about(db, who, here, files),
-        observations.page(db, who, Where(project=here, summary=True), limit=_RECENT),
+        observations.page(db, who, Where(project=here, summary=True), limit=_SUMMARIES),
         observations.page(db, who, Where(project=here, type=["decision"]), limit=_RECENT),
+        observations.page(db, who, Where(project=here, type=["preference"]), limit=_RECENT),
     )
     anyhow = min(_ANYHOW, budget_tokens // _ANYHOW_TOKENS)
     # That it was asked for before, in these words, tells nothing.
@@ -55,13 +62,41 @@ async def context_for(
     both = [(context.group_of(item), item) for item in relevant if item["id"] in ids]
     of_files = [(context.FILES, item) for item in about if item["id"] not in ids]
     of_task = [(context.group_of(item), item) for item in relevant if item["id"] not in ids]
-    recent = [(context.SUMMARIES, item) for item in summaries[0]]
+    # A summary that search found is among those; of the others, the one that has to do with the task is told.
+    newest = summaries[0]
+    fitting = max(newest, key=lambda item: _fits(item, query.query), default=None)
+    fitting = fitting if fitting and _fits(fitting, query.query) else None
+    here_now = [(context.SUMMARIES, fitting)] if fitting else []
+    if newest and newest[0] is not fitting and (context.is_open(newest[0]) or not fitting):
+        here_now.append((context.OPEN if context.is_open(newest[0]) else context.SUMMARIES, newest[0]))
     # What is about the files was asked for by name; what is about the task was found.
     chosen = both + [pair for pairs in zip_longest(of_files, of_task) for pair in pairs if pair is not None]
-    # The last summary says where things stand: it comes early.
-    chosen[5:5] = recent[:1]
-    chosen += recent[1:] + [(context.DECISIONS, item) for item in decisions[0]]
+    # How people want things done holds whatever the task is; a summary says where things stand: both come early.
+    liked = [(context.PREFERENCES, item) for item in wanted[0] if len(item["title"]) >= _SAYS_SOMETHING]
+    chosen[_EARLY:_EARLY] = [*here_now, *liked[:_WANTED]]
+    chosen += [(context.SUMMARIES, item) for item in newest[:_RECENT]]
+    chosen += [(context.DECISIONS, item) for item in decisions[0]]
     return context.tell(chosen, budget_tokens)
+
+
+def _fits(summary: Row, task: str) -> int:
+    """How many words of the task are in it. None: it has little to do with it."""
+    wanted = _words(task[:2_000])
+    shared = len(wanted & _words(f"{summary['title']} {summary['narrative'] or ''}"[:8_000]))
+    return shared if shared >= max(2, _FITS * len(wanted)) else 0
+
+
+def _words(text: str) -> set[str]:
+    """The beginnings of its longer words."""
+    return {word[:6] for word in re.findall(r"\w{4,60}", text.casefold())} - _COMMON
+
+
+_COMMON = frozenset(
+    """
+    with from that this have into when then than them they what which where there their your other another again make
+    some should would could will about after before under over only also work does done need needs please summar
+    """.split()  # noqa: SIM905
+)
 
 
 async def _about(db: Database, who: Who, project: str, files: Sequence[str]) -> list[Row]:

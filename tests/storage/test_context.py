@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from muster.domain.memory import NewObservation
 from muster.storage.context import context_for
 
@@ -83,3 +85,36 @@ async def test_a_large_budget_is_used_and_a_small_one_goes_to_the_files(project:
     )
     assert "Never sort in here" in [item["title"] for item in told.items]
     assert len(told.items) < 4
+
+
+async def test_the_summary_that_has_to_do_with_the_task_is_told_and_what_the_last_one_left_open(
+    project: Project,
+) -> None:
+    sessions = [
+        (
+            "Summary: Mend the zeppelin importer",
+            "Done:\n- The importer reads rows\n\nOpen:\n- Rows of 2019 are missing",
+        ),
+        ("Summary: Paint the pages", "Done:\n- The pages are green\n\nOpen:\n- The footer is still blue"),
+    ]
+    for day, (title, narrative) in enumerate(sessions, 1):
+        at = datetime(2026, 11, day, tzinfo=UTC)
+        await project.put(
+            NewObservation(title=title, type="summary", narrative=narrative, occurred_at=at), summary=True
+        )
+    await project.put(
+        NewObservation(title="I want to see each migration before it runs.", type="preference"),
+        NewObservation(title="I like it!", type="preference"),
+        *(NewObservation(title=f"Zeppelin importer, part {n}", narrative="It reads rows.") for n in range(5)),
+    )
+    db, who = project.tenant.db, project.tenant.id
+    told = await context_for(db, who, project.id, "Load the missing rows of the zeppelin importer")
+    groups = {item["title"]: item["group"] for item in told.items}
+    assert groups["Summary: Mend the zeppelin importer"] == "Recent summaries"
+    assert groups["Summary: Paint the pages"] == "Left open"
+    assert groups["I want to see each migration before it runs."] == "Preferences"
+    assert "Open: Rows of 2019 are missing" in told.markdown
+    assert "The footer is still blue" in told.markdown
+    assert "The pages are green" not in told.markdown
+    told = await context_for(db, who, project.id, "Paint the footer of the pages")
+    assert "The pages are green" in told.markdown

@@ -7,7 +7,7 @@ that says why, whole, where there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from muster.domain.memory import NewObservation
 from muster.domain.rules import intents, worth
@@ -89,6 +89,17 @@ _HANDLING = re.compile(
     re.IGNORECASE,
 )
 """How the hands moved: an edit that did not apply, a script that was written to look at something."""
+_MOMENT = re.compile(
+    r"\b(?:now|still)\b[^.\n]{0,60}\b(?:pass(?:ing|es)|fail(?:ing|s)|appear(?:ing|s)|working|clean|green)\b|"
+    r"\b(?:fix|change|build|deployment|integration|installation) (?:has )?(?:work(?:s|ed)|succeeded|is working)\b|"
+    r"\b(?:has|have) been (?:successfully )?(?:built|installed|deployed|committed|pushed|staged)\b|"
+    r"\b(?:all|every)\b[^.\n]{0,60}\b(?:pass(?:es|ed|ing)?|clean|green)\b|"
+    r"\bi (?:now )?have a (?:good|clear|better|full|complete) (?:understanding|picture|idea|overview)\b|"
+    r"\b(?:looking|going|moving) (?:good|well|forward)\b|\bgood (?:progress|sign|news)\b",
+    re.IGNORECASE,
+)
+"""How it stood then, which is over."""
+_COUNTS = re.compile(r"\W{0,4}\d{1,7} (?:tests? )?(?:passed|failed|errors?|passing|failing|skipped)\b", re.IGNORECASE)
 _PLACE = re.compile(
     r"\b(?:file|folder|directory|script|module|section)s?\b[^.\n]{0,80}\b(?:is|are|be|seems?|looks?|appears?)\b"
     r"(?: \w{1,20})?(?: to be)? (?:located|present|in the|at the|here)\b|"
@@ -132,7 +143,7 @@ _BREAKS_OFF = re.compile(
 _ENDS = re.compile(r"[.!。．！)\]`\"”'*]\s*$")
 _SHOWN = re.compile(
     r"\W{0,3}(?:diff --git |Found \d{1,6} match|Read \S|Run `|Looked for “|find_file\b|\w{2,30}: \w{2,30}: |"
-    r"parentUuid: |sessionId: |Building wheels|\||"
+    r"parentUuid: |sessionId: |Building wheels|Searched the web|Message: |Start in the background|\||"
     r"(?:import|from) [{\w.*]{1,60} (?:from|import|[,}])|import [{*]|export (?:type|function|const|default|class|"
     r"interface)\b|"
     r"(?:const|let|var) \w{1,60} ?[=:]|(?:function|def) \w{1,60}\(|:root\b|#include\b|[MADRU?]{1,2} \S{1,200}$)",
@@ -154,6 +165,8 @@ def line(told: NewObservation) -> str:
         best = max(ended, key=lambda n: (_clarity(said[n]), n == own, -n))
         least = -1 if _is_heading(said[own]) else max(_clarity(said[own]), 0)
         best = best if _clarity(said[best]) > least else own
+    if best == own and not title.endswith("…") and len(title) > len(said[own]):
+        return title
     return one_line(_with_what_it_is_about(said, best), LINE_CHARS).rstrip(":： ") or title
 
 
@@ -177,12 +190,25 @@ def is_same(line: str, other: str) -> bool:
     return line == other or other.startswith(line.rstrip("… .")) or line.startswith(other.rstrip("… ."))
 
 
-def weigher(told: Iterable[NewObservation]) -> Callable[[NewObservation], float]:
+def weigher(told: Sequence[NewObservation]) -> Callable[[NewObservation], float]:
     """What the line of each counts among all that was learned: first what people want done in some way, as far as that
-    leaves room for what was found."""
+    leaves room for what was found; of how something stood, only how it stands in the end."""
     wanted = [one.title for one in told if one.type == "preference" and len(one.title) >= _SAYS_SOMETHING]
     first = frozenset(wanted[-_WANTED:])
-    return lambda one: _weight(one) + (one.title in first and one.type == "preference")
+    rows = {row: one.title for one in told if (row := _row(one.title))}
+    passed = frozenset(one.title for one in told if (row := _row(one.title)) and rows[row] != one.title)
+    return lambda one: 0.0 if one.title in passed else _weight(one) + (one.title in first and one.type == "preference")
+
+
+def _row(title: str) -> str:
+    """What a number is told of, again and again: "Coverage is now at …". Empty: it is no such thing."""
+    if _COUNTS.match(title):
+        return "tests"
+    before, number, _ = (
+        re.split(r"(\d)", title[:_HEAD], maxsplit=1) if re.search(r"\d", title[:_HEAD]) else ("", "", "")
+    )
+    is_state = number and re.search(r"\b(?:is|are|now|at|has|have|from|to)\s*$", before, re.IGNORECASE)
+    return before.casefold() if is_state and len(before) >= _SAYS_SOMETHING - 4 else ""
 
 
 def _weight(told: NewObservation) -> float:
@@ -220,6 +246,8 @@ def _clarity(sentence: str) -> int:
     head = sentence[:_HEAD]
     if _SHOWN.match(head) or _is_code(head) or head.rstrip().endswith(("?", "？")):
         return -2
+    if _MOMENT.search(head) and not _CAUSE.search(head):
+        return -3
     if _HANDLING.search(head) and not re.search(r"\broot cause\b", head, re.IGNORECASE):
         return -3
     if _BREAKS_OFF.search(head) or _is_heading(head):

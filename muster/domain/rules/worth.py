@@ -28,6 +28,17 @@ _CHORE = re.compile(
     r"sqlite3|psql|mysql|sleep|which|kill|pkill)\b"
 )
 """It shows something, or cleans up: nobody did it for itself."""
+_SAYS_LITTLE = re.compile(
+    r"Change \S{1,120}(?:(?:, \S{1,120})* and \S{1,120})?|"
+    r"\W{0,4}(?:(?:(?:i|we)(?:['’]ve| have)?|great|perfect)[\s,!]{1,3}){0,2}(?:now |successfully ){0,2}"
+    r"(?:fixed|resolved|solved|updated|corrected|addressed|completed) (?:the|an?|this|that|it|all)"
+    r"(?: (?:critical|failing|failed|unit|integration|ci|linting|lint|main|last|remaining|other|type|build|same|"
+    r"minor|final|"
+    r"broken|first|second|tests?|issues?|problems?|bugs?|errors?|failures?)){0,4}[.!]{0,3}|"
+    r"(?:create|add|update|write) (?:\w{1,20} )?(?:summary|documentation|docs|readme|notes)",
+    re.IGNORECASE,
+)
+"""That something was done, and not what."""
 _ACT = re.compile(
     r"(?:Run `|Read (?=\S{0,200}[./])|Looked for “|Check |Verify |View |List |Show |Start in the background:|"
     r"find_file:|search_\w{2,10}:|\S{1,40} passes:)"
@@ -170,7 +181,7 @@ def done_worth(told: NewObservation) -> float:
     """Nothing: it is no deed of its own."""
     if _CHORE.match(told.title) or intents.is_planned(told.title):
         return 0.0
-    return told.importance
+    return max(told.importance - 0.3 * (_SAYS_LITTLE.fullmatch(told.title) is not None), 0.15)
 
 
 def learned_worth(told: NewObservation) -> float:

@@ -8,6 +8,7 @@ import pytest
 
 from muster.domain.memory import NewObservation
 from muster.domain.rules.learned import weigher
+from muster.domain.rules.worth import done_worth
 from tests.pace import Stopwatch
 from tests.unit.rules.observing import event
 from tests.unit.rules.test_worth import WRITTEN, asks, ran, says, section, summary
@@ -159,3 +160,42 @@ def test_long_words_take_no_longer_than_they_are() -> None:
         text = bit * (256_000 // len(bit))
         summary(TASK, says(text), says(text[:4000] + ". It fails."))
     assert began.fair < 12
+
+
+def test_of_how_something_stood_only_the_end_is_told() -> None:
+    rows = (
+        "Coverage is now at 63%, up from 58%, in the shop.",
+        "The fix worked - the shop is up.",
+        "Coverage is now at 71%, with `rate.py` at 83%.",
+        "All linting checks are now passing in the shop.",
+        "I see the error of the hook is still appearing there.",
+        "Based on my reading, I now have a good understanding of the shop.",
+        "Coverage is now at 77%, with `rate.py` at 91%.",
+    )
+    kept = "Most of the lines that no test reaches are in the handlers.", "Rates are kept in a table of their own."
+    lines = learned(*rows[:4], *kept, *rows[4:])
+    assert set(lines) == {rows[-1], *kept}
+    assert "The tests pass only if the server is up, because they ask it for rates." in learned(
+        *kept, "The tests pass only if the server is up, because they ask it for rates."
+    )
+    assert learned("The fix worked - the shop is up again.") == ["The fix worked - the shop is up again."]
+
+
+def test_what_is_taken_back_in_the_next_sentence_is_told_with_that() -> None:
+    both = "The rounding fix worked - 6 tests passed. However, there are 4 failures that I need to look into."
+    lines = learned("Rates are kept in a table of their own.", both)
+    assert not any("passed" in line and "However" not in line for line in lines)
+    (line,) = learned(both)
+    assert "However, there are 4 failures" in line
+
+
+@pytest.mark.parametrize(
+    "little",
+    ["I've fixed the critical issue!", "I've successfully fixed the failing unit test.", "Fixed the CI issue."],
+)
+def test_a_deed_that_says_what_was_done_is_told_before_one_that_does_not(little: str) -> None:
+    deeds = [NewObservation(type="bugfix", title=title, importance=0.7)
+             for title in (little, "I've fixed the lazy download of books.", "Fixed the rounding issue.")]  # fmt: skip
+    assert done_worth(deeds[0]) < min(map(done_worth, deeds[1:]))
+    change = NewObservation(type="change", title="Change rate.py", importance=0.5)
+    assert done_worth(change) < done_worth(change.model_copy(update={"title": "Change rate.py: `RATE = 2`"}))
