@@ -18,6 +18,7 @@ _CALLED = re.compile(r"([A-Za-z][\w.:/ -]{0,120}(?: \(MCP\))?)\((.*)$", re.DOTAL
 _MCP = re.compile(r"[\w.:/ -]{1,80} - ([\w.:/-]{1,60}) \(MCP\)")
 _CUT = re.compile(r"(?:\s{0,9}(?:…|\.\.\.)){1,3}\s{0,9}\(ctrl[+-]\w to expand\)\s{0,9}\Z")
 """How a command ends that is too long to be shown."""
+_COMMITTED = re.compile(r"^\[[\w./-]{1,80} (?:\([\w -]{1,30}\) )?[0-9a-f]{6,40}\] ([^\n]{1,400})$", re.MULTILINE)
 _READ_TOO = re.compile(r"\s{0,9}(?:Read \S[^\n]{0,300} \(\d{1,6} lines?\)|[\w./-]{1,200}\.md)\s{0,9}")
 """What the program says of files that it shows the agent of itself."""
 _ENDS = re.compile(r"\)(?:…|\.\.\.)?\s*$")
@@ -81,6 +82,8 @@ class Used:
         failed = found is not None or self.state in ("x", "✗")
         said = said[found.end() :] if found else said
         match self.kind:
+            case "shell":
+                self.given["command"] = _with_message(self.given["command"], said)
             case "edit" if not failed:
                 self.given.update(_changes(said, whole=self.name == "Write"))
                 said = said.partition("\n")[0] if _CHANGED.match(said) else ""
@@ -158,7 +161,16 @@ def _whole(command: str) -> str:
     if not (cut := _CUT.search(command[-80:])):
         return command
     command = command[: len(command) - len(command[-80:]) + cut.start()].rstrip("… .")
-    return command + '"' if command.count('"') % 2 else command
+    return f'{command}…"' if command.count('"') % 2 else command
+
+
+def _with_message(command: str, said: str) -> str:
+    """What was committed stands whole in what git says."""
+    if command.endswith('…"') and (found := _COMMITTED.search(said[:4000])):
+        head, quote, part = command[:-2].rpartition('"')
+        if quote and found[1].startswith(part[:80]):
+            return f'{head}"{found[1].rstrip()}"'
+    return command
 
 
 def _field(text: str, name: str) -> str:

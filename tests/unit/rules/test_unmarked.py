@@ -64,7 +64,7 @@ def test_where_the_numbers_do_not_say_it_nothing_is_told_to_be_there(counts: str
 
 def test_a_command_that_is_cut_is_told_as_far_as_it_goes() -> None:
     text = (
-        '⏺ Bash(cd /srv/shop && git commit -m "Round the refund only once…\n      … (ctrl+r to expand))…\n'
+        '⏺ Bash(cd /srv/shop && git commit -m "Round the refund only on…\n      … (ctrl+r to expand))…\n'
         "  ⎿  [main de1182e] Round the refund only once\n      2 files changed, 2 insertions(+)\n\n"
     )
     one = only(*shown(text))
