@@ -153,8 +153,8 @@ def test_hostile_prompts_take_no_longer_than_they_are() -> None:
 
 PAGE = (
     "\n\nProject root: /srv/shop\n\nCRITICAL - limits:\n- get_tree: use depth=1\n\nDesign: Free templates\n\nContext: "
-    "They are made for everybody.\n\nKey features:\n\nCustomization at its core:\n\nChange colors, fonts and images to make "
-    "a page that is your own.\n\nCommunity support:\n\nShare, learn and improve with others who care. Every project is a "
+    "They are made for everybody.\n\nKey features:\n\nCustomization at its core:\n\nChange colors, fonts and images to "
+    "make a page that is your own.\n\nCommunity support:\n\nShare, learn and improve with others. Every project is a "
     "chance for design and for the growth of what you do with it, be it small or large.\n"
 ) * 4
 
