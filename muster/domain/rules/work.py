@@ -196,6 +196,8 @@ class Work:
             self.made.append(
                 of(act, "discovery", titled(f"{program} passes", report, command), as_said(act, output), importance=0.3)
             )
+        elif not output and act.exit_code == 0 and commands.is_check(command) and not is_doubted(act):
+            self.made.append(of(act, "discovery", f"{program} passes", as_said(act, output), importance=0.3))
         else:
             title = act.about or f"Run `{run_told(command)}`"
             kind = "change" if commands.mutates(command) and not commands.asks_page(command, act.text) else "discovery"
