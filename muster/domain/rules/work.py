@@ -190,14 +190,14 @@ class Work:
                 self._look(look)
         elif commands.only_looks(command) and not is_answer(act, output):
             act.note = f"{program or 'a command'} only looks around"
+        elif not output and act.exit_code == 0 and commands.is_check(command) and not is_doubted(act):
+            self.made.append(of(act, "discovery", f"{program} passes", as_said(act, output), importance=0.3))
         elif not output and not commands.mutates(command) and not commands.commit_message(command):
             act.note = f"{program or 'a command'} said nothing"
         elif report := outcomes.passed(output):
             self.made.append(
                 of(act, "discovery", titled(f"{program} passes", report, command), as_said(act, output), importance=0.3)
             )
-        elif not output and act.exit_code == 0 and commands.is_check(command) and not is_doubted(act):
-            self.made.append(of(act, "discovery", f"{program} passes", as_said(act, output), importance=0.3))
         else:
             title = act.about or f"Run `{run_told(command)}`"
             kind = "change" if commands.mutates(command) and not commands.asks_page(command, act.text) else "discovery"
