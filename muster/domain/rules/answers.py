@@ -42,6 +42,8 @@ _REFUSED = re.compile(
     r"(?:has )?(?:rejected|denied|declined|refused|cancell?ed)(?:\W*\Z|\W+(?:the|this|that|it|your|permission|tool)\b))"
     r"|Request interrupted by user|(?:exec(?:ution)? )?[\w-]{0,20} ?(?:rejected|denied|declined) by (?:the )?user\b"
     r"|Permission (?:to use|for) [^\n]{1,400} denied\b|\w{1,20} requested permissions? to\b[^\n]{1,1000} granted"
+    r"|[^\n]{0,300}\btools? (?:and [\w ]{1,40} )?(?:is|are) (?:blocked|disabled|not (?:allowed|available)) (?:while|in|"
+    r"during)\b"
     r"|Operation Cancell?ed\b|Tool execution (?:was )?(?:denied|rejected|cancell?ed)\b)",
     re.IGNORECASE,
 )

@@ -32,7 +32,7 @@ _REPORT = re.compile(
     re.MULTILINE,
 )
 """Over what one of several answered."""
-_ABOUT = re.compile(r"\s{0,9}(?:Agent|Model|Description|Output|Guidance|Status): ?([^\n]{0,400})\n")
+_ABOUT = re.compile(r"\s{0,9}(?:Agent|Model|Description|Output|Guidance|Status): ?([^\n]{0,400})(?:\n|\Z)")
 _HEAD_LINES = 6
 _SHOWN = re.compile(r"\s{0,9}Result(?: preview)?:[ \t]{0,4}\n(?:```\w{0,20}\n)?")
 _BEHIND = re.compile(
@@ -120,7 +120,7 @@ def _reports(text: str, asked: Mapping[str, Any]) -> list[Told]:
         for _ in range(_HEAD_LINES):
             if head := _ABOUT.match(part):
                 about = head[1] if head.group().lstrip().startswith("Description") else about
-                part = part[head.end() - 1 :]
+                part = part[head.end() :]
         if shown := _SHOWN.match(part):
             part = part[shown.end() :].rpartition("```")[0] or part[shown.end() :]
         if readable(part := part.strip()):
@@ -205,6 +205,8 @@ def each(acts: Sequence[Act], since: int) -> tuple[list[Act], list[Act]]:
     asked: dict[tuple[UUID, str], Act] = {}
     given: dict[tuple[UUID, str], str] = {}
     said: set[tuple[UUID, str]] = set()
+    known: dict[tuple[UUID, str], str] = {}
+    """What each is there for."""
     for place, act in enumerate(acts):
         if place == since:
             came = len(made)
@@ -223,7 +225,14 @@ def each(acts: Sequence[Act], since: int) -> tuple[list[Act], list[Act]]:
             start, task = asked.get((session, one.name)), given.get((session, one.name), "")
             if start:
                 start.kind, start.note = Kind.NOTHING, "work that is told with what came of it"
-            about = one.about or (start.about if start and task == start.query else "") or named(one.text)
+            about = (
+                one.about
+                or (start.about if start and task == start.query else "")
+                or known.get((session, one.name), "")
+            )
+            if about and one.name:
+                known[session, one.name] = about
+            about = about or named(one.text)
             made.append(replace(
                 act, tool="A subagent", text=without_trailer(one.text), failed=one.failed, about=about, data={},
                 query=one_line(task, _ASKED_CHARS),

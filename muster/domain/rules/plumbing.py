@@ -33,6 +33,7 @@ _OF_A_PROGRAM = re.compile(
     r"(?:You['’]ve (?:hit|reached) your (?:[\w-]{1,20} ){0,3}limit\b"
     r"|Claude (?:AI )?usage limit reached\b|(?:5-hour|weekly|usage|session) limit reached\b"
     r"|API Error(?:: (?:\d{3}\b|Connection|Request|Repeated|The |Server|Overloaded|terminated|Unable)| \()"
+    r"|(?:Error: )?Error during compaction\b"
     r"|Invalid API key\b|Credit balance is too low\b|Prompt is too long\b|Please run /login\b"
     r"|No response requested\.?\Z|\(no content\)\Z|Execution error\Z"
     r"|(?:(?:I['’]m|I am|I['’]ll|I will) )?(?:(?:still|just|now|keep|continu(?:e|ing to)) )?"

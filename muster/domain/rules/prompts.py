@@ -46,6 +46,12 @@ _SAID_TO_BE = re.compile(
     r"here['’]s the (?:issue|task|problem)(?: text| description)?:)\s*",
     re.IGNORECASE,
 )
+_RULE = re.compile(
+    r"(?:Always|Never|Do not|Don['’]t|Be|Follow|Respond|Reply|Answer|Output|Return|Think|Note|Remember|Keep|Act|Use|"
+    r"Make sure|Ensure|Help|Assist|Try|Please note)\b",
+    re.IGNORECASE,
+)
+"""How a sentence begins that says how anything is to be done."""
 _SCREEN = re.compile(r"^\s{0,8}(?:\((?:Open|Current) [^)\n]{1,200}\)|(?:bash-)?\$)\s*$", re.MULTILINE)
 """What a terminal shows behind it."""
 
@@ -59,10 +65,12 @@ class Prompt(NamedTuple):
 
 def prompt_in(text: str, *, sets_task: bool = True) -> Prompt | None:
     """None: a person wrote it."""
-    if len(text) < LEAST_CHARS:
-        return None
-    text = clipped(text, _READ)
     opens = _BEGINS.match(text) is not None
+    if len(text) < LEAST_CHARS:
+        # Who sets no task says by such a beginning who an agent is to be, however short it is.
+        alone = opens and (not sets_task or (text.lstrip().startswith("SETTING:") and len(sentences(text, 2)) == 1))
+        return Prompt("", "", text.strip()) if alone else None
+    text = clipped(text, _READ)
     heads = len(_HEAD.findall(text))
     if not (opens and (heads or len(text) > 3 * LEAST_CHARS)) and heads < 2:
         return None
@@ -93,9 +101,25 @@ def _task(text: str) -> tuple[int, int]:
             # What it is called stands before that.
             begins = text.rfind("\n\n", 0, found.start()) + 1
         return begins, _end(text, found.end())
+    if second := _second(text):
+        return second
     last = next((line for line in reversed(sentences(_HEAD.split(text)[-1], 400)) if _asks(line)), "")
     at = text.rfind(last[:40]) if last else -1
     return (at, at + len(last)) if at >= 0 else (0, 0)
+
+
+def _second(text: str) -> tuple[int, int] | None:
+    """Who is told who to be may be told next what to do: with all that stands in the same paragraph."""
+    if not (opens := _BEGINS.match(text)):
+        return None
+    begins = text.find(".", opens.end(), opens.end() + _LEADS_TO) + 1
+    if not begins or text[begins : begins + 1] not in (" ", "\n"):
+        return None
+    begins += len(text[begins : begins + 9]) - len(text[begins : begins + 9].lstrip())
+    end = text.find("\n\n", begins)
+    told = text[begins : end if end >= 0 else len(text)]
+    first = next(iter(sentences(told, 1)), "")
+    return (begins, begins + len(told)) if first and _asks(first) and not _RULE.match(first) else None
 
 
 def _asks(line: str) -> bool:

@@ -193,6 +193,8 @@ class Work:
                 self._look(look)
         elif commands.only_looks(command) and not is_answer(act, output):
             act.note = f"{program or 'a command'} only looks around"
+        elif not output and act.exit_code == 0 and commands.is_check(command) and not is_doubted(act):
+            self.made.append(of(act, "discovery", f"{program} passes", as_said(act, output), importance=0.3))
         elif not output and not commands.mutates(command) and not commands.commit_message(command):
             act.note = f"{program or 'a command'} said nothing"
         elif report := outcomes.passed(output):

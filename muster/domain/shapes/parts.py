@@ -26,7 +26,8 @@ _NOT_SAID = (
 """How texts begin that programs say in a person's name."""
 _OF_A_PROGRAM = (
     *_NOT_SAID, "This session is being continued from a previous conversation", "Caveat: The messages below",
-    "<task-notification>", "<subagent_notification>", "<bash-", "[Request interrupted", "[SYSTEM NOTIFICATION",
+    "Error: Error during compaction", "Error during compaction", "<task-notification>", "<subagent_notification>",
+    "<bash-", "[Request interrupted", "[SYSTEM NOTIFICATION",
 )  # fmt: skip
 """The same of what is worth reading."""
 _NOTICE = re.compile(r'Background (?:command|task|agent) "[^"\n]{0,400}" (?:completed|failed|was (?:stopped|killed))')

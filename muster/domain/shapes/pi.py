@@ -106,10 +106,11 @@ def _answered(message: dict[str, Any]) -> list[Part]:
         message.get("isError"),
     )
     told: Any = text
-    if message.get("toolName") == "bash":
-        over = _EXITED.search(text[-200:])
-        told = {"stdout": text[: len(text) - len(text[-200:]) + over.start()] if over else text,
-                "exit_code": int(over[1]) if over else 0 if failed is False else None}  # fmt: skip
+    over = _EXITED.search(text[-200:]) if message.get("toolName") == "bash" else None
+    if over:
+        told = {"stdout": text[: len(text) - len(text[-200:]) + over.start()], "exit_code": int(over[1])}
+    elif message.get("toolName") == "bash" and failed is False:
+        told = {"stdout": text, "exit_code": 0}
     elif isinstance(about.get("answers"), dict):
         told = {"content": text, "answers": about["answers"]}
     elif message.get("toolName") == "read" and isinstance(

@@ -45,6 +45,15 @@ _NOISE = re.compile(
     r"[↑↓⚒] ?[\d.,]+k? tokens|[^\n]{0,80}\(?esc to (?:interrupt|cancel)|Context left until|"
     r"[^\n]{0,40}\b(?:auto-accept edits|bypass permissions) (?:on|off)|ℹ )"
 )
+_ADDED = re.compile(
+    r"\s{0,8}(?:Total (?:cost|duration \((?:API|wall)\)|code changes): |Token usage by model:|Usage by model:|"
+    r"✅ Claude session completed|[=═─ ]{0,200}Previous Conversation Compacted\b|Tips for getting started:$|"
+    r"1\. Ask questions, edit files, or run commands\.|2\. Be specific for the best results\.|"
+    r"[34]\. (?:/help for more information|Create GEMINI\.md files)|Cleaning up orphaned requests|"
+    r"Cleanup complete\. Logged \d|[\w.-]{3,60}: {1,9}[\d.]{1,9}[km]? input, [\d.]{1,9}[km]? output)"
+)
+"""What such a program prints of itself around a session."""
+_ADDED_LINE = re.compile(rf"^{_ADDED.pattern}", re.MULTILINE)
 _BOX_TOOL = re.compile(r"([✔✓x✗?o⊷-]) {1,3}([A-Z]\w{2,30})(?: (.*))?$")
 _CALLED = re.compile(
     r"((?:[A-Za-z][\w.:/-]{0,60}(?: - [\w.:/-]{1,60})?(?: \(MCP\))?)|Web Search|Web Fetch)\((.*)$", re.S
@@ -115,8 +124,8 @@ class Screen:
             case "said":
                 yield from said(text)
             case "left":
-                if text := "\n".join([text, *("\n".join(lines) for lines in block.came)]).strip():
-                    yield Part("output", {"text": text})
+                text = "\n".join([text, *("\n".join(lines) for lines in block.came)]).strip()
+                yield from _left(text)
 
     def _called(self, asked: Used | None, block: _Block, text: str) -> Iterator[Part]:
         if asked is None:
@@ -153,7 +162,13 @@ class Screens:
             return None
         screen, steps = self._of.setdefault(session, (Screen(), Steps()))
         found = screen.parts(text)
-        return steps.parts(text) if found is None else found
+        found = steps.parts(text) if found is None else found
+        return list(_left(text)) if found is None and _ADDED_LINE.search(text) else found
+
+
+def _left(text: str) -> Iterator[Part]:
+    if kept := "\n".join(line for line in text.split("\n") if not _ADDED.match(line)).strip():
+        yield Part("output", {"text": kept})
 
 
 def is_shown(text: str) -> bool:

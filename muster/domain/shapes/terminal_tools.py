@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from muster.domain.shapes.parts import Part, answer, use
 
 MAX_OUTPUT_LINES = 2_000
 MAX_SHOWN_LINES = 40
 """Of an edit in which no line is marked as new."""
+MAX_SHOWN_CHARS = 2_000
 
 _CALLED = re.compile(r"([A-Za-z][\w.:/ -]{0,120}(?: \(MCP\))?)\((.*)$", re.DOTALL)
 _MCP = re.compile(r"[\w.:/ -]{1,80} - ([\w.:/-]{1,60}) \(MCP\)")
+_CUT = re.compile(r"(?:\s{0,9}(?:…|\.\.\.)){1,3}\s{0,9}\(ctrl[+-]\w to expand\)\s{0,9}\Z")
+"""How a command ends that is too long to be shown."""
+_COMMITTED = re.compile(r"^\[[\w./-]{1,80} (?:\([\w -]{1,30}\) )?[0-9a-f]{6,40}\] ([^\n]{1,400})$", re.MULTILINE)
+_READ_TOO = re.compile(r"\s{0,9}(?:Read \S[^\n]{0,300} \(\d{1,6} lines?\)|[\w./-]{1,200}\.md)\s{0,9}")
+"""What the program says of files that it shows the agent of itself."""
 _ENDS = re.compile(r"\)(?:…|\.\.\.)?\s*$")
 _RAN = re.compile(r"(Ran|Running|Edited|Added|Deleted|Explored|Exploring|Updated Plan)\b ?(.*)", re.DOTALL)
 _COUNTED = re.compile(r" \(\+\d+ -\d+\)\s*$")
@@ -45,6 +51,7 @@ _NOT_DONE = re.compile(
 _ERROR = re.compile(r"Error: ?(?=\S)|(?=Error (?:editing|writing|reading) file)|(?=String to replace not found)")
 _NUMBERED = re.compile(r" {0,8}(\d{1,6}) ?([ +-])(.*)$")
 _CHANGED = re.compile(r"(Wrote \d+ lines to|Updated|Added \d+ lines? to|The file) ([^\s,]{1,300})")
+_COUNTS = re.compile(r" with (?:(\d{1,6}) additions?(?: and (\d{1,6}) removals?)?|(\d{1,6}) removals?)")
 _STEP = re.compile(r"\s{0,6}([☐☒☑✔◻◼□■]) ?(.*)$")
 _STATES = {"☒": "completed", "☑": "completed", "✔": "completed", "◼": "in_progress", "■": "in_progress"}
 
@@ -63,6 +70,7 @@ class Used:
     def came(self, answers: Sequence[Sequence[str]]) -> Iterator[Part]:
         """What came of it. Nothing, where it was not done."""
         texts = [text for lines in answers if (text := _text(lines)) or not lines]
+        texts = [text for number, text in enumerate(texts) if not (number and _READ_TOO.fullmatch(text[:400]))]
         said = "\n".join(words for text in texts if (words := _words(text)))
         if _NOT_DONE.match(said) or self.state in ("-", "?"):
             yield from answer(None, failed=True)
@@ -74,6 +82,8 @@ class Used:
         failed = found is not None or self.state in ("x", "✗")
         said = said[found.end() :] if found else said
         match self.kind:
+            case "shell":
+                self.given["command"] = _with_message(self.given["command"], said)
             case "edit" if not failed:
                 self.given.update(_changes(said, whole=self.name == "Write"))
                 said = said.partition("\n")[0] if _CHANGED.match(said) else ""
@@ -122,7 +132,7 @@ def _of_codex(name: str, rest: str) -> Used | None:
 def _of(name: str, rest: str, state: str) -> Used | None:
     known = name.lower()
     if known in _SHELL:
-        about = ""
+        about, rest = "", _whole(rest)
         if state:
             if found := _SAYS_WHY.search(rest):
                 about, rest = found[1], rest[: found.start()]
@@ -144,6 +154,23 @@ def _of(name: str, rest: str, state: str) -> Used | None:
         key = "url" if _WEB[known] == "WebFetch" else "query"
         return Used(_WEB[known], {key: _field(rest, key) or rest.strip('"')}, "web", state)
     return Used(name, {"input": rest}, "other", state)
+
+
+def _whole(command: str) -> str:
+    """Where it was cut off, what was quoted ends there."""
+    if not (cut := _CUT.search(command[-80:])):
+        return command
+    command = command[: len(command) - len(command[-80:]) + cut.start()].rstrip("… .")
+    return f'{command}…"' if command.count('"') % 2 else command
+
+
+def _with_message(command: str, said: str) -> str:
+    """What was committed stands whole in what git says."""
+    if command.endswith('…"') and (found := _COMMITTED.search(said[:4000])):
+        head, quote, part = command[:-2].rpartition('"')
+        if quote and found[1].startswith(part[:80]):
+            return f'{head}"{found[1].rstrip()}"'
+    return command
 
 
 def _field(text: str, name: str) -> str:
@@ -176,18 +203,69 @@ def _changes(text: str, *, whole: bool) -> dict[str, Any]:
         return {"content": "\n".join(content)} if any(map(str.strip, content)) else {}
     if taken or put:
         return {"old_string": "\n".join(taken), "new_string": "\n".join(put)}
-    return {"shown": shown} if (shown := "\n".join(_shown(text))) else {}
+    return _unmarked(text)
 
 
-def _shown(text: str) -> list[str]:
+def _unmarked(text: str) -> dict[str, Any]:
+    """Where no signs say what is new: how many lines there are of each, and what was taken out. That has the numbers
+    that it had, so the same come again behind it."""
+    counted = _COUNTS.search(text.partition("\n")[0][:400])
+    put, taken = (int(counted[1] or 0), int(counted[2] or counted[3] or 0)) if counted else (0, 0)
+    lines = _shown(text)
+    gone = _gone(lines)
+    if taken and len(gone) == taken:
+        out = [lines[at].text for at in gone if lines[at].text]
+        if not put:
+            return {"old_string": "\n".join(out), "new_string": ""}
+        told = [_count(put, taken), *(f"- {line}" for line in out)]
+    elif taken:
+        # Nobody knows which of these lines there are still.
+        return {"shown": _count(put, taken)}
+    else:
+        told = [_count(put, taken)] if put else []
+    kept = [line.text for at, line in enumerate(lines[:MAX_SHOWN_LINES]) if line.text and not (taken and at in gone)]
+    return {"shown": "\n".join([*told, *kept])} if told or kept else {}
+
+
+def _count(put: int, taken: int) -> str:
+    each = [(put, "added"), (taken, "removed")]
+    return ", ".join(f"{count} line{'s' if count > 1 else ''} {what}" for count, what in each if count) + ":"
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+    apart: bool
+    """It does not stand below the one before it."""
+
+
+def _gone(lines: Sequence[_Line]) -> list[int]:
+    """Where those stand after which the numbers go back."""
+    found: list[int] = []
+    begins, jumped = 0, False
+    for at in range(1, len(lines)):
+        before, line = lines[at - 1].number, lines[at]
+        if line.number == before + 1 and not line.apart:
+            continue
+        if line.number <= before and not line.apart:
+            first = begins if jumped else at - (before + 1 - line.number)
+            found += range(max(begins, first), at)
+        begins, jumped = at, line.number > before + 1 and not line.apart
+    return found
+
+
+def _shown(text: str) -> list[_Line]:
     """The lines around a change that is not marked; a long one goes on below, without a number."""
-    kept: list[str] = []
-    for line in text.split("\n")[1:MAX_SHOWN_LINES]:
-        found = _NUMBERED.match(line)
-        if found and (bare := found[3].strip()):
-            kept.append(bare)
-        elif found is None and kept and line[:4].isspace() and line.strip():
-            kept[-1] += f" {line.strip()}"
+    kept: list[_Line] = []
+    apart = False
+    for line in text.split("\n")[1:MAX_OUTPUT_LINES]:
+        if line.strip() in ("...", "…"):
+            apart = True
+        elif found := _NUMBERED.match(f"{line} "):
+            kept.append(_Line(int(found[1]), found[3].strip(), apart))
+            apart = False
+        elif kept and line[:4].isspace() and line.strip() and len(kept[-1].text) < MAX_SHOWN_CHARS:
+            kept[-1] = kept[-1]._replace(text=f"{kept[-1].text} {line.strip()}")
     return kept
 
 

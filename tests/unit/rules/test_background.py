@@ -218,3 +218,29 @@ def test_what_is_interrupted_by_a_key_did_not_fail() -> None:
         assert [one.title for one in found] == ["Start in the background: `npm run dev`"]
     assert "error" in {one.type for one in made(
         begun, tool("write_stdin", {"session_id": 7, "chars": ""}, over.format(1)))}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["npm run lint", "npm test", "cargo check", "make test"])
+def test_a_check_that_ends_well_without_a_word_passes(command: str) -> None:
+    begun = f"Chunk ID: 5c1\nWall time: 1.0 seconds\nProcess running with session ID 7\nOutput:\n> {command}\n"
+    over = "Chunk ID: 5c2\nWall time: 0.1 seconds\nProcess exited with code {}\nOriginal token count: 0\nOutput:\n"
+    asks = tool("write_stdin", {"session_id": 7, "chars": "", "yield_time_ms": 1000}, over.format(0))
+    one = only(tool("exec_command", {"cmd": command}, begun), asks)
+    assert (one.type, one.title) == ("discovery", f"{command} passes")
+    (one,) = observe([asks], [tool("exec_command", {"cmd": command}, begun)]).observations
+    assert one.title == f"{command} passes"
+    failed = tool("write_stdin", {"session_id": 7, "chars": ""}, over.format(1))
+    assert only(tool("exec_command", {"cmd": command}, begun), failed).type == "error"
+    piped = made(tool("exec_command", {"cmd": f"{command} | tail -3"}, begun), asks)
+    assert not any("passes" in one.content for one in piped)
+
+
+def test_the_tool_of_an_answer_in_a_later_batch_is_known() -> None:
+    asked = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "stat -f %Sm . -t %Y"}}
+    told = {"type": "tool_result", "tool_use_id": "t1", "content": "stat: %Y: No such file", "is_error": True}
+    before = event({"role": "assistant", "content": [asked]})
+    (one,) = observe([event({"role": "user", "content": [told]})], [before]).observations
+    assert one.title == "stat fails: stat: %Y: No such file"
+    edits = {**asked, "name": "Edit", "input": {"file_path": "/srv/a.py", "old_string": "a = 1", "new_string": "a = 2"}}
+    done = event({"role": "user", "content": [{**told, "content": "The file was updated.", "is_error": False}]})
+    assert observe([done], [event({"role": "assistant", "content": [edits]})]).observations == []

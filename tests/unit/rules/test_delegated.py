@@ -137,6 +137,7 @@ def test_what_several_report_at_once_is_told_of_each() -> None:
     [
         tool("subagent", {"action": "await", "id": "0-Pay"}, "## Subagent await (1)\n\n### 0-Pay — running\nModel: m"),
         tool("subagent", {"action": "inspect", "id": "0-Pay"}, "## Subagent inspection (1)\n\n### 0-Pay — running"),
+        tool("subagent", {"action": "list"}, "## Subagent list (1)\n\n### 0-Pay — completed\nOutput: agent://0-Pay"),
         tool("delegate", {"command": "spawn", "ids": ["scout"]}, "Successfully spawned 1 sub-agents: scout"),
         notice('Agent "Review pay" completed'),
         notice('Monitor event: "Fetch"'),

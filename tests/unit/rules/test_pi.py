@@ -102,6 +102,15 @@ def test_what_another_agent_answered_is_what_it_found() -> None:
     assert [one.title for one in made(*map(event, sent))] == ["Look at pay", "Look at api"]
 
 
+def test_what_another_agent_is_there_for_is_known_by_its_name() -> None:
+    waited = (
+        "## Subagent await (1)\n\n### 0-Pay — completed\nDescription: Look at pay\nResult preview:\n```\n{'a': 1}\n```"
+    )
+    sent = [calls("subagent", action="await", id="0-Pay"), came("subagent", waited),
+            calls("read", path="agent://0-Pay"), came("read", '{"a": {"claim": "x", "is": "y"}}')]  # fmt: skip
+    assert {one.title for one in made(*map(event, sent))} == {"Look at pay"}
+
+
 def test_what_was_chosen_is_a_decision() -> None:
     asked = [{"question": "Which queue is used?", "options": [{"label": "Redis"}, {"label": "Postgres"}]}]
     told = came(
@@ -109,6 +118,15 @@ def test_what_was_chosen_is_a_decision() -> None:
     )
     one = only(event(calls("mcp__tools__AskQuestions", questions=asked)), event(told))
     assert (one.type, one.title) == ("decision", "Which queue is used? Postgres")
+
+
+@pytest.mark.parametrize("asked", [calls("bash", command="cp a b"), calls("write", path="a", content="b")])
+def test_what_the_program_does_not_allow_was_not_done(asked: dict[str, Any]) -> None:
+    no = "Interview boundary: ask on. Mutation tools and patch execution are blocked while the interview is active."
+    name = asked["message"]["content"][1]["name"]
+    assert made(event(asked), event(came(name, no, failed=True))) == []
+    failed = came("bash", "ERROR: writes are blocked while the migration is active", failed=True)
+    assert only(event(calls("bash", command="psql -c x")), event(failed)).type == "error"
 
 
 def test_an_edit_that_failed_changed_nothing() -> None:

@@ -149,3 +149,41 @@ def test_hostile_prompts_take_no_longer_than_they_are() -> None:
         prompts.prompt_in(text)
         asking.wanted([text, f"add {text}"], text)
     assert began.fair < 5
+
+
+PAGE = (
+    "\n\nProject root: /srv/shop\n\nCRITICAL - limits:\n- get_tree: use depth=1\n\nDesign: Free templates\n\nContext: "
+    "They are made for everybody.\n\nKey features:\n\nCustomization at its core:\n\nChange colors, fonts and images to "
+    "make a page that is your own.\n\nCommunity support:\n\nShare, learn and improve with others. Every project is a "
+    "chance for design and for the growth of what you do with it, be it small or large.\n"
+) * 4
+
+
+@pytest.mark.parametrize(
+    ("opening", "wanted"),
+    [
+        ("You are an expert frontend software engineer.", "Write production grade React code for the given design."),
+        ("You are a senior reviewer agent.", "Review the diff of the cart for faults."),
+        ("Act as an experienced Python developer.\n\n", "Add a test for the rounding of refunds."),
+    ],
+)
+def test_who_is_told_who_to_be_is_told_next_what_to_do(opening: str, wanted: str) -> None:
+    found = made(event({"role": "user", "content": f"{opening} {wanted}{PAGE}"}, "message"))
+    assert [(one.type, one.title) for one in found if one.type == "request"] == [("request", wanted)]
+    assert all(one.importance == 0.2 for one in found if one.type != "request")
+
+
+def test_a_rule_that_comes_next_is_no_task() -> None:
+    text = f"You are an expert reviewer agent. Answer in JSON.{PAGE}"
+    assert "Answer in JSON." not in {one.title for one in made(event({"role": "user", "content": text}, "message"))}
+
+
+def test_a_short_beginning_of_rules_weighs_little() -> None:
+    setting = "SETTING: You are an autonomous programmer, and you work in the command line with a special interface."
+    for role in ("system", "user"):
+        assert only(event({"role": role, "content": setting}, "message")).importance == 0.2
+    assert (
+        only(event({"role": "system", "content": "You are a careful coding assistant."}, "message")).importance == 0.2
+    )
+    told = "You are the expert here, so we use Postgres for the queue."
+    assert only(event({"role": "user", "content": told}, "message")).importance > 0.2
