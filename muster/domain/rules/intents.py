@@ -64,6 +64,11 @@ _TRIES = re.compile(
     re.IGNORECASE,
 )
 """Short, as somebody notes what they do."""
+_USES_NOW = re.compile(
+    r"\bi(?:['’]ll| will) use\b(?: (?:the|an?|your|this|that|these|those|my)\b|[^\n]{0,200}\bfor (?:this|that|it)\b)|"
+    r"\blet['’]s (?:go with|use|stick with|drop)\b[^\n]{0,200}(?:\bas suggested\b|[:：]\W{0,4}$)",
+    re.IGNORECASE,
+)
 _AGREES = re.compile(
     r"\W{0,6}(?:(?:you['’]re|you are|that['’]s|that is) (?:absolutely |completely |totally |quite |very )?"
     r"(?:right|correct|true)|(?:i )?(?:understand|understood|apologi[sz]e|sorry)|my apologies|"
@@ -112,6 +117,11 @@ def is_ahead(line: str) -> bool:
     head = line[:READ_CHARS]
     found = _AHEAD.match(head) or _DOING.match(head) or _TRIES.fullmatch(head.rstrip(".:! …"))
     return (found is not None and _ALSO_TELLS.search(head) is None) or upcoming.is_ahead(line)
+
+
+def uses_now(line: str) -> bool:
+    """What an agent takes for the step at hand is no decision."""
+    return _USES_NOW.search(line[:READ_CHARS]) is not None
 
 
 def is_planned(line: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import asking, fixes, intents, moments, pasted, prompts, quoted, statements
+from muster.domain.rules import asking, fixes, intents, moments, pasted, prompts, quoted, statements, wishes
 from muster.domain.rules.asking import asks_for_work, is_courtesy
 from muster.domain.rules.headed import is_labelled, label_of
 from muster.domain.rules.reading import Act, Kind
@@ -233,13 +233,16 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     said_lines = lines
     if is_of_agent(act):
         lines = [line for line in lines if not (_is_step(line) or intents.agrees(line))] or lines
-    first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
-    for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
-        for line in lines:
-            if not line.endswith(statements.QUESTION_MARKS) and (says(line[:600]) or label_of(kind, line)):
-                if kind == "preference" and not _may_wish(act, part, line):
-                    continue
-                return kind, line
+    first = next((line for line in lines if not _is_polite(act, line)), lines[0] if lines else part)
+    standing = [line for line in lines if not line.endswith(statements.QUESTION_MARKS)]
+    for line in standing:
+        decides = statements.decides(line[:600]) or label_of("decision", line)
+        if decides and not (is_of_agent(act) and intents.uses_now(line)):
+            return "decision", line
+    for line in standing:
+        rules = is_of_user(act) and wishes.rules(line[:600])
+        if (rules or statements.prefers(line[:600]) or label_of("preference", line)) and _may_wish(act, part, line):
+            return "preference", line
     if statements.is_done(first) and len(lines) > 1:
         return "bugfix", _what_is_done(lines) or first
     if _is_asked(act, part, first, lines):
@@ -272,8 +275,14 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     return "fact", max(told[:4], key=lambda line: intents.telling(line) - weight(line)) if told else first
 
 
+def _is_polite(act: Act, line: str) -> bool:
+    return asking.begins_politely(line) or (is_of_user(act) and wishes.reacts(line[:600]))
+
+
 def _may_wish(act: Act, part: str, line: str) -> bool:
-    """A program has no wishes, nor has what it prints."""
+    """A program has no wishes, nor has what it prints. And who likes what an agent did wants no more of it."""
+    if is_of_user(act) and wishes.reacts(line[:600]):
+        return False
     if act.kind is Kind.PROMPT or act.event.type.lower() not in quoted.PRINTS or label_of("preference", line):
         return True
     return quoted.tells_of_a_person(line) or quoted.bare(line) in quoted.typed(part)
