@@ -105,7 +105,9 @@ _UNKNOWN = re.compile(
 _CLAUSE = re.compile(r"[,;:.!?–—]\s|\b(?:and|but|so|because|since|then|that|und|aber|weil)\b", re.IGNORECASE)
 _WHY = re.compile(r"\b(?:why|what makes)\b")
 _UNFIXED = re.compile(
-    r"(?:\b(?:not|never|nobody|cannot|hardly)\b|n['’]t\b)(?! need)[^.;\n]{0,40}?\b(?:fixed|solved|resolved)\b|"
+    r"(?:\b(?:not|never|nobody|cannot|hardly)\b|n['’]t\b)(?! need|"
+    r" any\b[^.;\n]{0,40}\bbeing\b)[^.;\n]{0,40}?\b(?:fixed|solved|"
+    r"resolved)\b|"
     r"\b(?:cannot|can['’]t|could(?: not|n['’]t)|did(?: not|n['’]t)|unable to) (?:fix|solve|resolve)\b|"
     r"\bun(?:resolved|solved|fixed)\b|\bthe (?:problem|issue|bug) is that\b|\b(?:to|must|should|needs to) be fixed\b|"
     r"\b(?:nicht|nie)\b(?! nur)[^.,;\n]{0,40}?\b(?:behoben|gelöst|repariert)\b|"
@@ -250,6 +252,7 @@ _OF_PEOPLE = re.compile(
     r"ministers?|ministry|referendum|candidates?|opposition|voters|striker|mayor|landlord)\s(?:\S{1,30}\s){0,3}$",
     re.IGNORECASE,
 )
+_OF_ONESELF = re.compile(r"\b(?:i|you) (?:\w{1,12} )?$", re.IGNORECASE)
 _AGREES = re.compile(
     r"\s(?:(?:reach|produce|come to|find|make) (?:an? |any )?(?:\w{1,20} )?"
     r"(?:decision|agreement|deal|compromise|consensus|quorum)|"
@@ -355,7 +358,9 @@ def expects(line: str) -> bool:
 
 def _is_so(line: str, found: re.Match[str]) -> bool:
     if _FAILS_TO.fullmatch(found.group()) and (
-        _OF_PEOPLE.search(_clause_before(line, found.start())) or _AGREES.match(line, found.end())
+        _OF_ONESELF.search(line, max(0, found.start() - 40), found.start())
+        or _OF_PEOPLE.search(_clause_before(line, found.start()))
+        or _AGREES.match(line, found.end())
     ):
         return False
     if found.group().endswith("work"):
