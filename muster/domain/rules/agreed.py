@@ -1,8 +1,9 @@
-"""What somebody decides by agreeing to what an agent recommends."""
+"""What somebody decides by agreeing to what an agent recommends, or by choosing among what it offers."""
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from muster.domain.memory import NewObservation
 from muster.domain.rules import asking
@@ -39,13 +40,33 @@ _BUT = re.compile(
 _BARE = re.compile(r"option \w{1,3}[ .:*]{0,4}", re.IGNORECASE)
 _NAMED = re.compile(r"\W{0,8}(?P<name>option \w{1,3})\*{0,2}\s?[:–—-]\*{0,2} ?(?P<what>\w.{2,})", re.IGNORECASE)
 _OPTION = re.compile(r"\b(?:option|go with|for) (\w{1,3})\b", re.IGNORECASE)
+_CHOOSES = re.compile(
+    r"\W{0,4}(?:(?:ok(?:ay)?|great|good|perfect|yes|yeah|yep|sure|thanks?|alright|hmm+|then|so)[,.!:\s–-]{1,4}){0,3}"
+    r"(?:(?:let['’]?s (?:do|go with|go for|try|take|use)|(?:i(?:['’]d|['’]ll| would| will)? )?(?:go (?:with|for)|"
+    r"choose|pick|"
+    r"take|prefer|like|want|vote for)|do|use|try|implement) )?(?:the )?"
+    r"(?P<said>(?:option|approach|variant|alternative|solution|choice|number|plan|#) ?)?(?P<name>\d{1,2}|[a-h])"
+    r"(?:,? (?:please|then|it is|looks good|sounds good|seems best))?[\s.,!)]{0,4}",
+    re.IGNORECASE,
+)
+_CHOICE_CHARS = 80
+_OFFERED = re.compile(
+    r"^[ \t]{0,6}(?:#{1,6} |[-*•] )?(?:\*\*)?(?:(?:option|approach|variant|alternative|solution|choice|plan) "
+    r"(?P<name>\d{1,2}|[a-h])\b(?:\*\*)?\s?[:.)–—-]|\(?(?P<number>\d{1,2}|[A-Ha-h])[.)])(?:\*\*)?[ \t]{1,4}"
+    r"(?P<what>\S[^\n]{2,300})$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MOST_OFFERED = 60
 
 
 def decided(act: Act, before: Act | None, made: list[NewObservation]) -> list[NewObservation]:
     """With the decision that a person takes by agreeing. `made` of what they say; a wish in it stays one."""
     if before is None or not is_of_user(act) or not is_of_agent(before):
         return made
-    title = agreed_to(act.text, before.text) if act.event.session_id == before.event.session_id else ""
+    if act.event.session_id != before.event.session_id:
+        return made
+    choice = chosen(act.text, before.text)
+    title = agreed_to(act.text, before.text) or choice
     if not title:
         return made
     narrative = f"{act.text}\n\n{title.removeprefix(LEAD)}"
@@ -59,7 +80,7 @@ def decided(act: Act, before: Act | None, made: list[NewObservation]) -> list[Ne
         occurred_at=act.event.occurred_at,
         sources=[act.event.id, before.event.id],
     )
-    return [decision, *(one for one in made if one.type in ("preference", "decision"))]
+    return [decision, *(one for one in made if one.type == "preference" or (one.type == "decision" and not choice))]
 
 
 def agreed_to(text: str, before: str) -> str:
@@ -74,6 +95,23 @@ def agreed_to(text: str, before: str) -> str:
     if chosen and not re.search(rf"\b{re.escape(chosen[1])}\b", what, re.IGNORECASE):
         return ""
     return f"{LEAD}{what}" if what else ""
+
+
+def chosen(text: str, before: str) -> str:
+    """Which of what was offered `before`, by its number. Empty: none, or nobody knows which."""
+    if len(text) > _CHOICE_CHARS or not (found := _CHOOSES.fullmatch(text.strip())):
+        return ""
+    before = before[-READ_CHARS:]
+    if not found["said"] and not any(map(asking.asks_to_know, sentences(before[-800:], _SENTENCES)[-3:])):
+        return ""
+    offers = list(islice(_OFFERED.finditer(before), _MOST_OFFERED))
+    offers = [one for one in offers if one["name"]] or offers
+    named = [(one["name"] or one["number"]).casefold() for one in offers]
+    name = found["name"].casefold()
+    if len(named) < 2 or named.count(name) != 1:
+        return ""
+    what = offers[named.index(name)]["what"].replace("**", "").strip("*_ ")
+    return f"{LEAD}{what}" if what.rstrip(":：") and not asking.asks_to_know(what) else ""
 
 
 def _recommended(text: str) -> str:

@@ -13,7 +13,9 @@ READ_CHARS = 600
 _LEAD = (
     r"\W{0,6}(?:(?:ok(?:ay)?|alright|now|first|firstly|next|then|finally|lastly|also|great|good|perfect|excellent|sure|"
     r"right|so|and|but|well|here|hmm|thus|therefore|hence|once more|once again|again|meanwhile|for now|to start|"
-    r"to begin|understood|got it|as (?:a|the) (?:next|first|last|final) step|in the (?:next|first|last) step|"
+    r"to begin|understood|got it|wait|actually|yes|exactly|oops|you(?:['’]re| are) (?:absolutely )?right|"
+    r"good (?:point|idea|catch|thinking|question)|as (?:a|the) (?:next|first|last|final) step|in the (?:next|first|"
+    r"last) step|"
     r"after (?:that|this)|with (?:that|this)|as suggested[^,\n]{0,40}|using (?:it|this|that|them)|"
     r"based on (?:this|that|it))[,.!:\s–-]{1,4}){0,5}"
 )
@@ -37,7 +39,7 @@ _AHEAD = re.compile(
 """It is about to be done."""
 _PLANNED = re.compile(
     rf"{_LEAD}{_GOAL}(?:{_I} (?:can(?! (?:also |now |clearly )?(?:see|confirm|tell|say|report|reproduce)\b)|"
-    r"could|should|need to|want to|must|have to|shall|would like to|may now|are ready to|"
+    r"could|should(?! have\b)|need to|want to|must|have to|shall|would like to|may now|are ready to|"
     rf"am ready to)(?: now| also| then| first| try| next)?\b{_NOT_A_STEP}"
     r"|(?:it['’]s|it is|it would be|it['’]d be) (?:\w{1,20} )?(?:important|necessary|time|best|better|good idea|useful|"
     r"a good idea|essential|crucial|wise)\b[^.\n]{0,20}?\bto\b"
@@ -64,12 +66,29 @@ _TRIES = re.compile(
     re.IGNORECASE,
 )
 """Short, as somebody notes what they do."""
+_BARE = re.compile(
+    r"[-*•\s]{0,6}(?:\[[^\]\n]{1,300}\]\([^)\n]{1,400}\)|`?[\w.~@-]{0,60}(?:/[\w.@-]{1,80}){1,20}(?::\d{1,6})?`?|"
+    r"`{3}\w{0,20}|"
+    r"https?://\S{1,400})[\s.,:：`]{0,4}"
+)
+_USES_NOW = re.compile(
+    r"\bi(?:['’]ll| will) use\b(?: (?:the|an?|your|this|that|these|those|my)\b|[^\n]{0,200}\bfor (?:this|that|it)\b)|"
+    r"\blet['’]s (?:go with|use|stick with|drop)\b[^\n]{0,200}(?:\bas suggested\b|[:：]\W{0,4}$)",
+    re.IGNORECASE,
+)
 _AGREES = re.compile(
     r"\W{0,6}(?:(?:you['’]re|you are|that['’]s|that is) (?:absolutely |completely |totally |quite |very )?"
-    r"(?:right|correct|true)|(?:i )?(?:understand|understood|apologi[sz]e|sorry)|my apologies|"
-    r"(?:what an? )?(?:great|good|excellent|fair|nice) (?:question|catch|point|idea|news|progress|work)|"
+    r"(?:right|correct|true)(?: to (?:question|ask|doubt|point out|push back on) (?:this|that|it)|"
+    r" (?:on|about) (?:all points|this|that|it|everything))?|(?:i )?(?:understand|understood|apologi[sz]e|sorry)|"
+    r"(?:i apologi[sz]e|my apologies|sorry|i['’]m sorry) (?:for|about) (?:the|that|this|my|any) [^,;:\n]{1,160}|"
+    r"my apologies|"
+    r"my (?:mistake|bad)|i (?:completely |totally )?missed (?:the mark|the point|that|it)|"
+    r"(?:what an? )?(?:great|good|excellent|fair|nice|brilliant|perfect) (?:question|catch|point|idea|news|progress|"
+    r"work|"
+    r"thinking|strategy|analysis|suggestion|insight|observation|plan|call|eye|advice|feedback|choice|approach)|"
     r"(?:this|that) is (?:strange|odd|weird|interesting|unexpected|surprising)|"
-    r"i see|hmm+|let me know\b.{0,200}|happy to help|i['’]d be happy to help|good|perfect|excellent|great)\W{0,6}",
+    r"i see|hmm+|oh no|oops|whoops|ah|let me know\b.{0,200}|happy to help|i['’]d be happy to help|good|perfect|"
+    r"excellent|great)\W{0,6}",
     re.IGNORECASE,
 )
 _REASON = re.compile(
@@ -114,6 +133,11 @@ def is_ahead(line: str) -> bool:
     return (found is not None and _ALSO_TELLS.search(head) is None) or upcoming.is_ahead(line)
 
 
+def uses_now(line: str) -> bool:
+    """What an agent takes for the step at hand is no decision."""
+    return _USES_NOW.search(line[:READ_CHARS]) is not None
+
+
 def is_planned(line: str) -> bool:
     """It says what is to be done, next or at all."""
     return is_ahead(line) or _PLANNED.match(line[:READ_CHARS]) is not None
@@ -133,9 +157,14 @@ def leans(line: str) -> bool:
     return _LEANS.match(line[:200]) is not None and not _THESE_NAMED.match(line[:200])
 
 
+def is_bare(line: str) -> bool:
+    """A link, a path or a fence, and nothing said of it."""
+    return _BARE.fullmatch(line[:READ_CHARS]) is not None
+
+
 def weight(line: str) -> int:
     """How much less it says by itself than it seems to."""
-    heavy = 90 * (is_planned(line) or agrees(line)) + 60 * leans(line)
+    heavy = 90 * (is_planned(line) or agrees(line) or is_bare(line)) + 60 * leans(line)
     bare = 40 * (len(line) < 40 and line.isupper() and " " not in line)
     return heavy + bare + 15 * (_TURNS.match(line[:80]) is not None) + 25 * line.rstrip(" *").endswith((":", "："))
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from muster.domain import purposes
 from muster.domain.memory import Event, Made, NewObservation
-from muster.domain.rules import outcomes, printed
+from muster.domain.rules import outcomes, printed, refuted
 from muster.domain.rules.agreed import decided
 from muster.domain.rules.given import Choice
 from muster.domain.rules.json import line_of
@@ -130,7 +130,7 @@ def _of_session(acts: Sequence[Act], heard: _Heard) -> list[tuple[NewObservation
                 work.turn()
                 made += [(one, place) for one in told]
         before = act
-    return made + [(one, -1) for one in work.end()]
+    return refuted.weighed(made, acts) + [(one, -1) for one in work.end()]
 
 
 def _told(act: Act, before: Act | None) -> list[NewObservation]:

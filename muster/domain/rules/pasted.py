@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from muster.domain.memory import NewObservation
+
 READ_LINES = 2_000
 _LINE = 240
 """Characters of a line that tell what it is."""
@@ -15,6 +17,11 @@ _LEAST_CHARS = 500
 _SHARE = 0.3
 _NAME_CHARS = 12
 """Of a line that is no sentence: a word over what is pasted."""
+
+_ASKED = frozenset({"request", "question", "preference"})
+"""What a person says for themself, and nothing that they paste."""
+_OF_PRINT, _OF_REPORT = 0.3, 0.5
+"""How much it weighs."""
 
 _PRINTED = re.compile(
     r"\s{0,40}(?:at (?:async )?\S{1,100}(?: \(|:\d)|(?:\([\w .]{1,40}\)|await in|[\w$.]{1,80}) @ \S{1,120}:\d|"
@@ -57,6 +64,22 @@ def own_words(text: str) -> str | None:
     if len(before) < _NAME_CHARS and after:
         return after
     return f"{before}\n\n{after}".strip()
+
+
+def asked_once(made: list[NewObservation], own: NewObservation) -> list[NewObservation]:
+    """Of a message in parts, what is asked in its own words, and the rest of it as what is told. `own`: what those "
+    "words
+    are by themselves."""
+    first, *rest = made
+    if own.type in _ASKED or first.type in _ASKED:
+        first = first.model_copy(update={"type": own.type, "title": own.title, "importance": own.importance})
+    return [first, *map(_told, rest)]
+
+
+def _told(one: NewObservation) -> NewObservation:
+    if is_printed(one.narrative or ""):
+        return one.model_copy(update={"type": "fact", "importance": _OF_PRINT})
+    return one.model_copy(update={"type": "fact", "importance": _OF_REPORT}) if one.type in _ASKED else one
 
 
 def is_printed(part: str) -> bool:

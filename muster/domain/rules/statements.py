@@ -32,8 +32,14 @@ _DECIDED = re.compile(
     rf"|^\W{{0,4}}(?:be it )?resolved[:,]? (?:that (?!issue|bug|problem)|the (?:\w{{1,20}} ){{0,2}}?{_BODIES}\b)"
     rf"|\b(?:it was|be it|hereby|{_BODIES})(?: has| have)? resolved (?:that|to)\b"
     r"|(?:wir haben|haben uns|ich habe) [^.\n]{0,60}?(?:entschieden|beschlossen)|nous avons (?:décidé|choisi)|"
-    r"(?:hemos|se ha) (?:decidido|elegido)|abbiamo deciso|decidimos|决定|決定|決めました|選びました|"
-    r"(?<!なかった)ことにし(?:ました(?!か|ら)|た(?!ら|い|場合|とき|時|ところ|か))|ことに決め|ことで合意し|결정|"
+    r"(?:hemos|se ha) (?:decidido|elegido)|abbiamo deciso|decidimos|"
+    r"(?:我们?|我們|咱们|大家|团队|團隊|已经?|已經|最终|最終|会议|會議|双方|雙方|一致|后来|"
+    r"後來)[^，。、\n]{0,8}[决決]定(?!性|因素|于|於)|"
+    r"(?:^|[，。；：:;,!！\s])[决決]定(?!性|因素|于|於|的|論|木|権|权)|"
+    r"(?:設計|设计|架构|架構|技术|技術)[决決](?:定|策)(?:是|為|为|[:：])|"
+    r"決定(?:しました|した(?!ら|場合|とき|時|い)|済み|事項)|決めました|選びました|"
+    r"(?<!なかった)ことにし(?:ました(?!か|ら)|た(?!ら|い|場合|とき|時|ところ|か))|ことに決め|ことで合意し|"
+    r"결정(?:했(?!다면|으면)|하였|(?:을|이|은)? ?(?:내렸|내려졌)|(?:이 )?(?:되었|됐)|사항)|"
     r"решили|решено",
     re.IGNORECASE,
 )
@@ -41,7 +47,8 @@ _STEP = re.compile(
     r"\b(?:will|let['’]s) (?:(?:keep|move) (?:on\b|going\b|\w+ing\b)|(?:use|switch|move|keep|drop)\b[^.\n]{0,200}?"
     r"(?:\b(?:now(?! on)|first|next(?! \w)|quickly)\b|"
     r"\bto (?:find|check|see|look|search|read|verify|inspect|explore|understand|investigate|locate|debug|view|"
-    r"change the file|edit|list|get|fetch|run|try|print)\b|\bas before\b)|"
+    r"change the file|edit|list|get|fetch|run|try|print|query|count|compare|"
+    r"determine|identify|confirm)\b|\bas before\b)|"
     r"use (?:the )?`?(?:grep|rg|sed|awk|find|curl|git|bash|jq|cat|ls|read|edit|glob|write|task|websearch|webfetch)\b)",
     re.IGNORECASE,
 )
@@ -98,7 +105,9 @@ _UNKNOWN = re.compile(
 _CLAUSE = re.compile(r"[,;:.!?–—]\s|\b(?:and|but|so|because|since|then|that|und|aber|weil)\b", re.IGNORECASE)
 _WHY = re.compile(r"\b(?:why|what makes)\b")
 _UNFIXED = re.compile(
-    r"(?:\b(?:not|never|nobody|cannot|hardly)\b|n['’]t\b)(?! need)[^.;\n]{0,40}?\b(?:fixed|solved|resolved)\b|"
+    r"(?:\b(?:not|never|nobody|cannot|hardly)\b|n['’]t\b)(?! need|"
+    r" any\b[^.;\n]{0,40}\bbeing\b)[^.;\n]{0,40}?\b(?:fixed|solved|"
+    r"resolved)\b|"
     r"\b(?:cannot|can['’]t|could(?: not|n['’]t)|did(?: not|n['’]t)|unable to) (?:fix|solve|resolve)\b|"
     r"\bun(?:resolved|solved|fixed)\b|\bthe (?:problem|issue|bug) is that\b|\b(?:to|must|should|needs to) be fixed\b|"
     r"\b(?:nicht|nie)\b(?! nur)[^.,;\n]{0,40}?\b(?:behoben|gelöst|repariert)\b|"
@@ -243,6 +252,7 @@ _OF_PEOPLE = re.compile(
     r"ministers?|ministry|referendum|candidates?|opposition|voters|striker|mayor|landlord)\s(?:\S{1,30}\s){0,3}$",
     re.IGNORECASE,
 )
+_OF_ONESELF = re.compile(r"\b(?:i|you) (?:\w{1,12} )?$", re.IGNORECASE)
 _AGREES = re.compile(
     r"\s(?:(?:reach|produce|come to|find|make) (?:an? |any )?(?:\w{1,20} )?"
     r"(?:decision|agreement|deal|compromise|consensus|quorum)|"
@@ -348,7 +358,9 @@ def expects(line: str) -> bool:
 
 def _is_so(line: str, found: re.Match[str]) -> bool:
     if _FAILS_TO.fullmatch(found.group()) and (
-        _OF_PEOPLE.search(_clause_before(line, found.start())) or _AGREES.match(line, found.end())
+        _OF_ONESELF.search(line, max(0, found.start() - 40), found.start())
+        or _OF_PEOPLE.search(_clause_before(line, found.start()))
+        or _AGREES.match(line, found.end())
     ):
         return False
     if found.group().endswith("work"):

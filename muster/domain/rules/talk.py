@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import asking, fixes, intents, moments, pasted, prompts, quoted, statements
+from muster.domain.rules import asking, fixes, intents, moments, pasted, prompts, quoted, statements, wishes
 from muster.domain.rules.asking import asks_for_work, is_courtesy
 from muster.domain.rules.headed import is_labelled, label_of
 from muster.domain.rules.reading import Act, Kind
@@ -23,7 +23,7 @@ from muster.domain.rules.text import (
     pieces,
     unique,
 )
-from muster.domain.rules.titles import capitalised, changing, told_best, with_failures
+from muster.domain.rules.titles import capitalised, changing, fails, led, told_best, with_failures
 
 __all__ = ["asks_for_work", "is_courtesy", "is_labelled"]
 
@@ -69,10 +69,8 @@ _IMPORTANCE = {
     "decision": 0.8, "preference": 0.75, "bugfix": 0.7, "change": 0.5, "error": 0.6, "discovery": 0.55, "fact": 0.5,
     "request": 0.55, "question": 0.35,
 }  # fmt: skip
-_ASKED = frozenset({"request", "question", "preference"})
-"""What a person says for themself, and nothing that they paste."""
-_OF_PRINT = 0.3
-"""Of what a program printed, in a message."""
+_OF_A_MOMENT = 0.3
+"""Of what the next run says again, and of what people say who were made up."""
 _OF_RULES = 0.2
 """Of what a program tells an agent with each task."""
 _OF_A_STEP = 0.25
@@ -106,7 +104,7 @@ def said(act: Act, before: Act | None) -> list[NewObservation]:
         for number, part in enumerate(parts, 1)
     ]
     if is_of_user(act) and (own := pasted.own_words(text)) is not None:
-        made = _with_pasted(made, _one(act, own, question, before, 1, 1) if own else made[0])
+        made = pasted.asked_once(made, _one(act, own, question, before, 1, 1) if own else made[0])
     made = _most_telling(made)
     if about and before is not None:
         named = {"title": one_line(f"{done}: {about}", 200), "sources": [act.event.id, before.event.id]}
@@ -123,20 +121,6 @@ def _set(act: Act, prompt: prompts.Prompt) -> list[NewObservation]:
         *(one.model_copy(update=wanted) for one in task),
         *(one.model_copy(update={**given, "facts": []}) for one in rules),
     ]
-
-
-def _with_pasted(made: list[NewObservation], own: NewObservation) -> list[NewObservation]:
-    """Who pastes something asks once, in their own words. `own`: what those are by themselves."""
-    first, *rest = made
-    if own.type in _ASKED or first.type in _ASKED:
-        first = first.model_copy(update={"type": own.type, "title": own.title, "importance": own.importance})
-    return [first, *map(_told_by_paste, rest)]
-
-
-def _told_by_paste(one: NewObservation) -> NewObservation:
-    if pasted.is_printed(one.narrative or ""):
-        return one.model_copy(update={"type": "fact", "importance": _OF_PRINT})
-    return one.model_copy(update={"type": "fact", "importance": _IMPORTANCE["fact"]}) if one.type in _ASKED else one
 
 
 def _most_telling(made: list[NewObservation]) -> list[NewObservation]:
@@ -194,6 +178,7 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
     if question and (is_courtesy(part) or _only_done(part)):
         kind, telling = "fact", f"{question} {part}"
     title = act.title if act.title and number == 1 and kind not in ("decision", "preference") else _title(kind, telling)
+    title = led(title, telling, lines)
     if is_of_agent(act) and kind in ("fact", "discovery", "bugfix"):
         title = with_failures(title, lines)
     if act.speaker and not title.startswith(act.speaker):
@@ -221,10 +206,19 @@ def _one(act: Act, part: str, question: str, before: Act | None, number: int, co
         files_read=act.files_read,
         files_modified=act.files_modified,
         language=language_of(part),
-        importance=_OF_A_STEP if is_of_agent(act) and _are_steps(lines) else _importance(kind, part),
+        importance=_OF_A_STEP if is_of_agent(act) and _are_steps(lines) else _weight(act, kind, part, lines),
         occurred_at=act.event.occurred_at,
         sources=[act.event.id, before.event.id] if before is not None and answered else [act.event.id],
     )
+
+
+def _weight(act: Act, kind: str, part: str, lines: list[str]) -> float:
+    weight = _importance(kind, part)
+    if not is_of_agent(act) or kind not in ("fact", "discovery"):
+        return weight
+    told = [line for line in lines if not (is_courtesy(line) or intents.agrees(line) or _is_step(line))]
+    slight = quoted.speaks_for_others(part) or all(map(moments.is_status, told))
+    return min(weight, _OF_A_MOMENT) if slight else weight
 
 
 def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
@@ -233,13 +227,18 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     said_lines = lines
     if is_of_agent(act):
         lines = [line for line in lines if not (_is_step(line) or intents.agrees(line))] or lines
-    first = next((line for line in lines if not asking.begins_politely(line)), lines[0] if lines else part)
-    for kind, says in (("decision", statements.decides), ("preference", statements.prefers)):
-        for line in lines:
-            if not line.endswith(statements.QUESTION_MARKS) and (says(line[:600]) or label_of(kind, line)):
-                if kind == "preference" and not _may_wish(act, part, line):
-                    continue
-                return kind, line
+        if not any(map(fails, lines)):
+            lines = [line for line in lines if not moments.is_status(line)] or lines
+    first = next((line for line in lines if not _is_polite(act, line)), lines[0] if lines else part)
+    standing = [line for line in lines if not line.endswith(statements.QUESTION_MARKS)]
+    for line in standing:
+        decides = statements.decides(line[:600]) or label_of("decision", line)
+        if decides and not (is_of_agent(act) and intents.uses_now(line)):
+            return "decision", line
+    for line in standing:
+        rules = is_of_user(act) and wishes.rules(line[:600])
+        if (rules or statements.prefers(line[:600]) or label_of("preference", line)) and _may_wish(act, part, line):
+            return "preference", line
     if statements.is_done(first) and len(lines) > 1:
         return "bugfix", _what_is_done(lines) or first
     if _is_asked(act, part, first, lines):
@@ -272,8 +271,14 @@ def _kind(act: Act, part: str, lines: list[str]) -> tuple[str, str]:
     return "fact", max(told[:4], key=lambda line: intents.telling(line) - weight(line)) if told else first
 
 
+def _is_polite(act: Act, line: str) -> bool:
+    return asking.begins_politely(line) or (is_of_user(act) and wishes.reacts(line[:600]))
+
+
 def _may_wish(act: Act, part: str, line: str) -> bool:
-    """A program has no wishes, nor has what it prints."""
+    """A program has no wishes, nor has what it prints. And who likes what an agent did wants no more of it."""
+    if is_of_user(act) and wishes.reacts(line[:600]):
+        return False
     if act.kind is Kind.PROMPT or act.event.type.lower() not in quoted.PRINTS or label_of("preference", line):
         return True
     return quoted.tells_of_a_person(line) or quoted.bare(line) in quoted.typed(part)

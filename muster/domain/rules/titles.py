@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from muster.domain.rules.text import one_line
+
 _IDENTIFIER = re.compile(r"[._/\\:=@#$<>(\[{`\d]|[a-z][A-Z]")
 _PROGRAMS = frozenset(
     """
@@ -33,6 +35,12 @@ _RESULT = re.compile(
     re.IGNORECASE,
 )
 """It states a result or a cause."""
+_CONCLUDES = re.compile(
+    r"\W{0,6}(?:結論|结论|結果|결론|итог|вывод|conclusion|fazit|in short|tl;?dr|bottom line|conclusión|conclusão|"
+    r"conclusione)"
+    r"\W{0,4}[:：]\W{0,4}\w[^\n]{14,}",
+    re.IGNORECASE,
+)
 _GUESS = re.compile(r"\b(?:may|might|perhaps|maybe|probably|could) (?:be|have|also|need)\b", re.IGNORECASE)
 _GLANCE = re.compile(
     r"\W{0,4}(?:i|we) (?:can )?(?:now |also )?see (?:that )?(?:there(?:['’]s| is| are)|it has|we have|you have) "
@@ -41,6 +49,10 @@ _GLANCE = re.compile(
 )
 _NAMES = re.compile(r"[\"“`'][^\"”`'\n]{1,80}[\"”`']")
 _READ = 600
+_LED_CHARS = 200
+_BLOCK = re.compile(r"(?:[)\]]|->\s?[\w\[\], .|]{1,60}|\b(?:else|try|finally))[:：]$")
+"""Code, that goes on."""
+_HEADS = re.compile(r"\s{0,3}(?:#{1,6}\s|```|~~~|[=_*-]{3,})")
 
 
 def told_best(part: str, told: Sequence[str], score: Callable[[str], int]) -> str:
@@ -60,7 +72,7 @@ def changing(told: Sequence[str], lines: Sequence[str]) -> str:
 
 
 def _value(head: str) -> int:
-    return 30 * bool(_RESULT.search(head)) - 25 * bool(_GUESS.search(head))
+    return 30 * bool(_RESULT.search(head)) + 60 * bool(_CONCLUDES.match(head)) - 25 * bool(_GUESS.search(head))
 
 
 def _is_shown(part: str, line: str) -> bool:
@@ -71,8 +83,19 @@ def _is_shown(part: str, line: str) -> bool:
     return at >= 0 and any(found.start() < at < found.end() for found in _FENCED.finditer(part))
 
 
+def led(title: str, telling: str, lines: Sequence[str]) -> str:
+    """With what comes behind it, where it only leads there."""
+    if not title.endswith((":", "：")) or telling not in lines or _BLOCK.search(title[-80:]):
+        return title
+    behind = [line for line in lines[lines.index(telling) + 1 :][:3] if not _HEADS.match(line)]
+    after = one_line(behind[0]).replace("**", "") if behind else ""
+    both = f"{title} {after}".rstrip(": ：")
+    return both if after and len(both) <= _LED_CHARS else title
+
+
 _CLAIMS = re.compile(
-    r"\b(?:pass(?:ed|es|ing)?|success(?:ful(?:ly)?)?|worked|works|working|completed|succeeded|green|perfectly|fixed|resolved|"
+    r"\b(?:pass(?:ed|es|ing)?|success(?:ful(?:ly)?)?|worked|works|working|completed|succeeded|green|perfectly|fixed|"
+    r"resolved|"
     r"solved)\b",
     re.IGNORECASE,
 )
@@ -93,15 +116,16 @@ _MENDED = re.compile(
 
 def with_failures(title: str, lines: Sequence[str]) -> str:
     """What an agent claims, with what it takes back in the same message."""
-    if not _CLAIMS.search(title[:_READ]) or _fails(title):
+    if not _CLAIMS.search(title[:_READ]) or fails(title):
         return title
     at = next((number for number, line in enumerate(lines) if line[:60] in title or title[:60] in line), 0)
-    fails = next((line for line in lines[at:] if _fails(line)), "")
-    if not fails:
+    back = next((line for line in lines[at:] if fails(line)), "")
+    if not back:
         return title
-    both = f"{title} {fails}"
-    return both if len(both) <= 200 else fails
+    both = f"{title} {back}"
+    return both if len(both) <= 200 else back
 
 
-def _fails(line: str) -> bool:
+def fails(line: str) -> bool:
+    """It takes back what another sentence calls a success."""
     return _TAKEN_BACK.search(line[:_READ]) is not None and not _MENDED.search(line[:_READ])

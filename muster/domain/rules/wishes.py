@@ -74,6 +74,15 @@ _INTENDS = re.compile(
     re.IGNORECASE,
 )
 """What somebody would like to do next is no preference."""
+_ONCE = re.compile(
+    r"(?<!n['’]t )(?<!not )\bwant you to\b(?![^.\n]{0,160}\b(?:always|never|only|every|each|whenever|from now on|"
+    r"in (?:the )?future|going forward|any ?time|before you|without|stop \w+ing|as we go|instead of|rather than|"
+    r"be (?:brief|short|concise|careful|strict|honest|critical))\b)|"
+    r"\bwant you to\b[^.\n]{0,160}\b(?:at this time|right now|now|yet|today|for now|at the moment|this time)\b|"
+    r"(?:['’]d| would) (?:like|love) you (?:\w{1,12} )to\b",
+    re.IGNORECASE,
+)
+"""It is to be done now."""
 _HAPPENS = re.compile(
     r"\b(?:(?:it|which|that|this)(?:['’]ll| will| would| can| could| may| might)?|(?:will|would|can|could|may|"
     r"might)(?: then| also| still)?)(?: almost| nearly| practically| virtually)? $|\b(?:almost|nearly|practically|"
@@ -83,9 +92,45 @@ _HAPPENS = re.compile(
 """Before "always": what a thing does is nobody's wish."""
 
 
+_REACTS = re.compile(
+    r"\b(?:i|we) (?:really |also |do |quite |still )*(?:like|love|prefer|dislike|hate) (?:how|where|what|this|that|"
+    r"these|those|"
+    r"both|it(?! when)|your|the (?:idea|look|sound|direction|way|approach|design|name|new|first|second|third|last|"
+    r"latter|"
+    r"former|result|outcome)s?|(?:option |number |approach |#)?(?:\d{1,2}|[a-c])(?: (?:or|and) (?:\d{1,2}|"
+    r"[a-c]))?(?=\W|$))\b",
+    re.IGNORECASE,
+)
+"""To what is before them: it holds for that alone."""
+_HATES = re.compile(
+    r"\b(?:i|we) (?:really |also |do |just )*(?:dislike|hate) (?:how|that|it|when|what)\b", re.IGNORECASE
+)
+"""It is not to be so again."""
+_RULES_NEXT = re.compile(
+    rf"{_OPENING}(?:(?:next time|in (?:the )?future|whenever|every time|each time|any ?time|when(?:ever)? i|if i) "
+    r"(?:(?!you should have)[^.,;\n]){0,120},|(?:next time|in (?:the )?future|from now on|going forward),?) "
+    r"(?:(?:please|just|then|you (?:should|must|need to|have to)|make sure (?:to|you)) )*"
+    r"(?:do|don['’]?t|never|always|use|ask|run|check|make|tell|read|show|stop|wait|think|write|keep|avoid|try|follow|"
+    r"verify|say|give|look|commit|test|explain|answer|remember|start|put|add|leave|be)\b",
+    re.IGNORECASE,
+)
+"""What somebody tells to be done each time."""
+
+
+def reacts(line: str) -> bool:
+    """It likes what is at hand, and asks for nothing."""
+    return _REACTS.search(line) is not None and not _HATES.search(line)
+
+
+def rules(line: str) -> bool:
+    """Of a person who speaks to an agent: it is to be so from now on."""
+    return _RULES_NEXT.match(line) is not None and not line.rstrip().endswith("?")
+
+
 def prefers(line: str) -> bool:
     return _STANDING.search(line) is not None or any(
         not _INTENDS.search(line, found.start(), found.end() + 8)
+        and not _ONCE.search(line, found.start(), found.end() + 200)
         and not _HAPPENS.search(line, max(0, found.start() - 60), found.start())
         for found in _PREFERS.finditer(line)
     )

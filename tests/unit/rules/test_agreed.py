@@ -73,3 +73,52 @@ def test_hostile_advice_takes_no_longer_than_it_is() -> None:
         agreed.agreed_to("I agree. Let's do that.", text)
         agreed.agreed_to(text[:400], text)
     assert began.fair < 3
+
+
+OFFERS = (
+    "There are three ways to weigh:\n\n1. **Weigh at the gate**\n2. Weigh in the hall\n3. Weigh nothing\n\n"
+    "Which one do you want?"
+)
+OPTIONS = "### Option A: weigh at the gate\n\n1. open it\n2. close it\n\n### Option B: weigh in the hall\n\n1. open it"
+
+
+@pytest.mark.parametrize(
+    ("offers", "answer", "title"),
+    [
+        (OFFERS, "1", "Decided: Weigh at the gate"),
+        (OFFERS, "2.", "Decided: Weigh in the hall"),
+        (OFFERS, "Let's go with 2, please", "Decided: Weigh in the hall"),
+        (OFFERS, "Option 3", "Decided: Weigh nothing"),
+        (OFFERS, "I'd go with number 1", "Decided: Weigh at the gate"),
+        (OPTIONS, "Option B", "Decided: weigh in the hall"),
+        (OPTIONS, "ok, let's do option A", "Decided: weigh at the gate"),
+    ],
+)
+def test_who_chooses_decides(offers: str, answer: str, title: str) -> None:
+    (one,) = talk(offers, answer)
+    assert (one.type, one.title, len(one.sources)) == ("decision", title, 2)
+
+
+@pytest.mark.parametrize(
+    ("offers", "answer"),
+    [
+        (OFFERS, "2 or 3"),
+        (OFFERS, "4"),
+        (OFFERS, "I'm leaning towards 2, but explain what it costs"),
+        (OFFERS, "2?"),
+        (OFFERS.partition("Which")[0], "2"),
+        (OPTIONS, "1"),
+        ("I did one thing:\n\n1. Weighed\n\nHow many scales are there?", "1"),
+        ("1. a first\n2. a second\n\nThen:\n1. a third\n2. a fourth\n\nWhich?", "1"),
+    ],
+)
+def test_nobody_knows_what_was_chosen(offers: str, answer: str) -> None:
+    assert talk(offers, answer) == []
+
+
+def test_hostile_offers_take_no_longer_than_they_are() -> None:
+    began = Stopwatch(time.process_time)
+    for bit in ("1. a\n", "option 1: b\n", "# ", "**", "(a) b\n", " "):
+        agreed.chosen("option 1", bit * (256_000 // len(bit)))
+        agreed.chosen((bit * 40)[:80], OFFERS)
+    assert began.fair < 3

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from muster.domain.rules import quoted, statements
+from muster.domain.rules import intents, quoted, statements, wishes
 from tests.pace import Stopwatch
 from tests.unit.rules.observing import event, made, only
 
@@ -139,3 +139,109 @@ def test_hostile_wishes_take_no_longer_than_they_are() -> None:
         for says in (quoted.tells_of_a_person, statements.decides, statements.prefers, statements.breaks):
             says(text[:2000])
     assert began.fair < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I like how you think!",
+        "I like this design better.",
+        "I like 2 or 3",
+        "I love the idea of the second scale.",
+        "I want you to think harder on this.",
+        "I want you to prepare a plan for the labels in several stages.",
+        "I have more things I want you to do, so maybe we should plan.",
+        "I'd like you now to revert the labels.",
+        "I don't want you to change any labels at this time.",
+        "Great, I prefer option 2.",
+    ],
+)
+def test_what_is_liked_or_wanted_at_hand_is_no_preference(text: str) -> None:
+    for sent in (event({"role": "user", "content": text}), event({"prompt": text}, "prompt")):
+        assert "preference" not in [one.type for one in made(sent)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Next time I tell you to use the scale, do so.",
+        "In future, ask me before you print labels.",
+        "Next time please check the scale before you print.",
+        "Whenever you change the rates, run the tests of the printer.",
+        "When I ask for a plan, don't write code.",
+        "I want you to always ask before you print.",
+        "I want you to be brief.",
+        "I don't want you to touch the rates.",
+        "I dislike how you always rush to the printer.",
+        "I hate it when labels are printed twice.",
+        "I like tabs better than spaces.",
+        "I prefer grams.",
+    ],
+)
+def test_what_holds_from_now_on_is_a_preference(text: str) -> None:
+    assert only(event({"role": "user", "content": text})).type == "preference"
+
+
+@pytest.mark.parametrize("text", ["Next time, use the other scale.", "In future, check the zone first."])
+def test_advice_of_an_agent_is_no_preference(text: str) -> None:
+    assert only(event({"role": "assistant", "text": text})).type != "preference"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("I like how you think! The scale is better named gate.", "The scale is better named gate."),
+        ("I like this design better. Please check where the zones have to be changed.",
+         "Please check where the zones have to be changed."),
+    ],
+)  # fmt: skip
+def test_what_is_liked_is_no_title(text: str, title: str) -> None:
+    assert only(event({"prompt": text}, "prompt")).title == title
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I will use the list of zones for this.",
+        "I'll use your table of rates as they stand there.",
+        "Right, the scale has its own driver. Let's use it as suggested:",
+        "I will use sqlite3 from the command line to query the rates of each zone.",
+        "색상 규칙이 결정적 단서입니다.",
+        "범위는 데이터로 자동 결정됩니다.",
+        "這個表是用來看的,而不是「決定運費的公式」。",
+        "这取决于重量，由仓库决定。",
+        "決定的な違いは単位です。",
+    ],
+)
+def test_a_step_or_what_determines_is_no_decision(text: str) -> None:
+    assert "decision" not in [one.type for one in made(event({"role": "assistant", "text": text}))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["We will use Postgres for this.", "We will use the queue instead of cron because it is faster.", "我们决定用克。",
+     "最终决定使用克作为单位。", "决定：用克。", "單位的設計決定是用克。", "グラムを使うことに決定しました。",
+     "단위는 그램으로 결정했습니다.", "단위는 그램으로 결정되었습니다."],
+)  # fmt: skip
+def test_what_is_decided_stays_a_decision(text: str) -> None:
+    assert only(event({"role": "assistant", "text": text})).type == "decision"
+
+
+def test_hostile_rules_take_no_longer_than_they_are() -> None:
+    began = Stopwatch(time.process_time)
+    for bit in (
+        "i like ",
+        "i want you to ",
+        "next time ",
+        "when i ",
+        "in future, ",
+        "whenever you ",
+        "and ",
+        "i'll use ",
+    ):
+        text = bit * (20_000 // len(bit))
+        wishes.rules(text)
+        wishes.reacts(text)
+        wishes.prefers(text[:2000])
+        intents.uses_now(text)
+    assert began.fair < 3
