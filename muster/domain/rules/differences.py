@@ -102,9 +102,14 @@ def filters(command: str) -> frozenset[str]:
 
 def piped(command: str) -> list[str]:
     """The same in its order."""
-    parts = _PIPE.split(_QUOTED.sub("_", without_script(command)[:READ_CHARS]))[1:20]
+    parts = split_at_pipes(command)[1:20]
     names = [part.split(maxsplit=1)[0].rpartition("/")[2] for part in parts if part.strip()]
     return [name for name in names if name not in _CUT]
+
+
+def split_at_pipes(command: str) -> list[str]:
+    """With a stroke in place of what was quoted."""
+    return _PIPE.split(_QUOTED.sub("_", without_script(command)[:READ_CHARS]))
 
 
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'[^']*+'", re.DOTALL)

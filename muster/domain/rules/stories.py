@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import causes, commands, differences, hooks, outcomes, scripts, weakened
+from muster.domain.rules import causes, commands, differences, exits, hooks, outcomes, scripts, weakened
 from muster.domain.rules.called import files_named, fix_told, titled
 from muster.domain.rules.cycles import Cycle, failure
 from muster.domain.rules.failing import failing
@@ -119,6 +119,8 @@ def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObserva
     story = [f"`{short(act.command)}` failed{code}." if act.command else f"{program} failed{code}.", found.excerpt]
     if later:
         story.append(later)
+    if meant := exits.meaning(program, act.exit_code, act.text, found.what):
+        found = found._replace(what=meant)
     facts = [found.what] if found.what else []
     facts += [f"Fails: {name}" for name in found.tests]
     why = found.what or (f"exit code {act.exit_code}" if act.exit_code is not None else "it does not say why")

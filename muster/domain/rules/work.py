@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, verdicts
+from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, queries, verdicts
 from muster.domain.rules.called import run_told, titled, used
 from muster.domain.rules.cycles import Cycle, fails_again, has_failed, is_part, is_same_failure, placed
 from muster.domain.rules.differences import filters
@@ -13,8 +13,10 @@ from muster.domain.rules.json import line_of
 from muster.domain.rules.looks import found_in, names_a_file
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.results import is_answer, is_doubted, output_of
+from muster.domain.rules.steps import steps
 from muster.domain.rules.stories import as_said, changed, committed, looked, mended, of, short, still_broken
 from muster.domain.rules.text import one_line
+from muster.domain.rules.touched import told_once, without_removed
 
 MAX_LOOKS = 8
 """Reads and searches that one observation speaks of."""
@@ -87,10 +89,15 @@ class Work:
         if program == "git commit" and outcomes.nothing_to_commit(act.text):
             act.note = "there was nothing to commit"
             return
+        if not act.failed:
+            self._edits = without_removed(self._edits, act.command)
         doubted = is_doubted(act)
         failed = has_failed(act) or (
             not doubted and any(_mends(act, one) and fails_again(act, one.every[-1]) for one in self._open)
         )
+        if failed and verdicts.found_nothing(act.command, act.text) and act.exit_code in (None, 1):
+            act.note = f"{program or 'a search'} found nothing"
+            return
         if failed and commands.only_looks(act.command):
             if complaint := verdicts.complaint(act.command, act.text):
                 self.made.append(
@@ -108,7 +115,7 @@ class Work:
             self._fails(act)
         elif doubted or hidden.is_silenced(act.command, act.text) or not self._passes(act):
             self._succeeded(act, program)
-        elif (message := commands.commit_message(act.command)) and outcomes.is_committed(act.command, act.text):
+        elif (message := outcomes.message(act.command, act.text)) and outcomes.is_committed(act.command, act.text):
             self.made.append(committed(act, message))
         if act.files_modified:
             return
@@ -169,7 +176,7 @@ class Work:
         told = [act for act in self._edits if act not in awaited]
         self._edits = [act for act in self._edits if act in awaited]
         if told:
-            self.made.append(changed(told, check))
+            self.made.append(changed(told_once(told), check))
 
     def _end_all(self) -> None:
         while self._open:
@@ -180,7 +187,7 @@ class Work:
 
     def _succeeded(self, act: Act, program: str) -> None:
         command, output = act.command, output_of(act)
-        if (message := commands.commit_message(command)) and outcomes.is_committed(command, act.text):
+        if (message := outcomes.message(command, act.text)) and outcomes.is_committed(command, act.text):
             self.made.append(committed(act, message))
         elif names := commands.installs(command):
             self.made.append(of(act, "change", f"Install {names}", f"`{short(command)}`", importance=0.45,
@@ -200,7 +207,7 @@ class Work:
                 of(act, "discovery", titled(f"{program} passes", report, command), as_said(act, output), importance=0.3)
             )
         else:
-            title = act.about or f"Run `{run_told(command)}`"
+            title = act.about or _asked(command, output) or f"Run `{run_told(command)}`"
             kind = "change" if commands.mutates(command) and not commands.asks_page(command, act.text) else "discovery"
             weight = 0.4 if kind == "change" else 0.3
             if commands.shows_logs(command) and (told := outcomes.told_in(act.text)):
@@ -293,6 +300,12 @@ class Work:
         title = plans.titled(act.items, one_line(act.text))
         lines = [f"- [{'x' if plans.is_done(state) else ' '}] {what}" for what, state in act.items]
         self.made.append(of(act, "plan", title, "\n".join(lines) or act.text, importance=weight))
+
+
+def _asked(command: str, output: str) -> str:
+    """Of a database, with the beginning of its answer: several are often asked for the same."""
+    query = queries.asked(steps(command))
+    return f"{query}: {one_line(output.partition(chr(10))[0], 70)}" if query and output else query
 
 
 def _looks(act: Act) -> list[Act]:
