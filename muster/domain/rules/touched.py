@@ -77,11 +77,24 @@ def through(act: Act, found: Window, command: str) -> Act:
     return act
 
 
-def without_removed(edits: Sequence[Act], command: str) -> list[Act]:
-    """A file that was only there for a while is nothing that was added."""
+def copied(command: str) -> list[str]:
+    """Files that are somewhere else too from then on."""
+    found = (step for step in steps(command) if step.name in _COPIES or step.words[:2] == ("git", "add"))
+    return [posixpath.normpath(word) for step in found for word in step.words[1:] if word[:1] != "-"]
+
+
+_COPIES = frozenset("cp mv ln scp rsync install tar zip".split())  # noqa: SIM905
+
+
+def without_removed(edits: Sequence[Act], command: str, kept: Sequence[str] = ()) -> list[Act]:
+    """A file that was only there for a while is nothing that was added. `kept`: those that were put elsewhere."""
     removed = [posixpath.normpath(word) for step in steps(command) if step.name == "rm" for word in step.words[1:]]
     made = [path for act in edits if act.created for path in act.files_modified]
-    gone = [word for word in removed if any(is_same_file(path, word) for path in made)]
+    gone = [
+        word
+        for word in removed
+        if any(is_same_file(path, word) for path in made) and not any(is_same_file(one, word) for one in kept)
+    ]
     return [act for act in edits if not (gone and act.files_modified and _are_all(act.files_modified, gone))]
 
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, queries, verdicts
+from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, queries, rejections, verdicts
 from muster.domain.rules.called import run_told, titled, used
-from muster.domain.rules.cycles import Cycle, fails_again, has_failed, is_part, is_same_failure, placed
+from muster.domain.rules.cycles import (
+    Cycle,
+    fails_again,
+    has_failed,
+    is_accepted,
+    is_part,
+    is_rejected_again,
+    is_same_failure,
+    placed,
+)  # fmt: skip
 from muster.domain.rules.differences import filters
 from muster.domain.rules.json import line_of
 from muster.domain.rules.looks import found_in, names_a_file
@@ -16,11 +25,12 @@ from muster.domain.rules.results import is_answer, is_doubted, output_of
 from muster.domain.rules.steps import steps
 from muster.domain.rules.stories import as_said, changed, committed, looked, mended, of, short, still_broken
 from muster.domain.rules.text import one_line
-from muster.domain.rules.touched import told_once, without_removed
+from muster.domain.rules.touched import copied, told_once, without_removed
 
 MAX_LOOKS = 8
 """Reads and searches that one observation speaks of."""
 MAX_EDITS = 12
+MAX_COPIED = 40
 MAX_FAILURES = 8
 """That one observation speaks of, of the same; and things that are followed at once."""
 
@@ -35,6 +45,7 @@ class Work:
         self._edits: list[Act] = []
         """Those that are not told yet."""
         self._looks: list[Act] = []
+        self._copied: list[str] = []
         self._planned: list[tuple[str, str]] = []
 
     def take(self, act: Act) -> None:
@@ -90,7 +101,8 @@ class Work:
             act.note = "there was nothing to commit"
             return
         if not act.failed:
-            self._edits = without_removed(self._edits, act.command)
+            self._copied += copied(act.command)
+            self._edits = without_removed(self._edits, act.command, self._copied[-MAX_COPIED:])
         doubted = is_doubted(act)
         failed = has_failed(act) or (
             not doubted and any(_mends(act, one) and fails_again(act, one.every[-1]) for one in self._open)
@@ -127,8 +139,10 @@ class Work:
 
     def _fails(self, act: Act) -> None:
         for cycle in self._open:
-            if commands.is_same(act.command, placed(cycle.failed)) or commands.is_same(
-                placed(act), placed(cycle.failed)
+            if (
+                commands.is_same(act.command, placed(cycle.failed))
+                or commands.is_same(placed(act), placed(cycle.failed))
+                or is_rejected_again(act, cycle.failed)
             ):
                 if outcomes.never_ran(cycle.failed.text) and not outcomes.never_ran(act.text):
                     cycle.begins_with(act)
@@ -200,7 +214,9 @@ class Work:
                 self._look(look)
         elif commands.only_looks(command) and not is_answer(act, output):
             act.note = f"{program or 'a command'} only looks around"
-        elif not output and not commands.mutates(command) and not commands.commit_message(command):
+        elif not output and not (
+            commands.mutates(command) or commands.commit_message(command) or rejections.hands_in(command)
+        ):
             act.note = f"{program or 'a command'} said nothing"
         elif report := outcomes.passed(output):
             self.made.append(
@@ -333,6 +349,8 @@ def _folded(cycles: list[Cycle]) -> list[Cycle]:
 
 def _mends(act: Act, cycle: Cycle) -> bool:
     """Whether it passes where each of the failures was."""
+    if is_accepted(act, cycle.last):
+        return True
     for failed in cycle.standing:
         if not commands.is_check(act.command) and filters(act.command) != filters(failed.command):
             return False

@@ -154,6 +154,7 @@ UNKNOWN = "usage: pytest [options]\npytest: error: unrecognized arguments: --spe
         ("apt-get install jq", "E: Could not open lock file - open (13: Permission denied)", "sudo apt-get install jq",
          "with `sudo apt-get`"),
         ("tsc --noEmit", "bash: tsc: command not found", "npx tsc --noEmit", "with `npx tsc`"),
+        ("timeout 8 ./serve --once", "zsh: command not found: timeout", "./serve --once", "without `timeout`"),
         ("go test -raec ./...", "flag provided but not defined: -raec", "go test ./...", "without `-raec`"),
         ("jest --foo", "● Unrecognized CLI Parameter:\n  Unrecognized option \"--foo\".", "jest", "without `--foo`"),
         ("cargo build --relase", "error: unexpected argument '--relase' found", "cargo build", "without `--relase`"),

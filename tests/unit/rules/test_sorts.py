@@ -109,6 +109,9 @@ def test_what_was_there_for_a_while_was_not_added() -> None:
     assert kept[0].type == "feature"
     (one,) = [each for each in made(script, edit, ran("rm reproduce.py")) if each.files_modified]
     assert (one.type, one.files_modified) == ("change", ["/app/shop/cart.py"])
+    for kept in ("cp reproduce.py docs/", "git add reproduce.py"):
+        found = made(script, edit, ran(kept), ran("rm reproduce.py"))
+        assert any("/app/reproduce.py" in each.files_modified for each in found)
     # What was there before is missed.
     assert any("cart.py" in each.content for each in made(edit, ran("rm shop/cart.py")))
 
