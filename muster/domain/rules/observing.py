@@ -12,7 +12,7 @@ from uuid import UUID
 
 from muster.domain import purposes
 from muster.domain.memory import Event, Made, NewObservation
-from muster.domain.rules import outcomes, printed
+from muster.domain.rules import outcomes, printed, unasked
 from muster.domain.rules.agreed import decided
 from muster.domain.rules.given import Choice
 from muster.domain.rules.json import line_of
@@ -177,6 +177,11 @@ def _written(act: Act) -> list[NewObservation]:
     text = outcomes.printed(printed.without_pages(act.text))
     if not _has_words(text):
         act.note = "output with hardly a word in it"
+        return []
+    if act.tool and unasked.is_refused(text):
+        return [broken(act)]
+    if act.tool and not outcomes.fails(text) and unasked.says_nothing(text):
+        act.note = "an answer that tells nothing without what was asked"
         return []
     if outcomes.fails(text):
         rest = outcomes.since_failure(text)
