@@ -24,6 +24,7 @@ _METHOD = re.compile(
     re.MULTILINE,
 )
 """Of a class, without a word that says what it is."""
+_HAS_METHODS = re.compile(r"\.(?:[cm]?[jt]sx?|vue|svelte|java|cs|dart|groovy)$|^$")
 _VALUES = frozenset("const let var val object".split())  # noqa: SIM905
 _PROSE = re.compile(r"\.(?:md|mdx|rst|adoc|txt)$")
 
@@ -62,19 +63,19 @@ def _all(edits: Sequence[Act], side: int) -> list[Defined]:
     found: dict[str, Defined] = {}
     for act in edits:
         for path, *texts in placed(act):
-            for name in _names(texts[side]):
+            for name in _names(texts[side], path):
                 found.setdefault(name, Defined(name, path))
     return list(found.values())[:MOST]
 
 
-def _names(text: str) -> list[str]:
+def _names(text: str, path: str) -> list[str]:
     """A value that is named within something else is its own affair."""
     named = [
         (found.start(), found[4])
         for found in _DEFINED.finditer(text)
         if found[3].lower() not in _VALUES or "export" in found[2].lower() or not _is_within(found, text)
     ]
-    methods = [(found.start(), found[1]) for found in _METHOD.finditer(text)]
+    methods = [(found.start(), found[1]) for found in _METHOD.finditer(text)] if _HAS_METHODS.search(path) else []
     return [name for _, name in sorted([*named, *methods])]
 
 

@@ -141,7 +141,7 @@ def changed(edits: list[Act], check: Act | None) -> NewObservation:
     added, removed = [one.name for one in come], [one.name for one in gone]
     created = [path for act in edits if act.created for path in act.files_modified[:1]]
     about = next((act.about for act in edits if act.about), "")
-    renamed = len(added) == len(removed) == 1
+    renamed = len(added) == len(removed) == 1 and come[0].path == gone[0].path
     if created:
         inside = [one.name for one in come if one.path in created or not one.path]
         kind, title = "feature", f"Add {_named(created)}" + (f" with {_listed(inside)}" if inside else "")

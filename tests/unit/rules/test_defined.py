@@ -68,6 +68,13 @@ def test_what_is_renamed_or_gone_stands_in_its_file() -> None:
     assert one.title == "Remove `add` from cart.ts"
 
 
+def test_what_looks_like_a_method_in_a_text_is_none() -> None:
+    query = 'QUERY = """\n  query {\n    repository(owner: $owner) {\n      issues(first: 3) {\n"""'
+    assert only(edited("fetch.py", "x = 1", query)).type == "change"
+    one = only(edited("a.ts", "export function make() {}", ""), edited("b.ts", "x", "export function take() {}"))
+    assert one.title == "Add `take` to b.ts"
+
+
 def test_long_texts_are_read_in_time() -> None:
     for text in ("  const a = 1;\n" * 9000, "  a(" * 60_000, " " * 250_000, "export " * 40_000, "  a" + "b" * 250_000):
         only(edited("cart.ts", "x", text))
