@@ -30,6 +30,8 @@ from muster.domain.shapes.parts import is_of_a_program
 MAX_OUTPUT_PIECES = 6
 _OF_CODE = 0.2
 """How much output weighs in which there is nothing but code."""
+_A_FEW = 4
+"""Lines of code."""
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
@@ -218,6 +220,8 @@ def _said(act: Act, part: str, progress: Set[str]) -> list[NewObservation]:
     """Lines of progress, that differ in their numbers only, are no title where there is another; nor is code."""
     made = said(Act(act.event, Kind.MESSAGE, text=part), None)
     lines = part.split("\n")
+    if len(lines) >= _A_FEW and unasked.says_nothing(part) and not printed.stated(part):
+        return [one.model_copy(update={"type": "fact", "importance": _OF_CODE}) for one in made]
     words = printed.without_code(lines)
     if len(words) < len(lines):
         if not _has_words(rest := "\n".join(words)):

@@ -45,7 +45,7 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     ]  # fmt: skip
     report = outcomes.passed(passed.text)
     story = [
-        f"`{short(cycle.last.command)}` failed: {found.what}",
+        f"`{short(cycle.last.command)}` failed{f': {found.what}' if found.what else ', and does not say why.'}",
         *(f"Failing: {', '.join(found.tests)}" for _ in found.tests[:1]),
         _rewrote(cycle) if itself else _story(fixes, 2000),
         f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
@@ -87,7 +87,7 @@ def _whats(cycle: Cycle) -> list[str]:
     first = failure(cycle.failed.text).what
     others = (failure(act.text).what for act in cycle.failures)
     listed = (what for act in cycle.every for what in outcomes.complaints(act.text, MAX_COMPLAINTS))
-    return unique((first, *others, *listed), MAX_COMPLAINTS) or [first]
+    return unique((first, *others, *listed), MAX_COMPLAINTS)
 
 
 def still_broken(cycle: Cycle) -> NewObservation:

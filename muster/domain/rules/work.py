@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from muster.domain.memory import NewObservation
 from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, queries, rejections, verdicts
-from muster.domain.rules.called import run_told, titled, used
+from muster.domain.rules.called import asked_told, run_told, titled, used
 from muster.domain.rules.cycles import (
     Cycle,
     fails_again,
@@ -302,7 +302,7 @@ class Work:
         elif not said and not act.query:
             act.note = f"{act.tool} said nothing"
         else:
-            title = act.about or f"{act.tool}: {one_line(act.query, 90)}" if act.query else f"{act.tool} was used"
+            title = act.about or asked_told(act.tool, act.query, said)
             self.made.append(of(act, "discovery", title, f"{act.query}\n{said}", importance=0.35))
 
     def _plan(self, act: Act) -> None:

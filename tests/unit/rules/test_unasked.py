@@ -103,3 +103,11 @@ def test_long_answers_are_read_in_time() -> None:
         text = part * (250_000 // len(part))
         says_nothing(text)
         is_refused(text)
+
+
+def test_printed_code_weighs_little() -> None:
+    one = only(event({"stream": "stdout", "text": PYTHON + TYPESCRIPT}, "agent.output", "muster"))
+    assert (one.type, one.importance) == ("fact", 0.2)
+    said = "The carts of guests are kept for one day only, because the shop closes at night."
+    one = only(event({"stream": "stdout", "text": f"{TYPESCRIPT}\n{said}"}, "agent.output", "muster"))
+    assert one.importance > 0.2
