@@ -107,7 +107,7 @@ def test_long_answers_are_read_in_time() -> None:
 
 def test_printed_code_weighs_little() -> None:
     one = only(event({"stream": "stdout", "text": PYTHON + TYPESCRIPT}, "agent.output", "muster"))
-    assert (one.type, one.importance) == ("fact", 0.2)
+    assert (one.type, one.importance) == ("discovery", 0.2)
     said = "The carts of guests are kept for one day only, because the shop closes at night."
     one = only(event({"stream": "stdout", "text": f"{TYPESCRIPT}\n{said}"}, "agent.output", "muster"))
     assert one.importance > 0.2
