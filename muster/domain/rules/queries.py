@@ -48,7 +48,11 @@ def _of_file(step: Step) -> list[str]:
     """The file and what is asked of it. What is cut in the middle of a quote is one all the same."""
     operands = given(step.words[1:], _OF_FILES).operands
     cut = next((at for at, word in enumerate(operands) if at and word[:1] in "\"'" and word), 0)
-    return [*operands[:cut], " ".join(operands[cut:])[1:]] if cut else operands
+    query = " ".join(operands[cut:])[1:]
+    return [operands[0], query] if cut and not _WRITES.search(query) else operands
+
+
+_WRITES = re.compile(r"\b(?:insert|update|delete|drop|create|alter|replace|attach|vacuum|reindex)\b", re.IGNORECASE)
 
 
 def asked(found: Sequence[Step]) -> str:

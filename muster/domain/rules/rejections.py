@@ -58,6 +58,6 @@ def _handed(command: str) -> Step | None:
     run = [step for step in steps(command) if not step.prepares]
     if len(run) != 1 or len(run[0].words) < 2 or _INTERPRETERS.match(run[0].name):
         return None
-    if commands.only_looks(command) or commands.is_check(command) or commands.mutates(command):
+    if commands.shows(command) or commands.is_check(command) or commands.mutates(command):
         return None
     return run[0]

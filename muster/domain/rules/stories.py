@@ -6,8 +6,19 @@ import re
 from collections.abc import Sequence
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import causes, commands, defined, differences, exits, hooks, outcomes, scripts, weakened
-from muster.domain.rules.called import files_named, fix_told, titled
+from muster.domain.rules import (
+    causes,
+    commands,
+    defined,
+    differences,
+    exits,
+    hooks,
+    outcomes,
+    rejections,
+    scripts,
+    weakened,
+)
+from muster.domain.rules.called import files_named, fix_told, run_told, titled
 from muster.domain.rules.cycles import Cycle, failure
 from muster.domain.rules.defined import Defined
 from muster.domain.rules.failing import failing
@@ -126,6 +137,9 @@ def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObserva
     facts += [f"Fails: {name}" for name in found.tests]
     why = found.what or (f"exit code {act.exit_code}" if act.exit_code is not None else "it does not say why")
     title = titled(f"{program} fails", why, act.command)
+    if not act.exit_code and not acts[1:] and rejections.is_rejected(act.command, act.text):
+        # What was handed in says more than the one word that it is wrong.
+        title = f"Run `{run_told(act.command)}`"
     if act.interrupted:
         title = f"{program} was interrupted" + (f": {found.what}" if found.what else "")
         story[0] = f"{title}."

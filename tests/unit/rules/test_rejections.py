@@ -34,7 +34,11 @@ def test_what_was_missing_may_be_quotes() -> None:
 
 
 def test_what_is_rejected_is_an_error() -> None:
+    one = only(ran("./unlock 4711", "Wrong!", 1))
+    assert (one.type, one.title) == ("error", "unlock fails: Wrong!")
     one = only(ran("./unlock 4711", "Wrong!"))
+    assert (one.type, one.title, one.facts) == ("error", "Run `./unlock 4711`", ["Wrong!"])
+    one = only(ran("./unlock 4711", "Wrong!"), ran("./unlock 4712", "Wrong!"))
     assert (one.type, one.title) == ("error", "unlock fails: Wrong!")
     # Nobody says that it was right.
     found = made(ran("submit 4711", "Wrong!"), ran("submit 4712"))

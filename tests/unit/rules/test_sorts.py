@@ -21,6 +21,7 @@ def ran(command: str, said: str = "", code: int | None = None) -> Event:
          "SELECT title, author, le… (library-*.sqlite): The Waves|Woolf"),
         ("sqlite3 -separator '|' library.db 'select 1 from books'", "select 1 from books (library.db): The Waves"),
         ("sqlite3 library.db 'WITH b AS (SELECT 1) SELECT * FROM b'", "WITH b AS (SELECT 1) SELECT * FROM b (library"),
+        ('cd data && sqlite3 "$(ls shop/*.sqlite)" "SELECT title, auth…', "SELECT title, auth…"),
         ("cd data && duckdb library.db -c 'select 1'", "select 1 (library.db): The Waves|Woolf"),
         ("psql -d library -c 'select title from books'", "select title from books: The Waves|Woolf"),
     ],
