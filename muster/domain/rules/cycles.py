@@ -111,7 +111,7 @@ class Cycle:
         found = [act for act in self.since if _may_mend(act, last)]
         if self.passed and self.passed.command != last.command:
             found += [self.passed] if self.otherwise or _may_mend(self.passed, last) else []
-        return found or ([last] if self.passed and hooks.rewrote(last.text) else [])
+        return found or ([last] if self.passed and _rewrites(last) else [])
 
     @property
     def itself(self) -> bool:
@@ -183,6 +183,12 @@ def _fails_alike(one: Cycle, other: Cycle) -> bool:
 def _is_test(one: str, other: str) -> bool:
     """The same from different folders."""
     return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
+
+
+def _rewrites(act: Act) -> bool:
+    """Whether it is there to do so, and says that it did."""
+    does = commands.is_check(act.command) or commands.commits(act.command) or hooks.fixes(act.command)
+    return bool(does) and hooks.rewrote(act.text)
 
 
 def _may_mend(act: Act, failed: Act) -> bool:

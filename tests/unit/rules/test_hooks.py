@@ -118,6 +118,12 @@ def test_a_hook_that_rewrote_nothing_is_no_fix() -> None:
     assert "Run again, it passed. In between, `git add shop/types.py` was run." in found[0].content
 
 
+@pytest.mark.parametrize("said", ["Fixing permissions", "Fixed 3 issues in the schema", "Fixing data/rows.csv"])
+def test_what_others_put_right_is_not_said_to_mend_them(said: str) -> None:
+    found = made(ran("./deploy prod", f"{said}\nerror: the host is away", 1), ran("./deploy prod", "deployed", 0))
+    assert "bugfix" not in {one.type for one in found}
+
+
 @pytest.mark.parametrize(
     ("said", "title"),
     [
