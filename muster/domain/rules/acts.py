@@ -67,6 +67,8 @@ class Act:
     files_modified: list[str] = field(default_factory=list)
     changes: list[tuple[str, str]] = field(default_factory=list)
     """What stood there before, and what stands there now."""
+    places: list[str] = field(default_factory=list)
+    """The file of each of these, where several are changed at once."""
     created: bool = False
     items: list[tuple[str, str]] = field(default_factory=list)
     """Of a plan: what is to be done, and how far it is."""

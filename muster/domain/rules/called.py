@@ -77,9 +77,27 @@ def titled(what: str, why: str, command: str) -> str:
 _RUN_CHARS, _END_CHARS = 150, 60
 
 
+_FIRST = re.compile(
+    r"\s*(?:(?:cd|pushd)\s+(?P<place>\"[^\"\n]{1,300}\"|'[^'\n]{1,300}'|[^\s;&|]{1,300})|"
+    r"(?:source|\.)\s+[^\s;&|]{1,300}/activate|sleep\s+[\d.]{1,9}[smh]?|set\s+-\w{1,9}(?:\s+pipefail)?)\s*(?:&&|;|\n)\s*(?=\S)"
+)
+"""What only comes before: where it is, with which environment, and when."""
+
+
 def run_told(command: str) -> str:
-    """A command in one line; of a long one both ends: those that are alike often differ in the last words only."""
+    """A command in one line, without what only prepares it; of a long one both ends: those that are alike often differ
+    in the last words only."""
+    place = ""
+    for _ in range(4):
+        if not (found := _FIRST.match(command)):
+            break
+        place = (found["place"] or place).strip("\"'")
+        command = command[found.end() :]
     line = one_line(command, 2000)
+    return _both_ends(f"{line} # in {place}" if place and not place.startswith(("/", "~", "$", ".")) else line)
+
+
+def _both_ends(line: str) -> str:
     if len(line) <= _RUN_CHARS:
         return line
     return (
@@ -109,6 +127,22 @@ def used(tool: str, why: str, given: Mapping[str, Any]) -> str:
     if len(what) < 3 or what in why:
         return f"{tool} fails: {why}"
     return f"{tool} fails: {one_line(why, 190 - len(tool) - len(what))} ({what})"
+
+
+_REMOVED = re.compile(r"^[^\n:]{1,80}: \[(?:removed|redacted|private|secret|excluded)[^\]\n]{0,60}\]$\n?", re.MULTILINE)
+
+
+def asked_told(tool: str, query: str, answer: str) -> str:
+    """A tool, by what it was asked; where that may not be told, by what it answered."""
+    asked = one_line(_REMOVED.sub("", query), _ASKED_CHARS)
+    if not asked:
+        lines = [line for line in answer.split("\n") if not _SAYS_LITTLE.match(line)]
+        asked = one_line(lines[0] if lines else answer, _ASKED_CHARS)
+    return f"{tool}: {asked}" if asked else f"{tool} was used"
+
+
+_ASKED_CHARS = 90
+_SAYS_LITTLE = re.compile(r"\W{0,3}(?:status|ok|success|code|type|id|version)\b.{0,80}$|\s*$", re.IGNORECASE)
 
 
 # -- Files ----------------------------------------------------------------------------------------------------------

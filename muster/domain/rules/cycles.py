@@ -7,13 +7,15 @@ import shlex
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from muster.domain.rules import commands, hidden, hooks, outcomes
+from muster.domain.rules import commands, hidden, hooks, outcomes, rejections
 from muster.domain.rules.differences import differences
 from muster.domain.rules.reading import Act
 from muster.domain.rules.results import is_doubted
 from muster.domain.rules.steps import steps
+from muster.domain.rules.text import one_line
 from muster.domain.rules.weakened import is_of_environment, weakens
 
+ACCEPTED_CHARS = 90
 failure = lru_cache(maxsize=32)(outcomes.failure)
 """Failures that are followed at once are compared with each other."""
 
@@ -25,6 +27,7 @@ def has_failed(act: Act) -> bool:
         or (act.exit_code is None and outcomes.has_trace(act.text) and not commands.only_looks(act.command)
             and not commands.shows_logs(act.command))
         or outcomes.failed(act.command, act.text)
+        or rejections.is_rejected(act.command, act.text)
         or (hidden.is_hidden(act.command) and hidden.prints_failure(act.command, act.text))
     )  # fmt: skip
 
@@ -40,6 +43,22 @@ def placed(act: Act) -> str:
     payload = act.event.payload
     cwd = payload.get("cwd") if isinstance(payload, dict) else None
     return f"cd {shlex.quote(cwd)}\n{act.command}" if isinstance(cwd, str) and 0 < len(cwd) < 500 else act.command
+
+
+def is_accepted(act: Act, failed: Act) -> bool:
+    """Whether what was not right is handed over anew, and something is said to that, or it ends well."""
+    return (
+        rejections.is_rejected(failed.command, failed.text)
+        and rejections.is_another_try(act.command, failed.command)
+        and act.command != failed.command
+        and (act.exit_code == 0 or any(map(str.isalnum, act.text)))
+    )
+
+
+def is_rejected_again(act: Act, failed: Act) -> bool:
+    return rejections.is_rejected(act.command, act.text) and (
+        rejections.is_rejected(failed.command, failed.text) and rejections.is_another_try(act.command, failed.command)
+    )
 
 
 @dataclass(eq=False)
@@ -92,7 +111,7 @@ class Cycle:
         found = [act for act in self.since if _may_mend(act, last)]
         if self.passed and self.passed.command != last.command:
             found += [self.passed] if self.otherwise or _may_mend(self.passed, last) else []
-        return found or ([last] if self.passed and hooks.rewrote(last.text) else [])
+        return found or ([last] if self.passed and _rewrites(last) else [])
 
     @property
     def itself(self) -> bool:
@@ -107,6 +126,9 @@ class Cycle:
     @property
     def otherwise(self) -> list[str]:
         """How what passes differs from what failed."""
+        if self.passed and rejections.is_rejected(self.last.command, self.last.text):
+            quotes = rejections.differs_in_quotes(self.passed.command, self.last.command)
+            return [f"`{one_line(self.passed.command, ACCEPTED_CHARS)}`{' (other quotes)' if quotes else ''}"]
         return differences(self.passed.command, self.last.command, self.last.text) if self.passed else []
 
     @property
@@ -161,6 +183,12 @@ def _fails_alike(one: Cycle, other: Cycle) -> bool:
 def _is_test(one: str, other: str) -> bool:
     """The same from different folders."""
     return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
+
+
+def _rewrites(act: Act) -> bool:
+    """Whether it is there to do so, and says that it did."""
+    does = commands.is_check(act.command) or commands.commits(act.command) or hooks.fixes(act.command)
+    return bool(does) and hooks.rewrote(act.text)
 
 
 def _may_mend(act: Act, failed: Act) -> bool:

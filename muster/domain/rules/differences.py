@@ -6,6 +6,7 @@ import re
 
 from muster.domain.rules import commands
 from muster.domain.rules.scripts import without_script
+from muster.domain.rules.shells import absent_in
 from muster.domain.rules.steps import READ_CHARS, Step, named, steps
 from muster.domain.rules.text import one_line
 
@@ -28,6 +29,8 @@ _TALKS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Options of how much it says, or that it does nothing."""
+_OF_THE_SHELL = ("$!", "$?", "$$")
+"""Values that are known only as it runs."""
 _VERSION = re.compile(r"(?<!\S)python[\d.]{1,6}(?=\s)")
 SAID_CHARS = 4000
 _OF_WAYS = re.compile(
@@ -52,10 +55,16 @@ def differences(passed: str, failed: str, said: str = "") -> list[str]:
     """Each as it stands in the command that passes; what it no longer has, behind "without". `said`: what the one that
     failed said, which may name it."""
     now, before = without_script(passed), without_script(failed)
-    found = [f"`{_shown(name, value)}`" for name, value in _sets(now) if (name, value) not in _sets(before)]
+    found = [
+        f"`{_shown(name, value)}`"
+        for name, value in _sets(now)
+        if (name, value) not in _sets(before) and value not in _OF_THE_SHELL
+    ]
     found += [f"`{one_line(text, WORD_CHARS)}`" for text in _first(now, before)]
     if _OF_WAYS.search(said[-SAID_CHARS:]):
         found += [f"`{one_line(way, WORD_CHARS)}`" for way in [_way(now)] if way not in ("", _way(before))]
+    if (absent := absent_in(said)) and absent in _words(before) and absent not in _words(now):
+        found.append(f"without `{absent}`")
     if commands.is_check(passed):
         # Options of a check are mostly of how much it says; one that it does not know is not.
         words = [word for step in steps(now) for word in step.words]
@@ -75,6 +84,10 @@ def is_same_text(one: str, other: str) -> bool:
 def _run_for(command: str) -> list[tuple[str, ...]]:
     found = [step for step in steps(command) if step.name not in _ASIDE - {"git"}]
     return [_does(step) if _does(step) == ("git commit",) else (*step.by, *step.words) for step in found]
+
+
+def _words(command: str) -> frozenset[str]:
+    return frozenset(word.rpartition("/")[2] for word in command.split())
 
 
 def _way(command: str) -> str:
@@ -102,9 +115,14 @@ def filters(command: str) -> frozenset[str]:
 
 def piped(command: str) -> list[str]:
     """The same in its order."""
-    parts = _PIPE.split(_QUOTED.sub("_", without_script(command)[:READ_CHARS]))[1:20]
+    parts = split_at_pipes(command)[1:20]
     names = [part.split(maxsplit=1)[0].rpartition("/")[2] for part in parts if part.strip()]
     return [name for name in names if name not in _CUT]
+
+
+def split_at_pipes(command: str) -> list[str]:
+    """With a stroke in place of what was quoted."""
+    return _PIPE.split(_QUOTED.sub("_", without_script(command)[:READ_CHARS]))
 
 
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'[^']*+'", re.DOTALL)

@@ -27,6 +27,8 @@ class Patched(NamedTuple):
     """All of them are new."""
     deleted: bool
     """All of them are gone."""
+    places: list[str]
+    """The file of each change."""
 
 
 def changes_of(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -71,7 +73,8 @@ def patched(patch: str) -> Patched:
     changes = [("\n".join(gone.get(place, [])), "\n".join(come.get(place, []))) for place in places]
     kinds = {kind for kind, _ in files}
     paths = unique((path for _, path in files if path), MAX_FILES)
-    return Patched(paths, changes, added=kinds == {"Add"}, deleted=kinds == {"Delete"})
+    of_changes = [files[place - 1][1] if place else "" for place in places]
+    return Patched(paths, changes, kinds == {"Add"}, kinds == {"Delete"}, of_changes)
 
 
 def _of_diff(before: str, after: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ _AROUND = re.compile(
 )
 """What stands around what a hook says; also of whoever ran it."""
 _REWROTE = re.compile(
-    r"^(?:- files were modified by this hook$|(?:Fixing|Rewriting|Reformatted|reformatted) \S|"
+    r"^(?:- files were modified by this hook$|(?:Fixing|Rewriting|Reformatted|reformatted) \S{0,300}[./]\S{0,300}$|"
     r"[1-9]\d{0,6} files? reformatted\b|Found [1-9]\d{0,6} errors? \([1-9]\d{0,6} fixed, |"
     r"(?:Fixed|Formatted) [1-9]\d{0,6} (?:errors?|files?|issues?|of \d)|"
     r"[^\n]{0,200}\b[1-9]\d{0,6} (?:offenses?|violations?|problems?) (?:auto-?)?(?:corrected|fixed)\b|"

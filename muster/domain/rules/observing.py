@@ -12,7 +12,7 @@ from uuid import UUID
 
 from muster.domain import purposes
 from muster.domain.memory import Event, Made, NewObservation
-from muster.domain.rules import outcomes, printed, refuted
+from muster.domain.rules import outcomes, printed, refuted, unasked
 from muster.domain.rules.agreed import decided
 from muster.domain.rules.given import Choice
 from muster.domain.rules.json import line_of
@@ -30,6 +30,8 @@ from muster.domain.shapes.parts import is_of_a_program
 MAX_OUTPUT_PIECES = 6
 _OF_CODE = 0.2
 """How much output weighs in which there is nothing but code."""
+_A_FEW = 4
+"""Lines of code."""
 _TELLING = 16
 """Letters of a request that says what is wanted; "yes, go on" does not."""
 
@@ -200,6 +202,11 @@ def _written(act: Act) -> list[NewObservation]:
     if not _has_words(text):
         act.note = "output with hardly a word in it"
         return []
+    if act.tool and unasked.is_refused(text):
+        return [broken(act)]
+    if act.tool and not outcomes.fails(text) and unasked.says_nothing(text):
+        act.note = "an answer that tells nothing without what was asked"
+        return []
     if outcomes.fails(text):
         rest = outcomes.since_failure(text)
         return [broken(act), *(_spoken(act, rest) if _has_words(rest) else ())]
@@ -235,6 +242,8 @@ def _said(act: Act, part: str, progress: Set[str]) -> list[NewObservation]:
     """Lines of progress, that differ in their numbers only, are no title where there is another; nor is code."""
     made = said(Act(act.event, Kind.MESSAGE, text=part), None)
     lines = part.split("\n")
+    if len(lines) >= _A_FEW and unasked.says_nothing(part) and not printed.stated(part):
+        return [one.model_copy(update={"type": "fact", "importance": _OF_CODE}) for one in made]
     words = printed.without_code(lines)
     if len(words) < len(lines):
         if not _has_words(rest := "\n".join(words)):

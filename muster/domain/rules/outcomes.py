@@ -136,6 +136,18 @@ def misses_something(output: str) -> bool:
     return _MISSES.search(output[-20_000:]) is not None
 
 
+_SUBJECT = re.compile(r"^\[[^\]\n]{1,200} [0-9a-f]{7,40}\] (\S[^\n]{0,300})", re.MULTILINE)
+
+
+def message(command: str, output: str) -> str:
+    """Of a commit that was made: as it was given, or else its subject, as git tells it."""
+    given = commands.commit_message(command)
+    if given or not commands.commits(command):
+        return given
+    found = _SUBJECT.search(output[:20_000])
+    return found[1].strip() if found else ""
+
+
 def is_committed(command: str, output: str) -> bool:
     """Whether there is a commit now: git says so, or nothing hides that it would have complained."""
     step = commands.commits(command)

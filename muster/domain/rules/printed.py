@@ -8,7 +8,14 @@ from collections.abc import Sequence
 PAGE = 8
 """Lines numbered one after the other that are a page of a file."""
 _NUMBERED = re.compile(r"\s{0,12}(\d{1,6})(?::|→)")
-_HAD = re.compile(r"\s{0,8}(?:Requirement already satisfied: |\[notice\] |Using cached \S)")
+_HAD = re.compile(
+    r"\s{0,8}(?:Requirement already satisfied: |\[notice\] |Using cached \S|Building wheels for |Created wheel for |"
+    r"Collecting [\w.\[\]-]{1,80}(?:[<>=!~]=?[^\n]{0,80})?$|Stored in directory: |Attempting uninstall: |"
+    r"(?:Building (?:editable|wheel)|Preparing (?:editable )?metadata|Checking if build backend|"
+    r"Getting requirements to build|Installing (?:build|backend) dependencies)\b[^\n]{0,120}: ?"
+    r"(?:started|finished with status 'done'|still running\.{3})$)"
+)
+"""What installers say on their way."""
 _CODE = re.compile(
     r"\s{0,12}\d{1,6}(?::\s{2,}|→|:$| {1,8}[+-](?:\s|$)|\s{3,}(?:[@#}\])]|def |class |import |from |return |if |for ))"
     r"|\s{0,12}(?:\(\d{1,9} more lines (?:above|below)\)|\[File: [^\n]{1,300} \(\d{1,9} lines total\)\])"

@@ -343,7 +343,7 @@ def _read_edit(act: Act, asked: dict[str, Any], answered: Any) -> None:
     act.created = kind == "create" or (writes and kind != "update" and "updated" not in act.text[:200])
     deleted = act.tool.lower() in ("delete", "delete_file")
     if patch := patch_in(asked):
-        files, changes, act.created, deleted = patched(patch)
+        files, changes, act.created, deleted, act.places = patched(patch)
         act.files_modified, act.changes = files or act.files_modified, changes
     if deleted and act.files_modified:
         # Nothing is left that an edit would show: it is told as the command that does the same.

@@ -67,6 +67,11 @@ def is_absent(command: str, output: str) -> bool:
     return "||" not in command and any(name in (last.name, last.words[0]) for name in found if name)
 
 
+def absent_in(output: str) -> str:
+    """The first program that is said not to be there."""
+    return next((name for line in _lines(output)[:MOST_LINES] if (name := _name(line))), "")
+
+
 def _lines(output: str) -> list[str]:
     """Without what the terminal shows around it."""
     head = output.strip()[:READ_CHARS]

@@ -6,9 +6,21 @@ import re
 from collections.abc import Sequence
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import causes, commands, differences, hooks, outcomes, scripts, weakened
-from muster.domain.rules.called import files_named, fix_told, titled
+from muster.domain.rules import (
+    causes,
+    commands,
+    defined,
+    differences,
+    exits,
+    hooks,
+    outcomes,
+    rejections,
+    scripts,
+    weakened,
+)
+from muster.domain.rules.called import files_named, fix_told, run_told, titled
 from muster.domain.rules.cycles import Cycle, failure
+from muster.domain.rules.defined import Defined
 from muster.domain.rules.failing import failing
 from muster.domain.rules.json import MAX_FILES
 from muster.domain.rules.reading import Act
@@ -44,7 +56,7 @@ def mended(cycle: Cycle, passed: Act, fixes: list[Act]) -> NewObservation:
     ]  # fmt: skip
     report = outcomes.passed(passed.text)
     story = [
-        f"`{short(cycle.last.command)}` failed: {found.what}",
+        f"`{short(cycle.last.command)}` failed{f': {found.what}' if found.what else ', and does not say why.'}",
         *(f"Failing: {', '.join(found.tests)}" for _ in found.tests[:1]),
         _rewrote(cycle) if itself else _story(fixes, 2000),
         f"Then `{short(passed.command)}` passed{f': {report}' if report else ''}.",
@@ -86,7 +98,7 @@ def _whats(cycle: Cycle) -> list[str]:
     first = failure(cycle.failed.text).what
     others = (failure(act.text).what for act in cycle.failures)
     listed = (what for act in cycle.every for what in outcomes.complaints(act.text, MAX_COMPLAINTS))
-    return unique((first, *others, *listed), MAX_COMPLAINTS) or [first]
+    return unique((first, *others, *listed), MAX_COMPLAINTS)
 
 
 def still_broken(cycle: Cycle) -> NewObservation:
@@ -119,10 +131,15 @@ def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObserva
     story = [f"`{short(act.command)}` failed{code}." if act.command else f"{program} failed{code}.", found.excerpt]
     if later:
         story.append(later)
+    if meant := exits.meaning(program, act.exit_code, act.text, found.what):
+        found = found._replace(what=meant)
     facts = [found.what] if found.what else []
     facts += [f"Fails: {name}" for name in found.tests]
     why = found.what or (f"exit code {act.exit_code}" if act.exit_code is not None else "it does not say why")
     title = titled(f"{program} fails", why, act.command)
+    if not act.exit_code and not acts[1:] and rejections.is_rejected(act.command, act.text):
+        # What was handed in says more than the one word that it is wrong.
+        title = f"Run `{run_told(act.command)}`"
     if act.interrupted:
         title = f"{program} was interrupted" + (f": {found.what}" if found.what else "")
         story[0] = f"{title}."
@@ -134,18 +151,20 @@ def broken(act: Act, acts: Sequence[Act] = (), *, later: str = "") -> NewObserva
 
 def changed(edits: list[Act], check: Act | None) -> NewObservation:
     files = _files(edits)
-    added, removed = _names(edits)
+    come, gone = defined.added(edits), defined.removed(edits)
+    added, removed = [one.name for one in come], [one.name for one in gone]
     created = [path for act in edits if act.created for path in act.files_modified[:1]]
     about = next((act.about for act in edits if act.about), "")
-    renamed = len(added) == len(removed) == 1
+    renamed = len(added) == len(removed) == 1 and come[0].path == gone[0].path
     if created:
-        kind, title = "feature", f"Add {_named(created)}" + (f" with {_listed(added)}" if added else "")
+        inside = [one.name for one in come if one.path in created or not one.path]
+        kind, title = "feature", f"Add {_named(created)}" + (f" with {_listed(inside)}" if inside else "")
     elif renamed:
-        kind, title = "refactor", f"Rename `{removed[0]}` to `{added[0]}` in {_named(files)}"
+        kind, title = "refactor", f"Rename `{removed[0]}` to `{added[0]}` in {_of(come, files)}"
     elif added:
-        kind, title = "feature", f"Add {_listed(added)} to {_named(files)}"
+        kind, title = "feature", f"Add {_listed(added)} to {_of(come, files)}"
     elif removed:
-        kind, title = "refactor", f"Remove {_listed(removed)} from {_named(files)}"
+        kind, title = "refactor", f"Remove {_listed(removed)} from {_of(gone, files)}"
     else:
         kind, title = "change", f"Change {_named(files)}{_gist(edits)}"
     if all(path.endswith((".md", ".rst", ".txt")) for path in files):
@@ -280,18 +299,18 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names[:3]) + more
 
 
-def _names(edits: Sequence[Act]) -> tuple[list[str], list[str]]:
-    """What is defined now and was not, and the other way round."""
-    before = unique((name for act in edits for old, _ in act.changes for name in _NAMES.findall(old)), 200)
-    after = unique((name for act in edits for _, new in act.changes for name in _NAMES.findall(new)), 200)
-    return [name for name in after if name not in before], [name for name in before if name not in after]
+def _of(names: Sequence[Defined], files: Sequence[str]) -> str:
+    """Where they stand."""
+    places = unique((one.path for one in names), MAX_FILES)
+    return _named(places if all(one.path for one in names) else files)
 
 
 def _gist(edits: Sequence[Act]) -> str:
     """The first line that is new, where it is short enough to be a title's end."""
-    for act in edits:
-        for old, new in act.changes:
-            for line in new.split("\n")[:40]:
+    every = [change for act in edits for change in defined.placed(act)]
+    for of_code in (True, False):
+        for path, old, new in every:
+            for line in new.split("\n")[:40] if defined.is_prose(path) is not of_code else ():
                 bare = line.strip()
                 if 6 <= len(bare) <= 70 and bare not in old and re.search(r"\w{3}", bare):
                     return f": `{bare}`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 
 from muster.domain.rules import commands, spurious
 from muster.domain.rules.acts import Act, Kind
@@ -10,6 +11,8 @@ from muster.domain.rules.edits import changes_of, patched
 from muster.domain.rules.known import Known, perhaps_before
 from muster.domain.rules.steps import steps
 from muster.domain.rules.windows import Seen, Window
+
+_HANDED_IN = "Submit: change "
 
 
 def was_there(act: Act, known: Known) -> None:
@@ -66,12 +69,50 @@ def through(act: Act, found: Window, command: str) -> Act:
     elif found.kind == "submit":
         act.files_modified, act.changes, *_ = patched(found.patch)
         names = ", ".join(path.rpartition("/")[2] for path in act.files_modified[:3])
-        act.about, act.window = f"Submit: change {names}", ""
+        act.about, act.window = f"{_HANDED_IN}{names}", ""
     else:
         act.files_modified, act.command = found.files, command
         act.changes = found.changes or changes_of(act.data)
         act.created, act.failed = found.kind == "create", act.failed or found.kind == "refused"
     return act
+
+
+def copied(command: str) -> list[str]:
+    """Files that are somewhere else too from then on."""
+    found = (step for step in steps(command) if step.name in _COPIES or step.words[:2] == ("git", "add"))
+    return [posixpath.normpath(word) for step in found for word in step.words[1:] if word[:1] != "-"]
+
+
+_COPIES = frozenset("cp mv ln scp rsync install tar zip".split())  # noqa: SIM905
+
+
+def without_removed(edits: Sequence[Act], command: str, kept: Sequence[str] = ()) -> list[Act]:
+    """A file that was only there for a while is nothing that was added. `kept`: those that were put elsewhere."""
+    removed = [posixpath.normpath(word) for step in steps(command) if step.name == "rm" for word in step.words[1:]]
+    made = [path for act in edits if act.created for path in act.files_modified]
+    gone = [
+        word
+        for word in removed
+        if any(is_same_file(path, word) for path in made) and not any(is_same_file(one, word) for one in kept)
+    ]
+    return [act for act in edits if not (gone and act.files_modified and _are_all(act.files_modified, gone))]
+
+
+def _are_all(paths: Sequence[str], among: Sequence[str]) -> bool:
+    return all(any(is_same_file(path, one) for one in among) for path in paths)
+
+
+def told_once(edits: list[Act]) -> list[Act]:
+    """What is handed in at the end is what was edited before, which tells more of it."""
+    rest = [act for act in edits if not act.about.startswith(_HANDED_IN)]
+    files = [path for act in rest for path in act.files_modified]
+    handed = [path for act in edits if act not in rest for path in act.files_modified]
+    return rest if _are_all(handed, files) else edits
+
+
+def is_same_file(one: str, other: str) -> bool:
+    """Named from different folders."""
+    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
 
 
 def judge(act: Act) -> None:

@@ -5,20 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 
 from muster.domain.memory import NewObservation
-from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, verdicts
-from muster.domain.rules.called import run_told, titled, used
-from muster.domain.rules.cycles import Cycle, fails_again, has_failed, is_part, is_same_failure, placed
+from muster.domain.rules import commands, found, hidden, hooks, outcomes, plans, queries, rejections, verdicts
+from muster.domain.rules.called import asked_told, run_told, titled, used
+from muster.domain.rules.cycles import (
+    Cycle,
+    fails_again,
+    has_failed,
+    is_accepted,
+    is_part,
+    is_rejected_again,
+    is_same_failure,
+    placed,
+)  # fmt: skip
 from muster.domain.rules.differences import filters
 from muster.domain.rules.json import line_of
 from muster.domain.rules.looks import found_in, names_a_file
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.results import is_answer, is_doubted, output_of
+from muster.domain.rules.steps import steps
 from muster.domain.rules.stories import as_said, changed, committed, looked, mended, of, short, still_broken
 from muster.domain.rules.text import one_line
+from muster.domain.rules.touched import copied, told_once, without_removed
 
 MAX_LOOKS = 8
 """Reads and searches that one observation speaks of."""
 MAX_EDITS = 12
+MAX_COPIED = 40
 MAX_FAILURES = 8
 """That one observation speaks of, of the same; and things that are followed at once."""
 
@@ -33,6 +45,7 @@ class Work:
         self._edits: list[Act] = []
         """Those that are not told yet."""
         self._looks: list[Act] = []
+        self._copied: list[str] = []
         self._planned: list[tuple[str, str]] = []
 
     def take(self, act: Act) -> None:
@@ -87,10 +100,16 @@ class Work:
         if program == "git commit" and outcomes.nothing_to_commit(act.text):
             act.note = "there was nothing to commit"
             return
+        if not act.failed:
+            self._copied += copied(act.command)
+            self._edits = without_removed(self._edits, act.command, self._copied[-MAX_COPIED:])
         doubted = is_doubted(act)
         failed = has_failed(act) or (
             not doubted and any(_mends(act, one) and fails_again(act, one.every[-1]) for one in self._open)
         )
+        if failed and verdicts.found_nothing(act.command, act.text) and act.exit_code in (None, 1):
+            act.note = f"{program or 'a search'} found nothing"
+            return
         if failed and commands.only_looks(act.command):
             if complaint := verdicts.complaint(act.command, act.text):
                 self.made.append(
@@ -108,7 +127,7 @@ class Work:
             self._fails(act)
         elif doubted or hidden.is_silenced(act.command, act.text) or not self._passes(act):
             self._succeeded(act, program)
-        elif (message := commands.commit_message(act.command)) and outcomes.is_committed(act.command, act.text):
+        elif (message := outcomes.message(act.command, act.text)) and outcomes.is_committed(act.command, act.text):
             self.made.append(committed(act, message))
         if act.files_modified:
             return
@@ -120,8 +139,10 @@ class Work:
 
     def _fails(self, act: Act) -> None:
         for cycle in self._open:
-            if commands.is_same(act.command, placed(cycle.failed)) or commands.is_same(
-                placed(act), placed(cycle.failed)
+            if (
+                commands.is_same(act.command, placed(cycle.failed))
+                or commands.is_same(placed(act), placed(cycle.failed))
+                or is_rejected_again(act, cycle.failed)
             ):
                 if outcomes.never_ran(cycle.failed.text) and not outcomes.never_ran(act.text):
                     cycle.begins_with(act)
@@ -169,7 +190,7 @@ class Work:
         told = [act for act in self._edits if act not in awaited]
         self._edits = [act for act in self._edits if act in awaited]
         if told:
-            self.made.append(changed(told, check))
+            self.made.append(changed(told_once(told), check))
 
     def _end_all(self) -> None:
         while self._open:
@@ -180,7 +201,7 @@ class Work:
 
     def _succeeded(self, act: Act, program: str) -> None:
         command, output = act.command, output_of(act)
-        if (message := commands.commit_message(command)) and outcomes.is_committed(command, act.text):
+        if (message := outcomes.message(command, act.text)) and outcomes.is_committed(command, act.text):
             self.made.append(committed(act, message))
         elif names := commands.installs(command):
             self.made.append(of(act, "change", f"Install {names}", f"`{short(command)}`", importance=0.45,
@@ -195,14 +216,16 @@ class Work:
             act.note = f"{program or 'a command'} only looks around"
         elif not output and act.exit_code == 0 and commands.is_check(command) and not is_doubted(act):
             self.made.append(of(act, "discovery", f"{program} passes", as_said(act, output), importance=0.3))
-        elif not output and not commands.mutates(command) and not commands.commit_message(command):
+        elif not output and not (
+            commands.mutates(command) or commands.commit_message(command) or rejections.hands_in(command)
+        ):
             act.note = f"{program or 'a command'} said nothing"
         elif report := outcomes.passed(output):
             self.made.append(
                 of(act, "discovery", titled(f"{program} passes", report, command), as_said(act, output), importance=0.3)
             )
         else:
-            title = act.about or f"Run `{run_told(command)}`"
+            title = act.about or _asked(command, output) or f"Run `{run_told(command)}`"
             kind = "change" if commands.mutates(command) and not commands.asks_page(command, act.text) else "discovery"
             weight = 0.4 if kind == "change" else 0.3
             if commands.shows_logs(command) and (told := outcomes.told_in(act.text)):
@@ -282,7 +305,7 @@ class Work:
         elif not said and not act.query:
             act.note = f"{act.tool} said nothing"
         else:
-            title = act.about or f"{act.tool}: {one_line(act.query, 90)}" if act.query else f"{act.tool} was used"
+            title = act.about or asked_told(act.tool, act.query, said)
             self.made.append(of(act, "discovery", title, f"{act.query}\n{said}", importance=0.35))
 
     def _plan(self, act: Act) -> None:
@@ -296,6 +319,12 @@ class Work:
         title = plans.titled(act.items, one_line(act.text))
         lines = [f"- [{'x' if plans.is_done(state) else ' '}] {what}" for what, state in act.items]
         self.made.append(of(act, "plan", title, "\n".join(lines) or act.text, importance=weight))
+
+
+def _asked(command: str, output: str) -> str:
+    """Of a database, with the beginning of its answer: several are often asked for the same."""
+    query = queries.asked(steps(command))
+    return f"{query}: {one_line(output.partition(chr(10))[0], 70)}" if query and output else query
 
 
 def _looks(act: Act) -> list[Act]:
@@ -323,6 +352,8 @@ def _folded(cycles: list[Cycle]) -> list[Cycle]:
 
 def _mends(act: Act, cycle: Cycle) -> bool:
     """Whether it passes where each of the failures was."""
+    if is_accepted(act, cycle.last):
+        return True
     for failed in cycle.standing:
         if not commands.is_check(act.command) and filters(act.command) != filters(failed.command):
             return False

@@ -118,6 +118,12 @@ def test_a_hook_that_rewrote_nothing_is_no_fix() -> None:
     assert "Run again, it passed. In between, `git add shop/types.py` was run." in found[0].content
 
 
+@pytest.mark.parametrize("said", ["Fixing permissions", "Fixed 3 issues in the schema", "Fixing data/rows.csv"])
+def test_what_others_put_right_is_not_said_to_mend_them(said: str) -> None:
+    found = made(ran("./deploy prod", f"{said}\nerror: the host is away", 1), ran("./deploy prod", "deployed", 0))
+    assert "bugfix" not in {one.type for one in found}
+
+
 @pytest.mark.parametrize(
     ("said", "title"),
     [
@@ -154,6 +160,7 @@ UNKNOWN = "usage: pytest [options]\npytest: error: unrecognized arguments: --spe
         ("apt-get install jq", "E: Could not open lock file - open (13: Permission denied)", "sudo apt-get install jq",
          "with `sudo apt-get`"),
         ("tsc --noEmit", "bash: tsc: command not found", "npx tsc --noEmit", "with `npx tsc`"),
+        ("timeout 8 ./serve --once", "zsh: command not found: timeout", "./serve --once", "without `timeout`"),
         ("go test -raec ./...", "flag provided but not defined: -raec", "go test ./...", "without `-raec`"),
         ("jest --foo", "● Unrecognized CLI Parameter:\n  Unrecognized option \"--foo\".", "jest", "without `--foo`"),
         ("cargo build --relase", "error: unexpected argument '--relase' found", "cargo build", "without `--relase`"),

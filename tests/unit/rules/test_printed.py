@@ -112,3 +112,20 @@ def test_hostile_output_takes_no_longer_than_it_is(bit: str) -> None:
     for line in text.split("\n"):
         printed.is_code(line)
     assert began.fair < 2
+
+
+def test_what_an_installer_does_on_its_way_is_not_told() -> None:
+    way = """Collecting giftly>=3
+  Building editable for shop (pyproject.toml): started
+  Building editable for shop (pyproject.toml): finished with status 'done'
+  Preparing metadata (pyproject.toml): finished with status 'done'
+Building wheels for collected packages: shop
+  Created wheel for shop: filename=shop-1-py3-none-any.whl
+  Stored in directory: /tmp/pip-ephem-wheel-cache"""
+    assert printed.without_pages(way) == ""
+    kept = "Successfully installed giftly-3.1 shop-1"
+    assert printed.without_pages(f"{way}\n{kept}") == kept
+    failed = "  Building wheel for shop (pyproject.toml): finished with status 'error'"
+    assert printed.without_pages(f"{way}\n{failed}") == failed.strip("\n")
+    said = "Collecting carts takes a day, and nobody knows why."
+    assert printed.without_pages(said) == said
