@@ -9,7 +9,7 @@ from uuid import UUID
 
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules import learned as lore
-from muster.domain.rules import unfinished, worth
+from muster.domain.rules import pipelines, unfinished, worth
 from muster.domain.rules.cut import cut_off
 from muster.domain.rules.json import MAX_FILES, line_of
 from muster.domain.rules.labels import Label, label_of, unlabelled
@@ -76,11 +76,14 @@ def summarise(
     over = [o for o in failing if unfinished.passed_since(o, acts)]
     # What still fails is not done, whatever is said of it.
     reached = worth.outcome(acts, said=len(over) == len(failing))
-    done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE, worth.done_worth, first=reached)
     left = (
         *(one_line(o.title, 160) for o in failing if o not in over),
+        *filter(None, [pipelines.red(acts)]),
         *unfinished.left_to_do(acts),
         *cut_off(events, acts),
+    )
+    done, more_done = _telling(
+        (o for o in told if not _only_explains(o)), _DONE, worth.done_worth, besides=left, first=reached
     )
     opened = _each_once(left)
     learnt = [o for o in told if o.type in _LEARNED or _only_explains(o)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from muster.domain.memory import NewObservation
 from muster.domain.rules import intents
+from muster.domain.rules.labels import is_still_there
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.sentences import sentences
 from muster.domain.rules.settled import READ_CHARS, denies, handed_in, refuses, says_all_is_well, submitted
@@ -215,7 +216,7 @@ def _is_told(flag: str) -> bool:
 
 def done_worth(told: NewObservation) -> float:
     """Nothing: it is no deed of its own."""
-    if _CHORE.match(told.title) or intents.is_planned(told.title):
+    if _CHORE.match(told.title) or intents.is_planned(told.title) or is_still_there(told.title):
         return 0.0
     return max(told.importance - 0.3 * (_SAYS_LITTLE.fullmatch(told.title) is not None), 0.15)
 
