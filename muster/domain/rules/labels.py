@@ -66,6 +66,9 @@ _STILL_THERE = re.compile(
 )
 
 
+_WHY = re.compile(r"^\W{0,6}why (?=(?:we|i)\b[^?？]{1,200}$)", re.IGNORECASE)
+
+
 class Label(StrEnum):
     STATE = "state"
     """How something is: it was not asked for."""
@@ -111,3 +114,8 @@ def is_postponed(line: str) -> bool:
 def is_still_there(line: str) -> bool:
     """Some trouble, beside what was done."""
     return _STILL_THERE.match(line[:400]) is not None
+
+
+def plain(line: str) -> str:
+    """ "Why we didn't reach it" is a heading: that it was not reached is what it says."""
+    return _WHY.sub("", line)

@@ -79,7 +79,7 @@ def summarise(
     left = (
         *(one_line(o.title, 160) for o in failing if o not in over),
         *filter(None, [pipelines.red(acts)]),
-        *unfinished.left_to_do(acts),
+        *(line for line in unfinished.left_to_do(acts) if not worth.is_courtesy(line)),
         *cut_off(events, acts),
     )
     done, more_done = _telling(

@@ -13,7 +13,7 @@ from muster.domain.memory import NewObservation
 from muster.domain.rules import commands, outcomes, statements, terminal
 from muster.domain.rules.closing import is_closable, is_closed, told
 from muster.domain.rules.cycles import fails_again, has_failed, placed
-from muster.domain.rules.labels import Label, is_postponed, is_still_there, is_untried, label_of, offers
+from muster.domain.rules.labels import Label, is_postponed, is_still_there, is_untried, label_of, offers, plain
 from muster.domain.rules.notebooks import is_same_cell
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.records import is_over
@@ -285,7 +285,7 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
     if plan:
         done = ("completed", "done", "cancelled")
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
-    yield from (one_line(line, 160).rstrip(":： ") for line, over in _said_to_be_left(acts) if not over)
+    yield from (one_line(plain(line), 160).rstrip(":： ") for line, over in _said_to_be_left(acts) if not over)
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
     if talk and talk[-1].text.rstrip().endswith(statements.QUESTION_MARKS):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
@@ -339,7 +339,7 @@ def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
                 is_last=act is talk[-1],
                 recent=number >= len(talk) - LAST_WORDS,
                 at_once=act.event.id in done_at_once,
-                long_past=act.event.id in long_past,
+                long_past=act.event.id in long_past or number + 2 * MUCH < len(talk),
             ):
                 found.append((number, said[number].index(line.text), line))
     if not found:

@@ -105,6 +105,15 @@ _CHORE_ASKED = re.compile(
     re.IGNORECASE,
 )
 """It is done in passing."""
+_COURTESY = re.compile(
+    r"\W{0,4}(?:is there|do you (?:have|need)|would you like|can i help (?:you )?with|may i help|"
+    r"let me know if)[^\n]{0,40}?"
+    r"\b(?:anything|something|any) (?:else|more|other|further|questions?)\b[^\n]{0,80}|"
+    r"\W{0,4}(?:how (?:else )?(?:can|may) i (?:help|assist)|what (?:else )?(?:would|do) you (?:like|"
+    r"want)(?: me)? to do(?: next)?|"
+    r"what(?:['’]s| is) next)[^\n]{0,60}",
+    re.IGNORECASE,
+)
 _PASTED = re.compile(
     r"\S{1,40}@\S{1,60}[ :][^%$#\n]{0,80}[%$#] |[$%>#] ?\S|at \S{1,100}\(|(?:GET|POST|PUT|HTTP)[ /]|Traceback |"
     r"\S{1,80}: error\b|"
@@ -239,6 +248,11 @@ def learned_worth(told: NewObservation) -> float:
 def is_request(line: str) -> bool:
     """A person may have asked it of an agent."""
     return not _OF_PLUMBING.match(line) and not _CONTROL.fullmatch(line)
+
+
+def is_courtesy(line: str) -> bool:
+    """An agent asks it at the end of anything."""
+    return _COURTESY.fullmatch(line[:200]) is not None
 
 
 def is_idle(acts: Sequence[Act]) -> bool:
