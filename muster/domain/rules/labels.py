@@ -40,6 +40,35 @@ _ASKS_TO_KNOW = re.compile(
 )
 
 
+_UNTRIED = re.compile(
+    r"\b(?:was|were|is|are|has|have|had|did|could)(?: not|n['’]t) (?:yet |been |be ){0,2}(?:run|tested|verified|"
+    r"executed|"
+    r"checked|deployed|pushed|committed|merged)\b|\b(?:is|are|remains?|left) (?:still )?(?:untested|unverified)\b|"
+    r"\bnicht (?:getestet|ausgeführt|geprüft|verifiziert)\b|\bpas (?:été )?(?:testée?s?|exécutée?s?|vérifiée?s?)\b|"
+    r"\bno (?:se )?(?:ha|han|he|hemos|pude|pudo|pudieron) (?:podido )?(?:probad|ejecutad|verificad|probar|ejecutar)|"
+    r"\bне (?:проверен|запускал|запущен|тестировал|протестирован)|未(?:実行|検証|確認|テスト|实测|测试|验证|运行|执行)|"
+    r"実行できて(?:い)?(?:ない|いません)|(?:테스트|실행|검증)하지 (?:못|않)",
+    re.IGNORECASE,
+)
+_POSTPONED = re.compile(
+    r"\b(?:leave|keep|save|put off|postpone|defer|move|park|do|finish|continue|tackle|handle|address)\b[^.!?\n]{1,100}"
+    r"\b(?:(?:for|to|until|till|in) (?:the |an?(?:other)? |our )?(?:next|other|later|another|new|future|separate|"
+    r"follow-up) "
+    r"(?:session|time|day|week|sprint|pr|release|round)|for (?:later|tomorrow|another day)|tomorrow|next week)\b",
+    re.IGNORECASE,
+)
+_STILL_THERE = re.compile(
+    r"\W{0,4}(?:however,? |but,? |note that )?(?:we|there|you|i)(?: do)? (?:still )?(?:have|are|is) (?:still )?"
+    r"(?<=still )(?:[\w`./-]{1,40} ){0,5}?(?:errors?|failures?|warnings?|problems?|issues?|bugs?|violations?)\b|"
+    r"\W{0,4}(?:however,? |but,? |note that )?(?:we|there|you|i) still (?:have|are|is) (?:[\w`./-]{1,40} ){0,5}?"
+    r"(?:errors?|failures?|warnings?|problems?|issues?|bugs?|violations?)\b",
+    re.IGNORECASE,
+)
+
+
+_WHY = re.compile(r"^\W{0,6}why (?=(?:we|i)\b[^?？]{1,200}$)", re.IGNORECASE)
+
+
 class Label(StrEnum):
     STATE = "state"
     """How something is: it was not asked for."""
@@ -70,3 +99,23 @@ def unlabelled(line: str) -> str:
 def offers(line: str) -> bool:
     """To do something, and asks whether to: "Record it in the notes?" What asks to know something does not."""
     return line.rstrip().endswith(("?", "？")) and _ASKS_TO_KNOW.match(line[:200]) is None
+
+
+def is_untried(line: str) -> bool:
+    """What was made was not run, or not handed on."""
+    return _UNTRIED.search(line[:400]) is not None
+
+
+def is_postponed(line: str) -> bool:
+    """A person leaves it for another time."""
+    return _POSTPONED.search(line[:400]) is not None and not line.rstrip().endswith(("?", "？"))
+
+
+def is_still_there(line: str) -> bool:
+    """Some trouble, beside what was done."""
+    return _STILL_THERE.match(line[:400]) is not None
+
+
+def plain(line: str) -> str:
+    """ "Why we didn't reach it" is a heading: that it was not reached is what it says."""
+    return _WHY.sub("", line)

@@ -119,7 +119,7 @@ def settled(error: NewObservation, acts: Sequence[Act]) -> bool:
         return True
     weight = _weight(act)
     if weight is _Weight.CHECK:
-        return _is_checked(act, acts, at) or _fails_anew(act, later)
+        return _is_checked(act, acts, at) or _fails_anew(act, later) or _fails_otherwise(act, later)
     if weight is _Weight.DEED:
         return _well_at(acts, at, _ALL_WELL)
     return (
@@ -224,6 +224,17 @@ def _fails_anew(failed: Act, later: Sequence[Act]) -> bool:
         and (again == command or commands.covers(again, command) or _is_wider(again, command))
         for act in later
     )
+
+
+def _fails_otherwise(failed: Act, later: Sequence[Act]) -> bool:
+    """The same fails with something else, which is told by itself, and this is said to be mended."""
+    what = _squeezed(outcomes.failure(failed.text[-OUTPUT_CHARS:]).what)
+    again = [act for act in later if act.command and commands.covers(act.command, failed.command)]
+    if not what or not again or not all(map(has_failed, again)):
+        return False
+    if any(what in _squeezed(act.text[-OUTPUT_CHARS:]) for act in again):
+        return False
+    return any(_says_well(act, _IS_WELL) for act in later)
 
 
 _HOOKS = re.compile(r"\.{3,}(?:\([^()\n]{1,60}\))?(Passed|Skipped|Failed)\s*$", re.MULTILINE)

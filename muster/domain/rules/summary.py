@@ -9,7 +9,7 @@ from uuid import UUID
 
 from muster.domain.memory import Event, Made, NewObservation
 from muster.domain.rules import learned as lore
-from muster.domain.rules import unfinished, worth
+from muster.domain.rules import pipelines, unfinished, worth
 from muster.domain.rules.cut import cut_off
 from muster.domain.rules.json import MAX_FILES, line_of
 from muster.domain.rules.labels import Label, label_of, unlabelled
@@ -21,6 +21,11 @@ from muster.domain.rules.text import language_of, one_line, unique
 
 MAX_SOURCES = 200
 LINES_OF_EACH = 8
+ASKED_CHARS = 240
+_LONG = 60
+"""Letters by which what was cut off is known to be the same."""
+_FIRST = 100.0
+"""What it counts to have been asked first."""
 ENOUGH = 4
 """Lines beside which those that say next to nothing are left out."""
 _LIGHT = 0.1
@@ -71,11 +76,14 @@ def summarise(
     over = [o for o in failing if unfinished.passed_since(o, acts)]
     # What still fails is not done, whatever is said of it.
     reached = worth.outcome(acts, said=len(over) == len(failing))
-    done, more_done = _telling((o for o in told if not _only_explains(o)), _DONE, worth.done_worth, first=reached)
     left = (
         *(one_line(o.title, 160) for o in failing if o not in over),
-        *unfinished.left_to_do(acts),
+        *filter(None, [pipelines.red(acts)]),
+        *(line for line in unfinished.left_to_do(acts) if not worth.is_courtesy(line)),
         *cut_off(events, acts),
+    )
+    done, more_done = _telling(
+        (o for o in told if not _only_explains(o)), _DONE, worth.done_worth, besides=left, first=reached
     )
     opened = _each_once(left)
     learnt = [o for o in told if o.type in _LEARNED or _only_explains(o)]
@@ -89,7 +97,8 @@ def summarise(
         ("Learned", unique((*learned, *_more(more_learned), *passed), 2 * LINES_OF_EACH)), ("Open", opened),
         ("How it ended", _ending(acts)),
     )  # fmt: skip
-    if not any(lines for name, lines in sections if name != "How it ended"):
+    named = {name for name, lines in sections if lines}
+    if not named - {"How it ended"} or (named <= {"Learned", "How it ended"} and worth.is_idle(acts)):
         return Made(note="nothing happened in it that a summary could tell")
     narrative = "\n\n".join(
         f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines
@@ -189,7 +198,8 @@ def _telling(
     for observation in told:
         if observation.type not in kinds or one_line(observation.title, 160) in known:
             continue
-        if (said := line(observation)) not in known:
+        said = line(observation)
+        if not any(said == other or (len(other) > _LONG and lore.is_same(said, other)) for other in known):
             weights[said] = max(weights.get(said, 0.0), round(weigh(observation), 2))
     if first:
         weights = {said: weight for said, weight in weights.items() if not lore.is_same(said, first)}
@@ -220,16 +230,21 @@ def _more(count: int) -> list[str]:
 
 
 def _asked(acts: Sequence[Act], told: Sequence[NewObservation]) -> list[str]:
-    """In the order in which it was said; an observation of what was said is the same once more."""
-    prompts = [(act.event.occurred_at, one_line(line, 160)) for act in acts if (line := _request(act))]
+    """In the order in which it was said, and of much that was, what says most by itself. An observation of it is the
+    same once more."""
+    prompts = [(act.event.occurred_at, one_line(line, ASKED_CHARS)) for act in acts if (line := _request(act))]
     said = {act.event.id for act in acts if _request(act)}
     noted = [
-        (o.occurred_at or datetime.min.replace(tzinfo=UTC), one_line(o.title, 160))
+        (o.occurred_at or datetime.min.replace(tzinfo=UTC), one_line(lore.whole(o), ASKED_CHARS))
         for o in told
         if o.type == "request" and said.isdisjoint(o.sources) and worth.is_asked(o, acts)
     ]
     lines = [line for _, line in sorted([*prompts, *noted], key=lambda one: one[0])]
-    return unique(filter(worth.is_request, lines), LINES_OF_EACH)
+    wanted = unique(filter(worth.is_request, lines), MAX_SOURCES)
+    if len(wanted) <= LINES_OF_EACH:
+        return wanted
+    weights = {line: worth.asked_worth(line) + _FIRST * (n == 0) for n, line in enumerate(wanted)}
+    return _weightiest(weights, LINES_OF_EACH)[0]
 
 
 def _request(act: Act) -> str:

@@ -13,7 +13,7 @@ from muster.domain.memory import NewObservation
 from muster.domain.rules import commands, outcomes, statements, terminal
 from muster.domain.rules.closing import is_closable, is_closed, told
 from muster.domain.rules.cycles import fails_again, has_failed, placed
-from muster.domain.rules.labels import Label, label_of, offers
+from muster.domain.rules.labels import Label, is_postponed, is_still_there, is_untried, label_of, offers, plain
 from muster.domain.rules.notebooks import is_same_cell
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.records import is_over
@@ -285,7 +285,7 @@ def left_to_do(acts: Sequence[Act]) -> Iterator[str]:
     if plan:
         done = ("completed", "done", "cancelled")
         yield from (one_line(what, 160) for what, state in plan.items if state not in done)
-    yield from (one_line(line, 160).rstrip(":： ") for line, over in _said_to_be_left(acts) if not over)
+    yield from (one_line(plain(line), 160).rstrip(":： ") for line, over in _said_to_be_left(acts) if not over)
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)]
     if talk and talk[-1].text.rstrip().endswith(statements.QUESTION_MARKS):
         yield from (one_line(line, 160) for line in sentences(talk[-1].text)[-1:])
@@ -301,12 +301,12 @@ def _done_at_once(acts: Sequence[Act]) -> set[UUID]:
     return {act.event.id for act, then in pairwise(acts) if act.kind is Kind.MESSAGE and then.tool}
 
 
-def _long_past(acts: Sequence[Act]) -> set[UUID]:
-    """Messages after which much was done."""
+def _past(acts: Sequence[Act], much: int) -> set[UUID]:
+    """Messages after which so much was done."""
     found: set[UUID] = set()
     done = 0
     for act in reversed(acts):
-        if act.kind is Kind.MESSAGE and done >= MUCH:
+        if act.kind is Kind.MESSAGE and done >= much:
             found.add(act.event.id)
         done += act.tool != "" and act.kind is not Kind.PLAN and not act.failed
     return found
@@ -321,13 +321,14 @@ class _Line(NamedTuple):
 def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
     """With each, whether something that was said later closes it."""
     talk = [act for act in acts if act.kind in (Kind.MESSAGE, Kind.PROMPT)][-MAX_TALK:]
-    done_at_once, long_past = _done_at_once(acts), _long_past(acts)
+    done_at_once, long_past, goes_on = _done_at_once(acts), _past(acts, MUCH), _past(acts, 1)
     said = [sentences(act.text, 40) for act in talk]
     found: list[tuple[int, int, _Line]] = []
     for number, act in enumerate(talk):
         if any(map(_ALL_DONE.fullmatch, said[number])):
             found = []
-        lines = list(_left(act, said[number], lately=number >= len(talk) - LAST_WORDS))
+        ends = act.event.id not in goes_on
+        lines = list(_left(act, said[number], lately=number >= len(talk) - LAST_WORDS, ends=ends))
         if any(line.listed and line.label for line in lines):
             # A list of what is left tells all of it anew.
             found = [one for one in found if not (one[2].listed and one[2].label)]
@@ -338,7 +339,7 @@ def _said_to_be_left(acts: Sequence[Act]) -> list[tuple[str, bool]]:
                 is_last=act is talk[-1],
                 recent=number >= len(talk) - LAST_WORDS,
                 at_once=act.event.id in done_at_once,
-                long_past=act.event.id in long_past,
+                long_past=act.event.id in long_past or number + 2 * MUCH < len(talk),
             ):
                 found.append((number, said[number].index(line.text), line))
     if not found:
@@ -358,7 +359,7 @@ def _counts(line: _Line, act: Act, *, is_last: bool, recent: bool, at_once: bool
         return False
     if is_last:
         return True
-    if long_past and (line.label is Label.NEXT or offers(line.text)):
+    if long_past and (line.label is Label.NEXT or offers(line.text) or is_still_there(line.text)):
         return False
     if at_once and line.label is None and not line.listed and _GOES_ON.search(line.text[:600]):
         return False
@@ -367,8 +368,13 @@ def _counts(line: _Line, act: Act, *, is_last: bool, recent: bool, at_once: bool
     return recent or (is_closable(line.text) and not (line.label is Label.NEXT and at_once))
 
 
-def _left(act: Act, lines: Sequence[str], *, lately: bool) -> Iterator[_Line]:
-    """`lately`: in whatever words it is said."""
+def _stays(head: str, *, lately: bool, ends: bool) -> bool:
+    """Less was reached than was asked, or something is as it was."""
+    return (lately and _FELL_SHORT.search(head) is not None) or is_still_there(head) or (ends and is_untried(head))
+
+
+def _left(act: Act, lines: Sequence[str], *, lately: bool, ends: bool) -> Iterator[_Line]:
+    """`lately`: in whatever words it is said. `ends`: nothing was done after it."""
     works = not is_of_user(act) and not act.speaker
     head_of: Label | None = None
     listed = False
@@ -380,8 +386,9 @@ def _left(act: Act, lines: Sequence[str], *, lately: bool) -> Iterator[_Line]:
             if lately or head_of:
                 yield _Line(line, head_of, listed=True)
             continue
-        if works and lately and _FELL_SHORT.search(head):
-            yield _Line(line, label, listed=False)
+        later = not works and label is None and is_postponed(head) and is_of_user(act)
+        if later or (works and _stays(head, lately=lately, ends=ends)):
+            yield _Line(line, Label.STATE if later else label, listed=False)
             listed = False
             continue
         found = label or (

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from muster.domain.memory import NewObservation
 from muster.domain.rules import intents
+from muster.domain.rules.labels import is_still_there
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.sentences import sentences
 from muster.domain.rules.settled import READ_CHARS, denies, handed_in, refuses, says_all_is_well, submitted
-from muster.domain.rules.talk import is_of_agent, is_of_user
+from muster.domain.rules.talk import asks_for_work, is_of_agent, is_of_user
 from muster.domain.rules.text import one_line
 from muster.domain.rules.titles import with_failures
 
@@ -81,6 +82,51 @@ _OF_PLUMBING = re.compile(
     re.IGNORECASE,
 )
 
+_CONTROL = re.compile(
+    r"\W{0,4}/(?:exit|quit|q|clear|compact|help|model|models|config|login|logout|status|cost|usage|code|ask|"
+    r"architect|undo|"
+    r"redo|reset|resume|tokens|doctor|bug|vim|memory|permissions|settings|theme|new|copy|paste|diff|ls|add|drop|"
+    r"context)?"
+    r"(?: \S{1,40})?\W{0,4}|:?(?:exit|quit|q|q!|wq)[.!]?",
+    re.IGNORECASE,
+)
+"""What a person tells the program that the agent runs in."""
+_INTERJECTION = re.compile(
+    r"\W{0,4}(?:je+z+\w{0,3}|jesus|e+h?m+|hm+|u+h+m?|oh+|wow|ugh|argh|lol|w8|wait|huh|what|damn|nah|well|sorry|"
+    r"actually|"
+    r"perfect|excellent|cool|nice|awesome|hi|hello|hey)\b[\s,.!?…]",
+    re.IGNORECASE,
+)
+_CHORE_ASKED = re.compile(
+    r"\W{0,4}(?:please |now |ok(?:ay)?,? |and |then |let['’]?s |can you |could you |you can ){0,3}(?:commit|push|"
+    r"merge|continue|"
+    r"proceed|retry|try|run|execute|start|restart|stop|check|show|read|review|look at|do|"
+    r"explain)\b(?:[ /]\S{1,40}){0,5}\W{0,4}",
+    re.IGNORECASE,
+)
+"""It is done in passing."""
+_COURTESY = re.compile(
+    r"\W{0,4}(?:is there|do you (?:have|need)|would you like|can i help (?:you )?with|may i help|"
+    r"let me know if)[^\n]{0,40}?"
+    r"\b(?:anything|something|any) (?:else|more|other|further|questions?)\b[^\n]{0,80}|"
+    r"\W{0,4}(?:how (?:else )?(?:can|may) i (?:help|assist)|what (?:else )?(?:would|do) you (?:like|"
+    r"want)(?: me)? to do(?: next)?|"
+    r"what(?:['’]s| is) next)[^\n]{0,60}",
+    re.IGNORECASE,
+)
+_PASTED = re.compile(
+    r"\S{1,40}@\S{1,60}[ :][^%$#\n]{0,80}[%$#] |[$%>#] ?\S|at \S{1,100}\(|(?:GET|POST|PUT|HTTP)[ /]|Traceback |"
+    r"\S{1,80}: error\b|"
+    r"[A-Z]{6,20} \w|[┌│├└✓✗⏺⎿]"
+)
+"""It was not said, but shown."""
+_NO_CONTENT = frozenset(
+    """
+    this that these those there here then than them they what which when where with from have will would should could
+    about into some just also like want need make does done first again think know look good sure okay please your
+    more much very really still only back well thing things something anything everything let's it's that's don't
+    """.split()  # noqa: SIM905
+)
 _ITEM = re.compile(r"\s{0,8}(?:[-*•–✅✔☑⚠#|]|\d{1,3}[.)]\s|\[[ xX]\])")
 _HAS_DONE = re.compile(
     r"\W{0,6}(?:(?:done|perfect|great|excellent|good)\b\W{1,6})?(?:i|we)(?:['’]ve| have)? (?:now |also |just |all )?"
@@ -179,7 +225,7 @@ def _is_told(flag: str) -> bool:
 
 def done_worth(told: NewObservation) -> float:
     """Nothing: it is no deed of its own."""
-    if _CHORE.match(told.title) or intents.is_planned(told.title):
+    if _CHORE.match(told.title) or intents.is_planned(told.title) or is_still_there(told.title):
         return 0.0
     return max(told.importance - 0.3 * (_SAYS_LITTLE.fullmatch(told.title) is not None), 0.15)
 
@@ -200,8 +246,19 @@ def learned_worth(told: NewObservation) -> float:
 
 
 def is_request(line: str) -> bool:
-    """A person may have asked it."""
-    return not _OF_PLUMBING.match(line)
+    """A person may have asked it of an agent."""
+    return not _OF_PLUMBING.match(line) and not _CONTROL.fullmatch(line)
+
+
+def is_courtesy(line: str) -> bool:
+    """An agent asks it at the end of anything."""
+    return _COURTESY.fullmatch(line[:200]) is not None
+
+
+def is_idle(acts: Sequence[Act]) -> bool:
+    """A person told the program something, and asked its agent nothing."""
+    said = [act.text.strip("# ").strip() for act in acts if is_of_user(act)]
+    return bool(said) and all(map(_CONTROL.fullmatch, said)) and not any(act.tool for act in acts)
 
 
 def is_asked(told: NewObservation, acts: Sequence[Act]) -> bool:
@@ -210,6 +267,19 @@ def is_asked(told: NewObservation, acts: Sequence[Act]) -> bool:
     return not said or any(is_of_user(act) or not (act.tool or is_of_agent(act)) for act in said)
 
 
+def asked_worth(line: str) -> float:
+    """How much what was asked says by itself."""
+    head = line[:400]
+    words = {word for word in re.findall(r"[^\W\d_][\w'’-]{3,60}", head.casefold()) if word not in _NO_CONTENT}
+    letters = 0 if head.isascii() else sum(not one.isascii() and one.isalpha() for one in head) / 4
+    names = len(re.findall(r"`[^`]{2,80}`|\S[/._]\w|\w\(\)|\d|[a-z][A-Z]", head))
+    said = min(len(words) + letters, 8) + min(names, 2) + 2 * asks_for_work(head)
+    passing = bool(_REACTS.match(head) or _INTERJECTION.match(f"{head} ") or intents.leans(head))
+    return said - 4 * passing - 3 * (_CHORE_ASKED.fullmatch(head) is not None) - 8 * (_PASTED.match(head) is not None)
+
+
 def task_of(asked: Sequence[str]) -> str:
-    """The first of what was asked that says by itself what it is about. Empty: none does."""
-    return next((line for line in asked if len(line) >= _SHORT and not _REACTS.match(line)), "")
+    """The first of what was asked that says by itself what it is about, and is not done in passing. Empty: none "
+    "does."""
+    told = [line for line in asked if len(line) >= _SHORT and not _REACTS.match(line)]
+    return next((line for line in told if not _CHORE_ASKED.fullmatch(line[:400])), told[0] if told else "")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from muster.domain.memory import Event
+from muster.domain.rules.summary import summarise
 from tests.pace import Stopwatch
-from tests.unit.rules.observing import TRACEBACK, event, tool
+from tests.unit.rules.observing import TRACEBACK, event, made, tool
 from tests.unit.rules.test_unfinished import opened
 
 ALL_WELL = "All 14 tests pass now and the change is committed."
@@ -226,3 +227,25 @@ def test_a_try_is_over_when_something_is_handed_in() -> None:
     assert opened(asked, ran("submit '70361'"), tried) != ""
     failing = ran("pytest", "FAILED tests/test_rate.py::test_it - assert 1 == 2\n1 failed in 0.5s", 1)
     assert opened(asked, failing, ran("submit '70361'")) != ""
+
+
+def test_a_check_that_fails_with_something_else_speaks_for_what_was_mended() -> None:
+    spelling = ran("tox -e lint", "docs/guide.md:9: TEH ==> THE", 1)
+    types = ran("tox -e lint", "src/rate.py:3:9 - error: No parameter named 'day' (reportCallIssue)\nlint: exit 1", 1)
+    mended = says("The spelling error is fixed.")
+    told = [*made(spelling), *made(mended), *made(types)]
+    events = [spelling, mended, types]
+    (one,) = summarise("Lint", events, told).observations
+    assert "TEH" not in (one.narrative or "").partition("Open:")[2]
+    assert "No parameter" in (one.narrative or "").partition("Open:")[2]
+    silent = [spelling, types]
+    (one,) = summarise("Lint", silent, [*made(spelling), *made(types)]).observations
+    assert "TEH" in (one.narrative or "").partition("Open:")[2], "nobody says that it is mended"
+    both = ran("tox -e lint", "docs/guide.md:9: TEH ==> THE\nsrc/rate.py:3:9 - error: No parameter named 'day'", 1)
+    (one,) = summarise("Lint", [spelling, mended, both], [*made(spelling), *made(mended), *made(both)]).observations
+    assert "TEH" in (one.narrative or "").partition("Open:")[2]
+
+
+def test_that_less_was_reached_is_told_and_not_asked() -> None:
+    reached = says("Coverage is at 77%.\n\n## Why We Didn't Reach 85%\n\nThe handlers need a server.")
+    assert opened(event({"prompt": "Bring coverage to 85%."}, "prompt"), reached) == "- We Didn't Reach 85%"

@@ -219,3 +219,19 @@ def test_what_is_open_is_told_once_in_whatever_words() -> None:
         ("Move the docs", "Move the pages"),
     ):
         assert opened(plan(one, other)) == f"- {one}\n- {other}"
+
+
+@pytest.mark.parametrize(
+    ("text", "still_open"),
+    [
+        ("Is there anything else you'd like me to help with?", False),
+        ("How can I help you further?", False),
+        ("What would you like me to do next?", False),
+        ("Do you have any other questions about the rates?", False),
+        ("Would you like me to load the rates of June, too?", True),
+        ("Which of the two tables holds the rates of June?", True),
+    ],
+)
+def test_a_courtesy_is_no_open_question(text: str, still_open: bool) -> None:
+    asks = event({"prompt": "Add the rates to the shop."}, "prompt")
+    assert (text in opened(asks, *edits(1), says(f"The rates are in the table. {text}"))) is still_open

@@ -217,6 +217,64 @@ def test_only_what_people_asked_was_asked() -> None:
     assert section("Asked", *events) == ["Move the rates into a table of their own."]
 
 
+def talked(*asked: str) -> list[Event]:
+    return [each for text in asked for each in (asks(text), says("I have looked at the pages of the shop."))]
+
+
+WORTH_IT = (
+    "Build the pages of the shop that show the rates of each country.",
+    "Please put the totals of each invoice into a table of their own.",
+    "Load the rates of May from `rates.csv` before the pages are built.",
+    "Rename `total_of` to `sum_of` in all of the modules of the shop.",
+    "Don't use the old importer of rates any more, it loses rows.",
+    "Write a test for an invoice that has no lines at all.",
+)
+IN_PASSING = (
+    "W8.", "Let's talk about that first.", "What should we do about it?", "Hm, not that again...", "Can you run the "
+    "specs?",
+    "Jeeez, these are shallow...", "No, that is not it.", "Commit the changes.", "Is that so?", "/compact", "Go on "
+    "then.",
+    "ana@desk shop % ls -la /home/ana/shop/rates/of/may/and/june/2026",
+)  # fmt: skip
+
+
+def test_of_much_that_was_asked_what_says_something_is_told() -> None:
+    said = [text for pair in zip(IN_PASSING, (*WORTH_IT, *IN_PASSING[6:]), strict=True) for text in pair]
+    lines = section("Asked", *talked("Mend the shop, please: its pages are slow.", *said), WRITTEN)
+    assert lines[0] == "Mend the shop, please: its pages are slow."
+    assert len(lines) == 8
+    assert all(any(line in (text, text.removeprefix("Please ").capitalize()) for line in lines)
+               or any(text[8:40] in line for line in lines) for text in WORTH_IT)  # fmt: skip
+    assert sum(line.startswith(("W8", "Let's talk", "What should", "/compact", "ana@desk")) for line in lines) <= 1
+    assert section("Asked", *talked("Mend the shop, please.", "And now for the rest of it?"), WRITTEN) != []
+
+
+@pytest.mark.parametrize(
+    "said", [["/exit"], ["/code", "/exit"], ["/model", "/help", "/quit"], ["exit"], ["/add rate.py"]]
+)
+def test_who_only_told_the_program_something_did_nothing(said: list[str]) -> None:
+    events = [*map(asks, said), says("The program was started with the model `tern-2` and its usual settings.")]
+    answer = summarise(None, events, made(*events))
+    assert answer.observations == []
+    assert answer.note
+    more = [asks("Why are the pages of the shop slow?"), *events]
+    (one,) = summarise(None, more, made(*more)).observations
+    assert not any(f"- {text}" in (one.narrative or "") for text in said)
+    assert one.title == "Summary: Why are the pages of the shop slow?"
+
+
+@pytest.mark.parametrize("said", ["/deploy the shop to the edge", "/review"])
+def test_a_command_of_the_project_is_asked(said: str) -> None:
+    events = (asks(said), says("The pages of the shop are slow because of a query."))
+    assert summary(*events).title.startswith("Summary: ")
+
+
+def test_the_title_is_not_what_was_done_in_passing() -> None:
+    events = *talked("Commit the changes", "The linting of the shop fails, because it can't find the rates."), WRITTEN
+    assert summary(*events).title == "Summary: The linting of the shop fails, because it can't find the rates."
+    assert summary(*talked("Commit the changes"), WRITTEN).title == "Summary: Commit the changes"
+
+
 def test_long_words_take_no_longer_than_they_are() -> None:
     began = Stopwatch(time.process_time)
     for bit in ("flag{", "a{b c ", "now that ", "i have ", "let's ", "good, ", "you've hit your ", "}", "because "):
