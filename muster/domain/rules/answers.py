@@ -70,6 +70,13 @@ _UNDONE = re.compile(
     re.IGNORECASE,
 )
 
+_CONFIRMS = re.compile(
+    r"(?:The file \S{1,400} has been (?:updated|created)(?: successfully)?|Updated task #\d{1,6} \w{1,20}|"
+    r"File (?:created|updated) successfully at: \S{1,400}|Task #\d{1,6} created successfully: [^\n]{1,300}|"
+    r"Todos have been modified [^\n]{1,300}|Success\. Updated the following files:(?:\n[AMDR] \S{1,400}){1,20}|"
+    r"Successfully (?:wrote|replaced) [^\n]{1,400}?)\.?\s{0,9}"
+)
+
 _OF_CODEX = re.compile(
     r"(?:(?:Chunk ID|Exit code|Wall time|Process exited|Process running|Original token count|Total output lines)"
     r"[^\n]{0,120}\n){1,6}Output:(?:\n|\Z)"
@@ -117,6 +124,11 @@ def answer_of(answered: Any, payload: Mapping[str, Any], *, command: bool = Fals
     if code is not None and (match := _EXIT_LINE.match(text)):
         text = text[match.end() :].strip()
     return Answer(text, code, failed)
+
+
+def confirms(text: str) -> bool:
+    """Whether an answer says no more than that it was done, what the call tells of."""
+    return _CONFIRMS.fullmatch(text[:10_000]) is not None
 
 
 def _code(place: Mapping[str, Any], command: bool) -> int | None:

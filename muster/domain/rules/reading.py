@@ -14,7 +14,7 @@ from uuid import UUID
 from muster.domain.memory import Event
 from muster.domain.rules import background, commands, delegated, plumbing, proposals, tasks
 from muster.domain.rules.acts import Act, Kind
-from muster.domain.rules.answers import answer_of
+from muster.domain.rules.answers import answer_of, confirms
 from muster.domain.rules.edits import applies_patch, changes_of, patch_in, patched
 from muster.domain.rules.fields import beside, is_talk, level, standing
 from muster.domain.rules.given import COMMAND_CHARS, choices_of, command_of, plan_of
@@ -86,6 +86,8 @@ def read_after(earlier: Sequence[Event], events: Sequence[Event]) -> tuple[list[
                 act, said = _read(event, kind, payload), bits.ends(event.session_id)
                 if said and act.kind is Kind.MESSAGE and act.text.strip() == said.strip():
                     act.kind, act.note = Kind.NOTHING, "said already"
+                elif act.kind is Kind.PROMPT and calls.hands_on(act.text, event.session_id):
+                    act.kind, act.note = Kind.NOTHING, "what was said already, handed on"
                 elif said or act.kind in (Kind.MESSAGE, Kind.PROMPT):
                     calls.has_said(act.text, event.session_id)
                 acts.append(act)
@@ -154,8 +156,8 @@ def _answered(event: Event, part: Part) -> Act:
         return _refused(act, answer.instead)
     if answer.failed:
         act.kind, act.failed, act.exit_code = Kind.TOOL, True, answer.code
-    elif not readable(act.text):
-        act.kind, act.note = Kind.NOTHING, "an answer with no text in it"
+    elif not readable(act.text) or confirms(act.text):
+        act.kind, act.note = Kind.NOTHING, "an answer that says nothing of its own"
     return act
 
 

@@ -19,6 +19,8 @@ from muster.domain.shapes.providers import provided, streamed
 from muster.domain.shapes.streams import in_bits
 
 MAX_OPEN = 500
+LEAST_CHARS = 9
+"""Of what is handed on. "Go on." may be said by both."""
 Place = TypeVar("Place")
 
 _ALONE = {"tool_use": {"id", "name"}, "tool_result": {"tool_use_id"}}
@@ -85,6 +87,11 @@ class Calls(Generic[Place]):
     def has_said(self, text: str, session: Hashable = None) -> None:
         """In bits. What is said whole then is that once more."""
         self._said[session] = text
+
+    def hands_on(self, text: str, session: Hashable = None) -> bool:
+        """Whether a prompt is what an agent said last: some have another do it, and hand it on as it stands."""
+        last = self._said.get(session, "")
+        return len(text) >= LEAST_CHARS and text.split() == last.split()
 
     def is_told(self, part: Part, session: Hashable = None) -> bool:
         """Whether it came before, whole: some tell it in two forms, or once more."""
