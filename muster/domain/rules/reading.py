@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from muster.domain.memory import Event
-from muster.domain.rules import background, commands, delegated, plumbing, proposals, tasks
+from muster.domain.rules import background, commands, delegated, plumbing, proposals, slashes, tasks
 from muster.domain.rules.acts import Act, Kind
 from muster.domain.rules.answers import answer_of, confirms
 from muster.domain.rules.edits import applies_patch, changes_of, patch_in, patched
@@ -183,7 +183,8 @@ def _read(event: Event, kind: str, payload: Any) -> Act:
                 return delegated.as_act(Act(event, Kind.DELEGATION), answers)
             if ended := background.notified(text):
                 return Act(event, Kind.FINISHED, **ended.fields)
-        return Act(event, Kind.NOTHING, note="a program wrote it in somebody's name")
+        note = "a program wrote it in somebody's name" if slashes.wanted_by(text) else slashes.TYPED
+        return Act(event, Kind.NOTHING, note=note)
     text = wanted
     known = _is_message(kind, payload)
     act = Act(event, Kind.PROMPT if prompt else Kind.MESSAGE if known else Kind.OTHER, text=text, speaker=speaker)

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import re
 
+TYPED = "typed to the program around the agent"
+"""Why there is nothing in it."""
+
 _LINE = re.compile(r"/([a-z][\w-]{0,40})(?:[ \t]+(\S[^\n]{0,2000}))?[ \t]*(?:\n|\Z)", re.IGNORECASE)
 _ENDS = frozenset({"exit", "quit", ":q", ":q!", ":wq", "exit()", "quit()"})
 _ASKS = frozenset("ask code architect plan btw chat context".split())  # noqa: SIM905

@@ -67,7 +67,8 @@ def summarise(
     """`observations` are those made of the events, and of what came before them: of `count` in all. A rolling summary
     covers what came since the last."""
     told = [observation for observation in observations if observation.type != "summary"]
-    acts = [act for act in joined(read_all(events)) if act.kind is not Kind.NOTHING]
+    every = joined(read_all(events))
+    acts = [act for act in every if act.kind is not Kind.NOTHING]
     asked = _asked(acts, told)
     decided, more_decided = _telling(told, {"decision"})
     # What failed before these events may have passed before them, too.
@@ -98,7 +99,7 @@ def summarise(
         ("How it ended", _ending(acts)),
     )  # fmt: skip
     named = {name for name, lines in sections if lines}
-    if not named - {"How it ended"} or (named <= {"Learned", "How it ended"} and worth.is_idle(acts)):
+    if not named - {"How it ended"} or (named <= {"Learned", "How it ended"} and worth.is_idle(every)):
         return Made(note="nothing happened in it that a summary could tell")
     narrative = "\n\n".join(
         f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in sections if lines

@@ -11,6 +11,7 @@ from muster.domain.rules.labels import is_still_there
 from muster.domain.rules.reading import Act, Kind
 from muster.domain.rules.sentences import sentences
 from muster.domain.rules.settled import READ_CHARS, denies, handed_in, refuses, says_all_is_well, submitted
+from muster.domain.rules.slashes import TYPED
 from muster.domain.rules.talk import asks_for_work, is_of_agent, is_of_user
 from muster.domain.rules.text import one_line
 from muster.domain.rules.titles import with_failures
@@ -256,9 +257,9 @@ def is_courtesy(line: str) -> bool:
 
 
 def is_idle(acts: Sequence[Act]) -> bool:
-    """A person told the program something, and asked its agent nothing."""
-    said = [act.text.strip("# ").strip() for act in acts if is_of_user(act)]
-    return bool(said) and all(map(_CONTROL.fullmatch, said)) and not any(act.tool for act in acts)
+    """A person told the program around an agent something, and asked the agent nothing."""
+    typed = any(act.note == TYPED for act in acts)
+    return typed and not any(act.tool or is_of_user(act) for act in acts if act.kind is not Kind.NOTHING)
 
 
 def is_asked(told: NewObservation, acts: Sequence[Act]) -> bool:
