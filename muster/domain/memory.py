@@ -269,7 +269,7 @@ def content_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-RULES = "rules/5"
+RULES = "rules/6"
 """The rules' name and version, as observations keep it. Raised when they tell what they did not."""
 
 
