@@ -42,6 +42,8 @@ _TOLD_HEADING = re.compile(rf"{_START}#+ (?:What is known|{'|'.join(GROUPS)}){_E
 
 
 _NAMED = 120
+_DENSE = "\u2e80"
+"""From here on, letters say as much as others' words."""
 _SAYS_SOMETHING = 40
 """Letters of a title that was cut off and stands alone."""
 
@@ -80,7 +82,7 @@ def tell(chosen: Iterable[tuple[str, Row]], budget: int) -> Told:
         if item["id"] in seen or same in seen:
             continue
         heading = 0 if group in lines else tokens(f"\n## {group}\n")
-        for line in _forms(item, group):
+        for line in _forms(item, group, alone=not lines):
             cost = tokens(line)
             if cost <= share and cost + heading <= left:
                 lines.setdefault(group, []).append((line, item))
@@ -109,8 +111,8 @@ def is_open(item: Row) -> bool:
     return "Open" in _sections(item.get("narrative") or "")
 
 
-def _forms(item: Row, group: str) -> Sequence[str]:
-    """Ever shorter, but never cut down to what says nothing."""
+def _forms(item: Row, group: str, *, alone: bool) -> Sequence[str]:
+    """Ever shorter, but not cut down to what says nothing where there is something else."""
     title, day = _line(item["title"], 300), str(item["occurred_at"])[:10]
     head, tail = f"- **{title}**", f" ({day}) `{item['id']}`\n"
     narrative = _after_title(item["title"], item.get("narrative") or "") or item.get("subtitle") or ""
@@ -122,8 +124,8 @@ def _forms(item: Row, group: str) -> Sequence[str]:
     facts = "".join(f"  - {_line(fact, 300)}\n" for fact in item.get("facts", ())[:5]) if not sections else ""
     told = [f"{head} {one}{tail}" for one in dict.fromkeys(said) if one]
     named = [] if title.endswith("…") and len(title) < _SAYS_SOMETHING else [head + tail]
-    if len(title) > _NAMED:
-        named.append(f"- **{_line(title, _NAMED)}**{tail}")
+    shorter = (_NAMED, 60, *((20,) if max(title[:20]) > _DENSE else ())) if alone else (_NAMED,)
+    named += [f"- **{_line(title, most)}**{tail}" for most in shorter if most < len(title)]
     forms = [*told, *named] or [head + tail]
     return (forms[0] + facts, *forms) if facts else forms
 

@@ -95,7 +95,10 @@ def test_nothing_is_cut_down_to_what_says_nothing() -> None:
     )
     for budget in range(60, 140, 5):
         markdown = tell([long], budget).markdown
-        assert markdown == "" or "countries at night" in markdown
+        assert markdown == "" or "run the tests of all the" in markdown
+    beside = [entry("The rates are loaded at six", None, id="other"), long]
+    for budget in range(100, 200, 5):
+        assert ("GitHub" not in (told := tell(beside, budget).markdown)) or "countries at night" in told
     cut = entry("Run `submit flag{…", "Run `submit flag{a_b_c}` in the folder of the shop. " * 12)
     for budget in range(60, 400, 10):
         markdown = tell([cut], budget).markdown
